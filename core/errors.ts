@@ -1,0 +1,94 @@
+/** Every error a user can meet: a stable code, its HTTP status, what it means and what to do about it. */
+export const ERRORS = {
+  malformed_json: [400, 'The body is not valid JSON', 'Send a JSON document encoded as UTF-8.'],
+  invalid_request: [422, 'A field is missing or wrong', 'Correct the field that `pointer` names and send it again.'],
+  unsupported_media_type: [415, 'The body has the wrong content type', 'Send `content-type: application/json`.'],
+  body_too_large: [413, 'The body is too large', 'Keep a task input under 256 KiB and a request under 8 MiB.'],
+  unknown_kind: [422, 'No such kind of task', 'GET /v1/models lists the kinds and models on offer.'],
+  unknown_model: [404, 'No provider has ever offered this model', 'GET /v1/models lists the models on offer.'],
+  no_provider: [
+    503,
+    'No provider offers this kind of work right now',
+    'Try again later, or name a model to wait for it.',
+  ],
+  insufficient_funds: [
+    402,
+    'The account cannot cover the most this could cost',
+    'Deposit, or lower maxPrice or the limits of the task.',
+  ],
+  price_below_unit: [
+    422,
+    'maxPrice is less than the smallest possible price',
+    'Raise maxPrice, or leave it out to use the default.',
+  ],
+  missing_credentials: [401, 'This call needs credentials', 'Send `authorization: Bearer <API key or session token>`.'],
+  invalid_credentials: [401, 'The API key or token is not valid', 'Check it for typing errors, or make a new key.'],
+  expired_token: [401, 'The token has expired', 'Sign in again.'],
+  invalid_signature: [
+    401,
+    'The signature does not fit the message and address',
+    'Sign the sign-in message of this edge with the key of the address.',
+  ],
+  stale_sign_in: [
+    401,
+    'The sign-in message is too old, from the future, or was used before',
+    'Sign a fresh message; compare your clock with the Date header.',
+  ],
+  forbidden: [403, 'These credentials may not do this', 'Use credentials with the scope that `detail` names.'],
+  faucet_closed: [403, 'This network has no faucet', 'Deposit tokens on chain.'],
+  faucet_limit: [429, 'The faucet has given this account its limit', 'Spend what the account holds.'],
+  not_found: [404, 'There is nothing at this address', 'See the API reference for the routes.'],
+  method_not_allowed: [405, 'This address does not take that method', 'See the Allow header.'],
+  task_not_found: [404, 'No such task of yours', 'Check the id; outputs are dropped after their retention.'],
+  lease_not_found: [404, 'No such lease of yours', 'Drop it: the task has ended or belongs to another provider.'],
+  not_registered: [409, 'The provider is not registered here', 'POST /v1/provider/register first.'],
+  upgrade_required: [426, 'This address speaks WebSocket', 'Connect with a WebSocket client.'],
+  overloaded: [429, 'The market is full', 'Wait as long as Retry-After says, then send it again.'],
+  task_failed: [502, 'Every attempt at the task failed', '`attempts` of the task names each error.'],
+  task_expired: [
+    504,
+    'The task was not finished before its deadline',
+    'Raise deadlineSeconds, maxPrice, or ask for another model.',
+  ],
+  task_cancelled: [409, 'The task was cancelled', 'Submit it again.'],
+  internal: [500, 'Something broke on our side', 'Try again; if it persists, report it with the requestId.'],
+} as const satisfies Record<string, readonly [status: number, title: string, hint: string]>
+
+export type ErrorCode = keyof typeof ERRORS
+
+/** What an error may add to its table row. */
+export type ErrorDetails = {
+  detail?: string
+  /** JSON pointer (RFC 6901) to the offending field of the body. */
+  pointer?: string
+  retryAfterSeconds?: number
+}
+
+export class DomainError extends Error {
+  readonly code: ErrorCode
+  readonly details: ErrorDetails
+
+  constructor(code: ErrorCode, details: ErrorDetails = {}) {
+    super(details.detail ?? ERRORS[code][1])
+    this.name = 'DomainError'
+    this.code = code
+    this.details = details
+  }
+}
+
+/** RFC 9457 problem details. */
+export type Problem = {
+  type: string
+  title: string
+  status: number
+  code: ErrorCode
+  detail?: string
+  hint: string
+  pointer?: string
+  retryAfterSeconds?: number
+}
+
+export function toProblem(error: DomainError): Problem {
+  const [status, title, hint] = ERRORS[error.code]
+  return { type: `urn:daicn:error:${error.code}`, title, status, code: error.code, hint, ...error.details }
+}

@@ -1,0 +1,59 @@
+/**
+ * Metering: every kind of work is counted in one unit, so that an ask is one number and matching can be indexed.
+ *
+ * | kind       | unit                                                   |
+ * |------------|--------------------------------------------------------|
+ * | llm.chat   | one output token; an input token counts a quarter      |
+ * | text.embed | four bytes of UTF-8 text, about one token              |
+ * | doc.ocr    | one page                                               |
+ */
+import { parseAmount } from './money.ts'
+import type { InputOf, Kind, Usage } from './protocol.ts'
+
+const INPUT_TOKENS_A_UNIT = 4
+const BYTES_A_TOKEN = 4
+/** Output tokens reserved for a chat that names no max_tokens. */
+export const DEFAULT_MAX_TOKENS = 512
+/** Tokens a chat template may add around one message. */
+const TEMPLATE_TOKENS = 16
+
+/** Units as people see them, and the most a task pays for one when its requester names no ceiling (base units). */
+export const UNITS: Record<Kind, { unit: string; perMillion: boolean; defaultBid: bigint }> = {
+  'llm.chat': { unit: 'output token', perMillion: true, defaultBid: parseAmount('0.00001') },
+  'text.embed': { unit: 'token', perMillion: true, defaultBid: parseAmount('0.000001') },
+  'doc.ocr': { unit: 'page', perMillion: false, defaultBid: parseAmount('0.01') },
+}
+
+const encoder = new TextEncoder()
+const bytes = (text: string) => encoder.encode(text).length
+
+/** The most units a task can come to, known before it runs. A token is never shorter than a byte of its text. */
+export function maxUnits(kind: Kind, input: unknown): number {
+  switch (kind) {
+    case 'llm.chat': {
+      const { messages, max_tokens } = input as InputOf<'llm.chat'>
+      const inputTokens = bytes(JSON.stringify(messages)) + TEMPLATE_TOKENS * messages.length
+      return Math.ceil(inputTokens / INPUT_TOKENS_A_UNIT) + (max_tokens ?? DEFAULT_MAX_TOKENS)
+    }
+    case 'text.embed':
+      return embedUnits((input as InputOf<'text.embed'>).texts)
+    case 'doc.ocr':
+      return 1
+  }
+}
+
+/** The units to pay for, from what the provider reports; never more than `limit`, which was held. */
+export function meter(kind: Kind, usage: Usage, limit: number): number {
+  switch (kind) {
+    case 'llm.chat':
+      return Math.min(Math.ceil(usage.inputTokens / INPUT_TOKENS_A_UNIT) + usage.outputTokens, limit)
+    // The edge knows these from the input alone; what the provider reports does not count.
+    case 'text.embed':
+    case 'doc.ocr':
+      return limit
+  }
+}
+
+function embedUnits(texts: string[]): number {
+  return texts.reduce((units, text) => units + Math.ceil(bytes(text) / BYTES_A_TOKEN), 0)
+}

@@ -1,0 +1,363 @@
+/** Every HTTP body and socket frame, as zod schemas. Parsed once at the edge of each program; inside, the types are total. */
+import { z } from 'zod'
+import { isAmount } from './money.ts'
+
+export const PROTOCOL_VERSION = 1
+
+export const LIMITS = {
+  /** Bytes of one request body. */
+  bodyBytes: 8 * 1024 * 1024,
+  /** Bytes of one task's input, as JSON. */
+  inputBytes: 256 * 1024,
+  /** Bytes of one task's output, as JSON. */
+  outputBytes: 1024 * 1024,
+  batchTasks: 1000,
+  waitSeconds: 25,
+  slots: 256,
+  offers: 64,
+} as const
+
+const Name = z.string().min(1).max(200)
+const Count = z.int().min(0).max(1e9)
+const Amount = z.string().refine(isAmount, 'must be a token amount such as "0.25", not negative, at most 18 decimals')
+export const Address = z
+  .string()
+  .regex(/^0x[0-9a-fA-F]{40}$/, 'must be an Ethereum address')
+  .transform((address) => address.toLowerCase() as Address)
+export type Address = `0x${string}`
+const Hex = z.string().regex(/^0x[0-9a-fA-F]*$/, 'must be hex') as unknown as z.ZodType<`0x${string}`>
+
+/* Kinds of work */
+
+const ChatMessage = z.looseObject({
+  role: z.enum(['system', 'developer', 'user', 'assistant', 'tool']),
+  content: z.union([z.string(), z.array(z.looseObject({ type: z.string() })), z.null()]).optional(),
+})
+
+/** Inputs by kind. `llm.chat` takes the sampling fields of an OpenAI chat request and hands on those it does not know. */
+export const INPUTS = {
+  'llm.chat': z.looseObject({
+    messages: z.array(ChatMessage).min(1).max(2048),
+    max_tokens: z.int().min(1).max(131_072).optional(),
+    temperature: z.number().min(0).max(2).optional(),
+    top_p: z.number().min(0).max(1).optional(),
+    stop: z.union([z.string(), z.array(z.string()).max(4)]).optional(),
+    seed: z.int().optional(),
+  }),
+  'text.embed': z.strictObject({ texts: z.array(z.string().min(1)).min(1).max(256) }),
+  'doc.ocr': z.strictObject({
+    /** Base64 of a PNG or JPEG. */
+    image: z.base64().min(1),
+    mediaType: z.enum(['image/png', 'image/jpeg']),
+  }),
+} as const
+
+export type Kind = keyof typeof INPUTS
+export const KINDS = Object.keys(INPUTS) as Kind[]
+export const Kind = z.enum(['llm.chat', 'text.embed', 'doc.ocr'])
+export type InputOf<K extends Kind> = z.output<(typeof INPUTS)[K]>
+
+/** Outputs by kind. */
+export const OUTPUTS = {
+  'llm.chat': z.looseObject({ content: z.string().nullable(), finishReason: z.string() }),
+  'text.embed': z.strictObject({ embeddings: z.array(z.array(z.number())).min(1) }),
+  'doc.ocr': z.strictObject({ text: z.string(), confidence: z.number().min(0).max(1) }),
+} as const
+export type OutputOf<K extends Kind> = z.output<(typeof OUTPUTS)[K]>
+
+export const Usage = z.object({ inputTokens: Count, outputTokens: Count })
+export type Usage = z.output<typeof Usage>
+
+export const Region = z.enum(['wnam', 'enam', 'sam', 'weur', 'eeur', 'apac', 'oc', 'afr', 'me'])
+export type Region = z.output<typeof Region>
+
+/* Requester */
+
+export const Preference = z.enum(['cheapest', 'fastest', 'balanced'])
+export type Preference = z.output<typeof Preference>
+
+export const SubmitTask = z
+  .strictObject({
+    kind: z.string(),
+    model: Name.optional(),
+    input: z.record(z.string(), z.unknown()),
+    /** The most the task may cost, in tokens; held at submit, and only what was metered is captured. */
+    maxPrice: Amount.optional(),
+    preference: Preference.default('balanced'),
+    requirements: z
+      .strictObject({
+        minReputation: z.number().min(0).max(1).default(0),
+        region: Region.optional(),
+        minContext: Count.optional(),
+        exclude: z.array(Address).max(64).default([]),
+      })
+      .prefault({}),
+    deadlineSeconds: z.int().min(1).max(86_400).default(600),
+    maxAttempts: z.int().min(1).max(10).default(3),
+    /** Keep the output's stream for watchers of GET /v1/tasks/:id/events. */
+    stream: z.boolean().default(false),
+  })
+  .meta({ id: 'SubmitTask' })
+export type SubmitTask = z.output<typeof SubmitTask>
+
+export const TASK_STATUSES = ['queued', 'leased', 'running', 'succeeded', 'failed', 'cancelled', 'expired'] as const
+export type TaskStatus = (typeof TASK_STATUSES)[number]
+
+export type TaskError = { code: string; message: string }
+
+/** What one attempt at a task came to, as shown to its requester. Times are Unix milliseconds. */
+export type AttemptView = {
+  number: number
+  provider: Address
+  state: 'granted' | 'started' | 'succeeded' | 'failed' | 'lost' | 'superseded'
+  grantedAt: number
+  startedAt?: number
+  endedAt?: number
+  error?: TaskError
+}
+
+/** A task as shown to its requester. Amounts are decimal tokens. */
+export type TaskView = {
+  id: string
+  kind: Kind
+  model: string
+  status: TaskStatus
+  createdAt: number
+  finishedAt?: number
+  provider?: Address
+  maxPrice: string
+  price?: string
+  units?: number
+  usage?: Usage
+  attempts: AttemptView[]
+  output?: unknown
+  error?: TaskError
+}
+
+/** What a watcher of one task is told, in order. `seq` counts from 1 without gaps. */
+export type TaskEvent =
+  | { seq: number; type: 'status'; status: TaskStatus; at: number; attempt?: number; provider?: Address }
+  | { seq: number; type: 'output'; delta: string; attempt: number }
+  | { seq: number; type: 'done'; task: TaskView }
+
+/* Provider */
+
+export const Offer = z.strictObject({
+  kind: Kind,
+  model: Name,
+  /** Price of one unit, in tokens. Units are defined per kind in core/pricing.ts. */
+  ask: Amount,
+  /** Measured speed, units per second. */
+  speed: z.number().positive().max(1e9),
+  context: Count.optional(),
+  digest: z.string().max(200).optional(),
+  quantization: z.string().max(40).optional(),
+})
+export type Offer = z.output<typeof Offer>
+
+export const Register = z.strictObject({
+  name: z.string().max(60).default(''),
+  region: Region.optional(),
+  /** Tasks it can run at once, over all its offers. */
+  slots: z.int().min(1).max(LIMITS.slots),
+  offers: z.array(Offer).min(1).max(LIMITS.offers),
+  agent: z.string().max(60).default(''),
+})
+export type Register = z.output<typeof Register>
+
+const LeaseId = z.string().min(3).max(80)
+const TaskErrorSchema = z.strictObject({ code: z.string().min(1).max(60), message: z.string().max(2000) })
+
+export const Result = z.strictObject({
+  lease: LeaseId,
+  outcome: z.discriminatedUnion('status', [
+    z.strictObject({ status: z.literal('succeeded'), output: z.record(z.string(), z.unknown()), usage: Usage }),
+    z.strictObject({ status: z.literal('failed'), error: TaskErrorSchema }),
+    /** The agent gives the lease back unharmed, for example because it is shutting down. */
+    z.strictObject({ status: z.literal('returned') }),
+  ]),
+})
+export type Result = z.output<typeof Result>
+
+/**
+ * One call does it all: hand in results, renew what is still running, ask for more.
+ * `seen` is the highest lease `seq` received so far; leases above it are delivered again, so a lost answer loses nothing.
+ * A lease at or below `seen` that is neither renewed nor answered is taken as dropped by the agent and goes to somebody else.
+ */
+export const Poll = z.strictObject({
+  /** Further leases the agent can take now, over and above those in `renew`. */
+  free: z.int().min(0).max(LIMITS.slots),
+  seen: Count.default(0),
+  results: z.array(Result).max(LIMITS.slots).default([]),
+  renew: z.array(LeaseId).max(LIMITS.slots).default([]),
+  waitSeconds: z.number().min(0).max(LIMITS.waitSeconds).default(0),
+})
+export type Poll = z.output<typeof Poll>
+
+export type Lease = {
+  /** `<task id>.<attempt number>`; the attempt number is the fencing token. */
+  id: string
+  seq: number
+  kind: Kind
+  model: string
+  input: Record<string, unknown>
+  /** The most units that will be paid. */
+  maxUnits: number
+  /** Deliver output as it comes, to /v1/leases/:id/output. */
+  stream: boolean
+  /** Renew before this, Unix milliseconds by the edge's clock. */
+  expiresAt: number
+}
+
+export type ResultReceipt = { lease: string; accepted: boolean /** Why not, when not accepted. */; code?: string }
+
+export type PollAnswer = {
+  leases: Lease[]
+  results: ResultReceipt[]
+  /** Leases to stop working on: their task was cancelled, has ended, or went to another provider. */
+  revoked: string[]
+  /** The edge's clock, Unix milliseconds. */
+  now: number
+}
+
+/** Frames of GET /v1/provider/socket. The text 'ping' is answered by 'pong' without waking the market. */
+export const ProviderFrame = z.discriminatedUnion('type', [
+  Poll.omit({ waitSeconds: true }).extend({ type: z.literal('poll') }),
+])
+export type ProviderFrame = z.output<typeof ProviderFrame>
+export type EdgeFrame = ({ type: 'answer' } & PollAnswer) | { type: 'error'; problem: { code: string; title: string } }
+
+/** Frames an agent sends to GET /v1/leases/:id/output; `from` is the index of the first delta, so that repeats are harmless. */
+export const OutputFrame = z.strictObject({ from: Count, deltas: z.array(z.string().max(65_536)).min(1).max(1000) })
+export type OutputFrame = z.output<typeof OutputFrame>
+
+/* Accounts and keys */
+
+export const SCOPES = ['tasks:write', 'tasks:read', 'account:read'] as const
+export const CreateKey = z.strictObject({
+  name: z.string().min(1).max(60),
+  scopes: z
+    .array(z.enum(SCOPES))
+    .min(1)
+    .default([...SCOPES]),
+  /** Tokens this key may spend in all; none means the account's balance is the only bound. */
+  budget: Amount.optional(),
+  expiresInSeconds: z.int().min(60).max(31_536_000).optional(),
+})
+export type CreateKey = z.output<typeof CreateKey>
+export type Scope = (typeof SCOPES)[number]
+
+export const SignIn = z.strictObject({
+  address: Address,
+  /** Origin of the edge, for example https://edge.example. */
+  audience: z.url().max(200),
+  /** Unix milliseconds; must be later than the last one this address used. */
+  issuedAt: z.int().min(0),
+  signature: Hex,
+})
+export type SignIn = z.output<typeof SignIn>
+
+export type AccountView = {
+  address: Address
+  deposited: string
+  free: string
+  held: string
+  spent: string
+  earned: string
+}
+
+export type KeyView = {
+  id: string
+  name: string
+  scopes: Scope[]
+  budget?: string
+  expiresAt?: number
+  createdAt: number
+}
+
+/* Network */
+
+export type Interval = { low: number; mean: number; high: number }
+
+/** The five headline metrics; formulas in core/health.ts. Null means not known yet. */
+export type Metrics = {
+  totalProviders: number
+  activeProviders: number
+  totalTasks: number
+  averageReputation: number | null
+  healthScore: number | null
+}
+
+/** One finished or open task as the public sees it: no input, no output, no requester. */
+export type TaskSummary = {
+  id: string
+  kind: Kind
+  model: string
+  status: TaskStatus
+  createdAt: number
+  provider?: Address
+  /** Milliseconds from submit to first grant, and from that grant to the end. */
+  waitMs?: number
+  runMs?: number
+  price?: string
+}
+
+/** Counts of one minute of the market, keyed by its start (Unix milliseconds, multiple of 60,000). */
+export type Minute = {
+  at: number
+  submitted: number
+  succeeded: number
+  failed: number
+  /** Upper bound of the wait of half, and of 95 %, of the tasks granted in this minute; null when none was. */
+  waitP50Ms: number | null
+  waitP95Ms: number | null
+  /** Sum of prices captured, in tokens. */
+  volume: string
+}
+
+/** One component of the Network Health Score: value in 0..1, or null when there is nothing to measure. */
+export type HealthComponent = { name: string; label: string; weight: number; value: number | null; formula: string }
+
+export type NetworkSnapshot = {
+  at: number
+  metrics: Metrics
+  /** 90 % interval of the average reputation's providers' means, or null without providers. */
+  reputation: Interval | null
+  health: HealthComponent[]
+  status: Record<TaskStatus, number>
+  /** The last 60 minutes, oldest first, without gaps. */
+  minutes: Minute[]
+  /** Latest first, at most 20. */
+  latest: TaskSummary[]
+  providers: ProviderSummary[]
+}
+
+export type ProviderSummary = {
+  address: Address
+  name: string
+  active: boolean
+  region?: Region
+  reputation: Interval
+  slots: number
+  busy: number
+  offers: { kind: Kind; model: string; ask: string; speed: number }[]
+  succeeded: number
+  failed: number
+  earned: string
+}
+
+/** Frames of GET /v1/network/socket. `seq` grows by one a frame; on a gap, reconnect for a new snapshot. */
+export type NetworkFrame =
+  | { seq: number; type: 'snapshot'; snapshot: NetworkSnapshot }
+  | { seq: number; type: 'delta'; changes: Partial<NetworkSnapshot> }
+
+export type ModelView = {
+  id: string
+  object: 'model'
+  created: number
+  owned_by: 'daicn'
+  kind: Kind
+  providers: number
+  /** Lowest ask of an active provider, tokens per unit. */
+  ask: string | null
+}
