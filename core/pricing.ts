@@ -24,15 +24,12 @@ export const UNITS: Record<Kind, { unit: string; perMillion: boolean; defaultBid
   'doc.ocr': { unit: 'page', perMillion: false, defaultBid: parseAmount('0.01') },
 }
 
-const encoder = new TextEncoder()
-const bytes = (text: string) => encoder.encode(text).length
-
 /** The most units a task can come to, known before it runs. A token is never shorter than a byte of its text. */
 export function maxUnits(kind: Kind, input: unknown): number {
   switch (kind) {
     case 'llm.chat': {
       const { messages, max_tokens } = input as InputOf<'llm.chat'>
-      const inputTokens = bytes(JSON.stringify(messages)) + TEMPLATE_TOKENS * messages.length
+      const inputTokens = utf8Length(JSON.stringify(messages)) + TEMPLATE_TOKENS * messages.length
       return Math.ceil(inputTokens / INPUT_TOKENS_A_UNIT) + (max_tokens ?? DEFAULT_MAX_TOKENS)
     }
     case 'text.embed':
@@ -55,5 +52,17 @@ export function meter(kind: Kind, usage: Usage, limit: number): number {
 }
 
 function embedUnits(texts: string[]): number {
-  return texts.reduce((units, text) => units + Math.ceil(bytes(text) / BYTES_A_TOKEN), 0)
+  return texts.reduce((units, text) => units + Math.ceil(utf8Length(text) / BYTES_A_TOKEN), 0)
+}
+
+/** Bytes of a text in UTF-8, counted from its UTF-16 code units. */
+export function utf8Length(text: string): number {
+  let length = text.length
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i)
+    if (unit < 0x80) continue
+    // A surrogate is half of a four-byte character.
+    length += unit < 0x800 || (unit >= 0xd800 && unit < 0xe000) ? 1 : 2
+  }
+  return length
 }
