@@ -134,11 +134,14 @@ export type TaskView = {
   error?: TaskError
 }
 
-/** What a watcher of one task is told, in order. `seq` counts from 1 without gaps. */
-export type TaskEvent =
-  | { seq: number; type: 'status'; status: TaskStatus; at: number; attempt?: number; provider?: Address }
-  | { seq: number; type: 'output'; delta: string; attempt: number }
-  | { seq: number; type: 'done'; task: TaskView }
+/**
+ * What a watcher of one task is told, in order. The event id of an output is `<attempt>.<index + 1>`, the cursor from which
+ * a watcher that lost its connection resumes; the other events repeat the state, so they need none.
+ */
+export type WatchEvent =
+  | { type: 'status'; status: TaskStatus; at: number; attempt?: number; provider?: Address }
+  | { type: 'output'; attempt: number; index: number; delta: string }
+  | { type: 'done'; task: TaskView }
 
 /* Provider */
 

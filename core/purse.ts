@@ -1,0 +1,42 @@
+/**
+ * A purse: what one market has drawn from an account in advance, for one key of that account.
+ * Tasks hold and capture from it without a call to the account; only cumulative totals travel, so repeating a message is harmless.
+ * Invariants: no total ever shrinks; drawn = restored + captured + held + available; nothing is negative.
+ */
+export type Purse = {
+  /** `<account>/<key>`. */
+  id: string
+  drawn: bigint
+  /** Given back to the account unused. */
+  restored: bigint
+  captured: bigint
+  held: bigint
+  /** What the account has acknowledged of `captured` and `restored`. */
+  settled: { captured: bigint; restored: bigint }
+  /** When it last held anything, Unix milliseconds. */
+  usedAt: number
+}
+
+export const purseId = (account: string, key: string): string => `${account}/${key}`
+
+export const newPurse = (id: string): Purse => ({
+  id,
+  drawn: 0n,
+  restored: 0n,
+  captured: 0n,
+  held: 0n,
+  settled: { captured: 0n, restored: 0n },
+  usedAt: 0,
+})
+
+export const available = (purse: Purse): bigint => purse.drawn - purse.restored - purse.captured - purse.held
+
+/** How many tasks of the same size a draw reaches for, so that a busy requester's account is asked rarely. */
+const TASKS_A_DRAW = 256n
+
+/** The total to ask the account for when `need` is more than what is available. */
+export const drawTarget = (purse: Purse, need: bigint): bigint => purse.drawn - available(purse) + need * TASKS_A_DRAW
+
+/** True while the account does not know all of this purse's totals. */
+export const isUnsettled = (purse: Purse): boolean =>
+  purse.settled.captured !== purse.captured || purse.settled.restored !== purse.restored
