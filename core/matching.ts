@@ -31,6 +31,7 @@ export type Exclusion = (typeof EXCLUSIONS)[number]
 
 /** What matching needs to know of an open task. */
 export type Want = {
+  id: string
   seq: number
   requester: Address
   kind: Kind

@@ -44,7 +44,7 @@ export const INPUTS = {
     stop: z.union([z.string(), z.array(z.string()).max(4)]).optional(),
     seed: z.int().optional(),
   }),
-  'text.embed': z.strictObject({ texts: z.array(z.string().min(1)).min(1).max(256) }),
+  'text.embed': z.strictObject({ texts: z.array(z.string().min(1)).min(1).max(64) }),
   'doc.ocr': z.strictObject({
     /** Base64 of a PNG or JPEG. */
     image: z.base64().min(1),

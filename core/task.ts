@@ -13,6 +13,8 @@ export type TaskSpec = {
   kind: Kind
   model: string
   input: Record<string, unknown>
+  /** Size of the input as JSON. */
+  bytes: number
   /** The most to pay for a unit (base units), and the most units: their product is held. */
   bid: bigint
   maxUnits: number

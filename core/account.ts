@@ -1,0 +1,122 @@
+/**
+ * An account: what its owner deposited, what markets have drawn from it, what its providers earned, and its keys.
+ * Markets speak in cumulative totals, so a repeated or late message changes nothing.
+ * Invariant: deposited = free + sum over draws of (drawn - restored), and free is never negative.
+ */
+import { DomainError } from './errors.ts'
+import { min } from './money.ts'
+import type { Scope } from './protocol.ts'
+
+/** What one market has drawn on one key, and has reported since. */
+export type Draw = { drawn: bigint; captured: bigint; restored: bigint }
+
+export type ApiKey = {
+  id: string
+  name: string
+  /** Hex SHA-256 of the secret; the secret itself is shown once and kept nowhere. */
+  hash: string
+  scopes: Scope[]
+  budget: bigint | null
+  expiresAt: number | null
+  createdAt: number
+}
+
+export type Account = {
+  deposited: bigint
+  /** By `<cell>/<key>`. */
+  draws: Map<string, Draw>
+  /** By cell. */
+  earned: Map<string, bigint>
+  keys: Map<string, ApiKey>
+  /** Time of the last sign-in, Unix milliseconds: the nonce of the next must be greater. */
+  signedInAt: number
+}
+
+/** What changes an account, as it is written down. */
+export type AccountEvent =
+  | { type: 'deposited'; at: number; amount: bigint; source: 'faucet' }
+  | { type: 'drew'; at: number; cell: string; key: string; total: bigint }
+  | { type: 'settled'; at: number; cell: string; key: string; captured: bigint; restored: bigint }
+  | { type: 'earned'; at: number; cell: string; total: bigint }
+  | { type: 'signed_in'; at: number; issuedAt: number }
+  | { type: 'key_made'; at: number; key: ApiKey }
+  | { type: 'key_revoked'; at: number; id: string }
+
+export function createAccount(): Account {
+  return { deposited: 0n, draws: new Map(), earned: new Map(), keys: new Map(), signedInAt: 0 }
+}
+
+const drawKey = (cell: string, key: string) => `${cell}/${key}`
+
+export function applyToAccount(account: Account, event: AccountEvent): void {
+  switch (event.type) {
+    case 'deposited':
+      account.deposited += event.amount
+      return
+    case 'drew':
+      drawOf(account, event.cell, event.key).drawn = event.total
+      return
+    case 'settled': {
+      const draw = drawOf(account, event.cell, event.key)
+      draw.captured = event.captured
+      draw.restored = event.restored
+      return
+    }
+    case 'earned':
+      account.earned.set(event.cell, event.total)
+      return
+    case 'signed_in':
+      account.signedInAt = event.issuedAt
+      return
+    case 'key_made':
+      account.keys.set(event.key.id, event.key)
+      return
+    case 'key_revoked':
+      account.keys.delete(event.id)
+      return
+  }
+}
+
+export function drawOf(account: Account, cell: string, key: string): Draw {
+  const id = drawKey(cell, key)
+  const draw = account.draws.get(id) ?? { drawn: 0n, captured: 0n, restored: 0n }
+  account.draws.set(id, draw)
+  return draw
+}
+
+/** What no market has drawn. */
+export function freeOf(account: Account): bigint {
+  let free = account.deposited
+  for (const { drawn, restored } of account.draws.values()) free -= drawn - restored
+  return free
+}
+
+export function earnedOf(account: Account): bigint {
+  let earned = 0n
+  for (const total of account.earned.values()) earned += total
+  return earned
+}
+
+/** What may still be drawn on a key: the account's free balance, and no more than the key's budget leaves. */
+export function drawable(account: Account, keyId: string, now: number): bigint {
+  const key = account.keys.get(keyId)
+  if (!key || (key.expiresAt !== null && key.expiresAt <= now)) return 0n
+  const free = freeOf(account)
+  if (key.budget === null) return free
+  let left = key.budget
+  for (const [id, { drawn, restored }] of account.draws) if (id.endsWith(`/${keyId}`)) left -= drawn - restored
+  return min(free, left < 0n ? 0n : left)
+}
+
+/** The total a market ends up with when it asks for `total`: as much of it as may be drawn, and never less than it has. */
+export function grantDraw(account: Account, cell: string, key: string, total: bigint, now: number): bigint {
+  const { drawn } = drawOf(account, cell, key)
+  if (total <= drawn) return drawn
+  return drawn + min(total - drawn, drawable(account, key, now))
+}
+
+/** Refuses a sign-in that was used before; the nonce is its time, which must grow. */
+export function checkSignIn(account: Account, issuedAt: number): void {
+  if (issuedAt > account.signedInAt) return
+  throw new DomainError('stale_sign_in', { detail: 'this or a later message was already used' })
+}

@@ -1,0 +1,432 @@
+/**
+ * The book of one market: its open tasks, providers and purses, with the indexes over them.
+ * Everything that lasts changes only through `record`: the event is applied and logged, and applying the same events to the
+ * same book gives the same book, which is how a market recovers. What is soft (who is connected, when a lease expires) is set directly.
+ */
+import { backoffMs, LEASE_MS, leaseId } from './lease.ts'
+import {
+  addIdle,
+  addWant,
+  advance,
+  bestSupply,
+  bestWant,
+  createFairness,
+  createMatching,
+  type Fairness,
+  type Match,
+  type Matching,
+  removeIdle,
+  removeWant,
+  type Supply,
+  stamp,
+  type Want,
+} from './matching.ts'
+import { parseAmount, splitFee } from './money.ts'
+import { createIndex, first, insert, type OrderedIndex, remove, type Tree } from './ordered-index.ts'
+import type { Address, Register } from './protocol.ts'
+import { newPurse, type Purse } from './purse.ts'
+import { newcomer, observe, type Reputation, score } from './reputation.ts'
+import { countEnded, countGranted, countSubmitted, createStats, type Stats } from './stats.ts'
+import {
+  currentAttempt,
+  type Effect,
+  held,
+  isOver,
+  newTask,
+  type Refusal,
+  type Task,
+  type TaskEvent,
+  type TaskSpec,
+  transition,
+  triesOf,
+} from './task.ts'
+
+/** What lasts. Amounts are bigint; core/journal.ts writes them down. */
+export type BookEvent =
+  | { type: 'registered'; at: number; address: Address; registration: Register }
+  | { type: 'submitted'; at: number; spec: TaskSpec }
+  | { type: 'task'; at: number; id: string; event: TaskEvent }
+  /** The account granted this purse `total` in all. */
+  | { type: 'drew'; at: number; purse: string; total: bigint }
+  /** The purse has given `total` in all back to its account. */
+  | { type: 'restored'; at: number; purse: string; total: bigint }
+
+export type OpenTask = {
+  task: Task
+  want: Want
+  /** The task's deadline, later than asked for only when the market itself was away. */
+  deadline: number
+  /** Its node among the due times. */
+  due: number
+}
+
+export type HeldLease = { seq: number; task: string; attempt: number; expiresAt: number }
+
+export type Provider = {
+  supply: Supply
+  registration: Register
+  registeredAt: number
+  leases: Map<string, HeldLease>
+  /** Leases it must be told to stop, until its next poll has been answered. */
+  revoked: string[]
+  lastSeq: number
+  reputation: Reputation
+  succeeded: number
+  failed: number
+  earned: bigint
+  /** What its account has acknowledged of `earned`. */
+  credited: bigint
+  /** Can be handed work unasked: it waits in a long poll or holds a socket. */
+  reachable: boolean
+  heardAt: number
+}
+
+export type Book = {
+  cell: string
+  tasks: Map<string, OpenTask>
+  /** Bytes of the open tasks' inputs. */
+  bytes: number
+  providers: Map<Address, Provider>
+  purses: Map<string, Purse>
+  /** Classes that any provider has ever offered. */
+  classes: Set<string>
+  matching: Matching
+  fairness: Fairness
+  due: OrderedIndex<OpenTask>
+  dueTree: Tree
+  lastTask: number
+  lastGrant: number
+  fees: bigint
+  stats: Stats
+  /** Ended tasks that are not archived yet. */
+  ended: Map<string, Task>
+  /** Events not yet written down, oldest first. */
+  log: BookEvent[]
+  /** What the shell must tell somebody about since it last looked. */
+  news: { ended: Task[]; changed: Task[]; providers: Set<Address> }
+}
+
+export function createBook(cell: string): Book {
+  return {
+    cell,
+    tasks: new Map(),
+    bytes: 0,
+    providers: new Map(),
+    purses: new Map(),
+    classes: new Set(),
+    matching: createMatching(),
+    fairness: createFairness(),
+    due: createIndex(),
+    dueTree: { root: 0 },
+    lastTask: 0,
+    lastGrant: 0,
+    fees: 0n,
+    stats: createStats(),
+    ended: new Map(),
+    log: [],
+    news: { ended: [], changed: [], providers: new Set() },
+  }
+}
+
+/** Applies an event and logs it. */
+export function record(book: Book, event: BookEvent): Refusal | null {
+  const refused = apply(book, event)
+  if (refused === null) book.log.push(event)
+  return refused
+}
+
+/** Applies an event without logging it: recovery, and the soft `started`. A refused event changes nothing. */
+export function apply(book: Book, event: BookEvent): Refusal | null {
+  switch (event.type) {
+    case 'registered':
+      register(book, event.address, event.registration, event.at)
+      return null
+    case 'submitted':
+      submit(book, event.spec)
+      return null
+    case 'task':
+      return applyToTask(book, event.id, event.event, event.at)
+    case 'drew': {
+      const purse = purseOf(book, event.purse)
+      if (event.total > purse.drawn) purse.drawn = event.total
+      return null
+    }
+    case 'restored': {
+      const purse = purseOf(book, event.purse)
+      if (event.total > purse.restored) purse.restored = event.total
+      return null
+    }
+  }
+}
+
+export function purseOf(book: Book, id: string): Purse {
+  const purse = book.purses.get(id) ?? newPurse(id)
+  book.purses.set(id, purse)
+  return purse
+}
+
+/** The earliest time at which `tick` has something to do, or null. */
+export function nextDue(book: Book): number | null {
+  const node = first(book.due, book.dueTree.root, 0, 0, 1, () => true)
+  return node === 0 ? null : book.due.key0[node]!
+}
+
+/** Everything that time alone brings about: leases lost, tasks expired, retries ready for the provider that failed them. */
+export function tick(book: Book, now: number): void {
+  for (let due = nextDue(book); due !== null && due <= now; due = nextDue(book)) {
+    const node = first(book.due, book.dueTree.root, 0, 0, 1, () => true)
+    const open = book.due.items[node]!
+    const { spec } = open.task
+    const attempt = currentAttempt(open.task)
+    if (now >= open.deadline) record(book, { type: 'task', at: now, id: spec.id, event: { type: 'expired' } })
+    else if (attempt !== 0 && now >= leaseOf(book, open)!.expiresAt) {
+      record(book, { type: 'task', at: now, id: spec.id, event: { type: 'lost', attempt } })
+    } else schedule(book, open, now)
+    if (open.task.state.is === 'queued') place(book, open, now)
+  }
+}
+
+/** Gives a queued task to the best provider that waits for work; false when none may run it. */
+export function place(book: Book, open: OpenTask, now: number): boolean {
+  const match = bestSupply(book.matching, open.want, now)
+  if (match) grant(book, open, match, now)
+  return match !== null
+}
+
+/** Gives a provider the tasks it should take, as many as it has room for. */
+export function fill(book: Book, provider: Provider, now: number): void {
+  while (provider.supply.room > 0) {
+    const match = bestWant(book.matching, provider.supply, now)
+    if (!match) return
+    grant(book, book.tasks.get(match.want.id)!, match, now)
+  }
+}
+
+/** Lists a provider for work that comes, or unlists it. */
+export function setReachable(book: Book, provider: Provider, reachable: boolean): void {
+  provider.reachable = reachable
+  if (reachable && provider.supply.room > 0) addIdle(book.matching, provider.supply)
+  else removeIdle(book.matching, provider.supply)
+}
+
+/**
+ * After the market itself was away: nobody pays for its absence. Every lease gets its full time again, and no task that is
+ * being worked on expires before that.
+ */
+export function pardon(book: Book, now: number): void {
+  for (const open of book.tasks.values()) {
+    const lease = leaseOf(book, open)
+    if (!lease) continue
+    lease.expiresAt = Math.max(lease.expiresAt, now + LEASE_MS)
+    open.deadline = Math.max(open.deadline, lease.expiresAt)
+    schedule(book, open, now)
+  }
+}
+
+/** The lease under which a task runs, if any. */
+export function leaseOf(book: Book, { task }: OpenTask): HeldLease | undefined {
+  const attempt = currentAttempt(task)
+  if (attempt === 0) return undefined
+  return book.providers.get(task.attempts[attempt - 1]!.provider)?.leases.get(leaseId(task.spec.id, attempt))
+}
+
+function register(book: Book, address: Address, registration: Register, at: number): void {
+  const known = book.providers.get(address)
+  const reputation = known?.reputation ?? newcomer(at)
+  const offers = registration.offers.map(({ kind, model, ask, speed, context }) => ({
+    kind,
+    model,
+    ask: parseAmount(ask),
+    speed,
+    context: context ?? 0,
+  }))
+  for (const { kind, model } of offers) book.classes.add(`${kind} ${model}`)
+  const supply: Supply = {
+    seq: known?.supply.seq ?? book.providers.size + 1,
+    address,
+    region: registration.region ?? null,
+    reputation: score(reputation),
+    offers,
+    room: 0,
+    lastGrant: known?.supply.lastGrant ?? 0,
+  }
+  if (known) {
+    removeIdle(book.matching, known.supply)
+    Object.assign(known, { supply, registration, heardAt: at, reachable: false })
+    return
+  }
+  book.providers.set(address, {
+    supply,
+    registration,
+    registeredAt: at,
+    leases: new Map(),
+    revoked: [],
+    lastSeq: 0,
+    reputation,
+    succeeded: 0,
+    failed: 0,
+    earned: 0n,
+    credited: 0n,
+    reachable: false,
+    heardAt: at,
+  })
+}
+
+function submit(book: Book, spec: TaskSpec): void {
+  book.lastTask = spec.seq
+  const purse = purseOf(book, spec.purse)
+  purse.held += held(spec)
+  purse.usedAt = spec.createdAt
+  const task = newTask(spec)
+  openTask(book, task, stamp(book.fairness, spec.requester), spec.deadline, spec.createdAt)
+  countSubmitted(book.stats, task)
+}
+
+/** Puts a task into the book and its indexes; also how a snapshot is read back. */
+export function openTask(book: Book, task: Task, tag: number, deadline: number, now: number): OpenTask {
+  const { spec } = task
+  const want: Want = {
+    id: spec.id,
+    seq: spec.seq,
+    requester: spec.requester,
+    kind: spec.kind,
+    model: spec.model,
+    bid: spec.bid,
+    preference: spec.preference,
+    minReputation: spec.minReputation,
+    minContext: spec.minContext,
+    region: spec.region,
+    exclude: spec.exclude,
+    tag,
+    deadline: spec.deadline,
+    avoid: [],
+    avoidUntil: 0,
+  }
+  const open: OpenTask = { task, want, deadline, due: 0 }
+  book.tasks.set(spec.id, open)
+  book.bytes += spec.bytes
+  if (task.state.is === 'queued') {
+    avoidFailed(open, now)
+    addWant(book.matching, want)
+  }
+  schedule(book, open, now)
+  return open
+}
+
+function grant(book: Book, open: OpenTask, { supply, offer }: Match, now: number): void {
+  const event: TaskEvent = { type: 'granted', provider: supply.address, ask: offer.ask }
+  record(book, { type: 'task', at: now, id: open.task.spec.id, event })
+}
+
+function applyToTask(book: Book, id: string, event: TaskEvent, at: number): Refusal | null {
+  const open = book.tasks.get(id)
+  if (!open) {
+    const ended = book.ended.get(id)
+    if (!ended) return 'task_finished'
+    const result = transition(ended, event, at)
+    return 'refused' in result ? result.refused : 'task_finished'
+  }
+  const before = open.task
+  const result = transition(before, event, at)
+  if ('refused' in result) return result.refused
+  open.task = result.task
+  if (before.state.is === 'queued' && open.task.state.is !== 'queued') removeWant(book.matching, open.want)
+  if (event.type === 'granted') granted(book, open, event.provider, at)
+  for (const effect of result.effects) applyEffect(book, open, effect, at)
+  if (isOver(open.task)) book.news.ended.push(open.task)
+  else {
+    schedule(book, open, at)
+    book.news.changed.push(open.task)
+  }
+  return null
+}
+
+function granted(book: Book, open: OpenTask, address: Address, at: number): void {
+  const provider = book.providers.get(address)!
+  const { id } = open.task.spec
+  const attempt = currentAttempt(open.task)
+  const lease = { seq: ++provider.lastSeq, task: id, attempt, expiresAt: at + LEASE_MS }
+  provider.leases.set(leaseId(id, attempt), lease)
+  provider.supply.room--
+  provider.supply.lastGrant = ++book.lastGrant
+  if (provider.supply.room < 1) removeIdle(book.matching, provider.supply)
+  advance(book.fairness, open.want.tag)
+  book.news.providers.add(address)
+  countGranted(book.stats, open.task)
+}
+
+function applyEffect(book: Book, open: OpenTask, effect: Effect, at: number): void {
+  const { spec } = open.task
+  switch (effect.type) {
+    case 'queue':
+      avoidFailed(open, at)
+      addWant(book.matching, open.want)
+      return
+    case 'release': {
+      const provider = book.providers.get(effect.provider)!
+      const id = leaseId(spec.id, effect.attempt)
+      provider.leases.delete(id)
+      if (!effect.revoke) return
+      provider.revoked.push(id)
+      book.news.providers.add(effect.provider)
+      return
+    }
+    case 'capture': {
+      const provider = book.providers.get(effect.provider)!
+      const { earned, fee } = splitFee(effect.price)
+      purseOf(book, spec.purse).captured += effect.price
+      provider.earned += earned
+      book.fees += fee
+      return
+    }
+    case 'score':
+      rate(book, effect.provider, effect.outcome, at)
+      return
+    case 'end':
+      purseOf(book, spec.purse).held -= held(spec)
+      unschedule(book, open)
+      book.tasks.delete(spec.id)
+      book.bytes -= spec.bytes
+      book.ended.set(spec.id, open.task)
+      countEnded(book.stats, open.task)
+      return
+  }
+}
+
+function rate(book: Book, address: Address, outcome: 'success' | 'failure', at: number): void {
+  const provider = book.providers.get(address)!
+  provider.reputation = observe(provider.reputation, outcome, at)
+  if (outcome === 'success') provider.succeeded++
+  else provider.failed++
+  const reputation = score(provider.reputation)
+  if (reputation === provider.supply.reputation) return
+  const listed = book.matching.idlers.has(provider.supply)
+  removeIdle(book.matching, provider.supply)
+  provider.supply.reputation = reputation
+  if (listed) addIdle(book.matching, provider.supply)
+}
+
+/** Keeps a task that failed away from the providers that failed it, for a while. */
+function avoidFailed({ task, want }: OpenTask, now: number): void {
+  const ended = task.attempts.filter(({ state }) => state.is !== 'granted' && state.is !== 'started')
+  if (ended.length === 0) return
+  want.avoid = ended.map(({ provider }) => provider)
+  want.avoidUntil = now + backoffMs(triesOf(task))
+}
+
+function dueOf(book: Book, open: OpenTask, now: number): number {
+  const { deadline, want } = open
+  if (open.task.state.is === 'queued') return want.avoidUntil > now ? Math.min(want.avoidUntil, deadline) : deadline
+  return Math.min(leaseOf(book, open)?.expiresAt ?? deadline, deadline)
+}
+
+function schedule(book: Book, open: OpenTask, now: number): void {
+  unschedule(book, open)
+  const entry = { key0: dueOf(book, open, now), key1: 0, key2: open.task.spec.seq, a: 0, b: 0, mask: 1 }
+  open.due = insert(book.due, book.dueTree, open, entry)
+}
+
+function unschedule(book: Book, open: OpenTask): void {
+  if (open.due !== 0) remove(book.due, book.dueTree, open.due)
+  open.due = 0
+}

@@ -1,0 +1,180 @@
+/** What requesters and providers do in a market, as steps over its book: each is synchronous, takes the time, and leaves events. */
+import { apply, type Book, fill, type Provider, place, purseOf, record, setReachable, tick } from './book.ts'
+import { DomainError } from './errors.ts'
+import { LEASE_MS, parseLeaseId } from './lease.ts'
+import { meter } from './pricing.ts'
+import {
+  type Address,
+  type Kind,
+  LIMITS,
+  OUTPUTS,
+  type Poll,
+  type Register,
+  type Result,
+  type ResultReceipt,
+} from './protocol.ts'
+import { available } from './purse.ts'
+import type { TaskRequest } from './request.ts'
+import { sizeOf } from './snapshot.ts'
+import type { Task, TaskEvent, TaskSpec } from './task.ts'
+
+/** The most a market holds open; beyond that it sheds. Inputs live in its memory, which the platform bounds at 128 MB. */
+export const CAPACITY = { tasks: 100_000, bytes: 48 * 1024 * 1024 }
+
+export type Submission = { requester: Address; purse: string; requests: TaskRequest[]; newId: () => string }
+
+/**
+ * Accepts all of the tasks or none.
+ * @returns the tasks, in order; or how much more the purse needs, in which case nothing has changed
+ */
+export function submit(book: Book, submission: Submission, now: number): { tasks: Task[] } | { short: bigint } {
+  tick(book, now)
+  const { requester, purse, requests, newId } = submission
+  const bytes = requests.reduce((sum, request) => sum + request.bytes, 0)
+  if (book.tasks.size + requests.length > CAPACITY.tasks || book.bytes + bytes > CAPACITY.bytes) {
+    throw new DomainError('overloaded', { retryAfterSeconds: 5 })
+  }
+  const models = requests.map((request, i) => modelOf(book, request, requests.length > 1 ? `/${i}` : ''))
+  const need = requests.reduce((sum, { bid, maxUnits }) => sum + bid * BigInt(maxUnits), 0n)
+  const short = need - available(purseOf(book, purse))
+  if (short > 0n) return { short }
+  const ids = requests.map((request, i) => {
+    const { deadlineMs, ...rest } = request
+    const spec: TaskSpec = {
+      ...rest,
+      id: newId(),
+      seq: book.lastTask + 1,
+      requester,
+      purse,
+      model: models[i]!,
+      createdAt: now,
+      deadline: now + deadlineMs,
+    }
+    record(book, { type: 'submitted', at: now, spec })
+    return spec.id
+  })
+  // Placed only when all are in the book, so that a batch is ordered against everybody else's tasks and not against itself.
+  return { tasks: ids.map((id) => placeNew(book, id, now)) }
+}
+
+function placeNew(book: Book, id: string, now: number): Task {
+  const open = book.tasks.get(id)!
+  place(book, open, now)
+  return open.task
+}
+
+/** The model a task names, or the one of its kind that most connected providers offer. */
+function modelOf(book: Book, { kind, model }: TaskRequest, pointer: string): string {
+  if (model !== null) {
+    if (book.classes.has(`${kind} ${model}`)) return model
+    throw new DomainError('unknown_model', {
+      detail: `no provider has offered ${kind} with "${model}"`,
+      pointer: `${pointer}/model`,
+    })
+  }
+  const counts = new Map<string, number>()
+  for (const { reachable, supply } of book.providers.values()) {
+    for (const offer of supply.offers) {
+      if (offer.kind === kind) counts.set(offer.model, (counts.get(offer.model) ?? 0) + (reachable ? 1000 : 1))
+    }
+  }
+  const [most] = [...counts].sort((x, y) => y[1] - x[1] || (x[0] < y[0] ? -1 : 1))
+  if (!most)
+    throw new DomainError('no_provider', {
+      detail: `nobody offers ${kind}`,
+      pointer: `${pointer}/kind`,
+      retryAfterSeconds: 10,
+    })
+  return most[0]
+}
+
+export function cancel(book: Book, id: string, now: number): void {
+  record(book, { type: 'task', at: now, id, event: { type: 'cancelled' } })
+}
+
+export function register(book: Book, address: Address, registration: Register, now: number): Provider {
+  record(book, { type: 'registered', at: now, address, registration })
+  return book.providers.get(address)!
+}
+
+/**
+ * A provider's call: takes its results, renews what it still runs, notices what it dropped, and gives it work.
+ * Its leases are read from the provider afterwards, so that what an earlier answer lost is told again.
+ */
+export function poll(book: Book, provider: Provider, call: Omit<Poll, 'waitSeconds'>, now: number): ResultReceipt[] {
+  provider.heardAt = now
+  // Before the clock is looked at: what the provider brings or renews now is not late because the market was.
+  const receipts = call.results.map((result) => takeResult(book, provider, result, now))
+  const kept = new Set(call.renew)
+  for (const id of call.renew) renew(book, provider, id, now)
+  for (const [id, lease] of [...provider.leases]) {
+    if (lease.seq <= call.seen && !kept.has(id)) end(book, lease.task, { type: 'lost', attempt: lease.attempt }, now)
+  }
+  tick(book, now)
+  let undelivered = 0
+  for (const lease of provider.leases.values()) if (lease.seq > call.seen) undelivered++
+  provider.supply.room = Math.max(0, call.free - undelivered)
+  fill(book, provider, now)
+  if (provider.reachable) setReachable(book, provider, true)
+  return receipts
+}
+
+function renew(book: Book, provider: Provider, id: string, now: number): void {
+  const lease = provider.leases.get(id)
+  if (!lease) {
+    provider.revoked.push(id)
+    return
+  }
+  lease.expiresAt = now + LEASE_MS
+  start(book, lease.task, lease.attempt, now)
+}
+
+/** `started` is soft: told to watchers, but not worth writing down. */
+function start(book: Book, task: string, attempt: number, now: number): void {
+  const open = book.tasks.get(task)
+  if (open?.task.state.is === 'leased')
+    apply(book, { type: 'task', at: now, id: task, event: { type: 'started', attempt } })
+}
+
+function takeResult(book: Book, provider: Provider, { lease, outcome }: Result, now: number): ResultReceipt {
+  const parsed = parseLeaseId(lease)
+  const task = parsed && (book.tasks.get(parsed.task)?.task ?? book.ended.get(parsed.task))
+  if (!parsed || (task && task.attempts[parsed.attempt - 1]?.provider !== provider.supply.address)) {
+    return { lease, accepted: false, code: 'lease_not_found' }
+  }
+  if (!task) return { lease, accepted: false, code: 'task_finished' }
+  const refused = end(book, parsed.task, toEvent(task, parsed.attempt, outcome), now)
+  if (refused === null || refused === 'already_accepted') return { lease, accepted: true }
+  return { lease, accepted: false, code: refused }
+}
+
+/** A result as an event of its task; an output that does not fit the task's kind is a failure of the attempt. */
+function toEvent({ spec }: Task, attempt: number, outcome: Result['outcome']): TaskEvent {
+  switch (outcome.status) {
+    case 'failed':
+      return { type: 'failed', attempt, error: outcome.error }
+    case 'returned':
+      return { type: 'returned', attempt }
+    case 'succeeded': {
+      const fault = outputFault(spec.kind, outcome.output)
+      if (fault) return { type: 'failed', attempt, error: { code: 'invalid_output', message: fault } }
+      const { output, usage } = outcome
+      return { type: 'succeeded', attempt, output, usage, units: meter(spec.kind, usage, spec.maxUnits) }
+    }
+  }
+}
+
+function outputFault(kind: Kind, output: unknown): string | null {
+  if (sizeOf(output) > LIMITS.outputBytes) return `output: larger than ${LIMITS.outputBytes} bytes`
+  const parsed = OUTPUTS[kind].safeParse(output)
+  if (parsed.success) return null
+  const [issue] = parsed.error.issues
+  return `output${issue!.path.map((part) => `/${String(part)}`).join('')}: ${issue!.message}`.slice(0, 500)
+}
+
+function end(book: Book, id: string, event: TaskEvent, now: number) {
+  const refused = record(book, { type: 'task', at: now, id, event })
+  const open = book.tasks.get(id)
+  if (open?.task.state.is === 'queued') place(book, open, now)
+  return refused
+}

@@ -1,0 +1,78 @@
+import { DomainError } from './errors.ts'
+import { formatAmount, parseAmount } from './money.ts'
+import { maxUnits, UNITS } from './pricing.ts'
+import {
+  type Address,
+  INPUTS,
+  KINDS,
+  type Kind,
+  LIMITS,
+  type Preference,
+  type Region,
+  type SubmitTask,
+} from './protocol.ts'
+
+/** A task as asked for, checked and priced; what is left to the market is who runs it and whether it can be paid. */
+export type TaskRequest = {
+  kind: Kind
+  /** Null: any model of this kind. */
+  model: string | null
+  input: Record<string, unknown>
+  bytes: number
+  bid: bigint
+  maxUnits: number
+  preference: Preference
+  minReputation: number
+  minContext: number
+  region: Region | null
+  exclude: Address[]
+  deadlineMs: number
+  maxAttempts: number
+  stream: boolean
+}
+
+/**
+ * Checks a task's input against its kind and turns its price ceiling into a bid for a unit.
+ * @param pointer where the task stands in the body, for errors
+ */
+export function toRequest(task: SubmitTask, pointer = ''): TaskRequest {
+  const kind = KINDS.find((known) => known === task.kind)
+  if (!kind)
+    throw new DomainError('unknown_kind', { detail: `"${task.kind}" is not a kind`, pointer: `${pointer}/kind` })
+  const parsed = INPUTS[kind].safeParse(task.input)
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues
+    const path = [...issue!.path].map((part) => `/${String(part)}`).join('')
+    throw new DomainError('invalid_request', { detail: issue!.message, pointer: `${pointer}/input${path}` })
+  }
+  const bytes = JSON.stringify(task.input).length
+  if (bytes > LIMITS.inputBytes) throw new DomainError('body_too_large', { pointer: `${pointer}/input` })
+  const units = maxUnits(kind, parsed.data)
+  return {
+    kind,
+    model: task.model ?? null,
+    input: task.input,
+    bytes,
+    bid: bidOf(kind, task.maxPrice, units, pointer),
+    maxUnits: units,
+    preference: task.preference,
+    minReputation: task.requirements.minReputation,
+    minContext: task.requirements.minContext ?? 0,
+    region: task.requirements.region ?? null,
+    exclude: task.requirements.exclude,
+    deadlineMs: task.deadlineSeconds * 1000,
+    maxAttempts: task.maxAttempts,
+    stream: task.stream,
+  }
+}
+
+function bidOf(kind: Kind, maxPrice: string | undefined, units: number, pointer: string): bigint {
+  if (maxPrice === undefined) return UNITS[kind].defaultBid
+  const bid = parseAmount(maxPrice) / BigInt(units)
+  if (bid > 0n) return bid
+  const least = formatAmount(BigInt(units))
+  throw new DomainError('price_below_unit', {
+    detail: `the task may come to ${units} units, so maxPrice must be at least ${least}`,
+    pointer: `${pointer}/maxPrice`,
+  })
+}

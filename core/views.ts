@@ -1,0 +1,157 @@
+/** The book as others may see it. */
+import type { Book, Provider } from './book.ts'
+import { isActive, metricsOf } from './health.ts'
+import { leaseId } from './lease.ts'
+import { classOf } from './matching.ts'
+import { formatAmount } from './money.ts'
+import {
+  type AttemptView,
+  type Kind,
+  type Lease,
+  type ModelView,
+  type NetworkSnapshot,
+  type ProviderSummary,
+  TASK_STATUSES,
+  type TaskStatus,
+  type TaskView,
+} from './protocol.ts'
+import { interval } from './reputation.ts'
+import { attemptShown, minutesUntil } from './stats.ts'
+import { type Attempt, held, type Task } from './task.ts'
+
+const PROVIDERS_SHOWN = 50
+const LATEST_SHOWN = 20
+
+export function taskView(task: Task): TaskView {
+  const { spec, state } = task
+  const view: TaskView = {
+    id: spec.id,
+    kind: spec.kind,
+    model: spec.model,
+    status: state.is,
+    createdAt: spec.createdAt,
+    maxPrice: formatAmount(held(spec)),
+    attempts: task.attempts.map(attemptView),
+  }
+  const shown = attemptShown(task)
+  if (shown) view.provider = shown.provider
+  switch (state.is) {
+    case 'queued':
+    case 'leased':
+    case 'running':
+      return view
+    case 'succeeded': {
+      const { at, units, usage, output, price } = state
+      return { ...view, finishedAt: at, price: formatAmount(price), units, usage, output }
+    }
+    case 'failed':
+      return { ...view, finishedAt: state.at, price: '0', error: state.error }
+    case 'expired':
+      return {
+        ...view,
+        finishedAt: state.at,
+        price: '0',
+        error: { code: 'task_expired', message: 'The task was not finished before its deadline.' },
+      }
+    case 'cancelled':
+      return { ...view, finishedAt: state.at, price: '0' }
+  }
+}
+
+function attemptView({ number, provider, grantedAt, state }: Attempt): AttemptView {
+  const view: AttemptView = { number, provider, state: state.is, grantedAt }
+  switch (state.is) {
+    case 'granted':
+      return view
+    case 'started':
+      return { ...view, startedAt: state.at }
+    case 'failed':
+      return { ...view, endedAt: state.at, error: state.error }
+    case 'succeeded':
+    case 'lost':
+    case 'superseded':
+      return { ...view, endedAt: state.at }
+  }
+}
+
+/** A provider's leases beyond `seen`, oldest first. */
+export function leasesAfter(book: Book, provider: Provider, seen: number): Lease[] {
+  const leases: Lease[] = []
+  for (const { seq, task, attempt, expiresAt } of provider.leases.values()) {
+    if (seq <= seen) continue
+    const { kind, model, input, maxUnits, stream } = book.tasks.get(task)!.task.spec
+    leases.push({ id: leaseId(task, attempt), seq, kind, model, input, maxUnits, stream, expiresAt })
+  }
+  return leases
+}
+
+export function networkSnapshot(book: Book, now: number): NetworkSnapshot {
+  const { metrics, health, reputation } = metricsOf(book, now)
+  return {
+    at: now,
+    metrics,
+    reputation,
+    health,
+    status: statusCounts(book),
+    minutes: minutesUntil(book.stats, now),
+    latest: book.stats.latest.slice(-LATEST_SHOWN).reverse(),
+    providers: [...book.providers.values()]
+      .map((provider) => providerSummary(provider, now))
+      .sort((x, y) => Number(y.active) - Number(x.active) || y.reputation.low - x.reputation.low)
+      .slice(0, PROVIDERS_SHOWN),
+  }
+}
+
+function statusCounts(book: Book): Record<TaskStatus, number> {
+  const counts = Object.fromEntries(TASK_STATUSES.map((status) => [status, 0])) as Record<TaskStatus, number>
+  Object.assign(counts, book.stats.ended)
+  counts.queued = book.matching.wants.size
+  // Telling leased from running takes a look at each lease, of which there are never more than slots.
+  for (const { leases } of book.providers.values()) {
+    for (const { task } of leases.values()) {
+      const { state } = book.tasks.get(task)!.task
+      if (state.is === 'leased' || state.is === 'running') counts[state.is]++
+    }
+  }
+  return counts
+}
+
+function providerSummary(provider: Provider, now: number): ProviderSummary {
+  const { supply, registration } = provider
+  const summary: ProviderSummary = {
+    address: supply.address,
+    name: registration.name,
+    active: isActive(provider, now),
+    reputation: interval(provider.reputation),
+    slots: registration.slots,
+    busy: provider.leases.size,
+    offers: registration.offers.map(({ kind, model, ask, speed }) => ({ kind, model, ask, speed })),
+    succeeded: provider.succeeded,
+    failed: provider.failed,
+    earned: formatAmount(provider.earned),
+  }
+  if (supply.region !== null) summary.region = supply.region
+  return summary
+}
+
+/** Every model that was ever offered, with who offers it now. */
+export function modelsOf(book: Book, now: number): ModelView[] {
+  const models = new Map<string, ModelView>()
+  for (const provider of book.providers.values()) {
+    const active = isActive(provider, now)
+    for (const offer of provider.supply.offers) {
+      const created = Math.floor(provider.registeredAt / 1000)
+      const model = models.get(classOf(offer)) ?? newModel(offer.kind, offer.model, created)
+      models.set(classOf(offer), model)
+      if (!active) continue
+      model.providers++
+      const ask = formatAmount(offer.ask)
+      if (model.ask === null || Number(ask) < Number(model.ask)) model.ask = ask
+    }
+  }
+  return [...models.values()].sort((x, y) => (x.id < y.id ? -1 : 1))
+}
+
+function newModel(kind: Kind, id: string, created: number): ModelView {
+  return { id, object: 'model', created, owned_by: 'daicn', kind, providers: 0, ask: null }
+}
