@@ -1,0 +1,115 @@
+/** One provider at one edge: takes leases, runs them, keeps their results until the edge has answered for them. */
+import type { Lease, Register, Result } from '#core/protocol.ts'
+import { connect } from './connection.ts'
+import type { Edge } from './edge.ts'
+import { createBook, finish, running, type Settled } from './lease-book.ts'
+import type { Log } from './log.ts'
+import { openOutput } from './output.ts'
+import type { Runner } from './runner.ts'
+import type { Spool } from './spool.ts'
+import type { Timing } from './timing.ts'
+import { createTurns, runLease } from './work.ts'
+
+export type AgentOptions = {
+  edge: Edge
+  registration: Register
+  runners: Runner[]
+  spool: Spool
+  log: Log
+  now: () => number
+  random: () => number
+  timing: Timing
+}
+
+export type Agent = {
+  /**
+   * Takes no more leases, lets what runs finish until `graceMs` or `hurry`, gives the rest back, hands in what it can.
+   * What the edge has not answered for by then stays in the spool.
+   */
+  stop: (graceMs: number, hurry: AbortSignal) => Promise<void>
+}
+
+/** How long a leaving agent waits for the edge to answer for its last results. */
+const FAREWELL_MS = 2000
+
+type Active = { lease: Lease; controller: AbortController; startedAt: number }
+
+export async function startAgent(options: AgentOptions): Promise<Agent> {
+  const { edge, registration, runners, spool, log, now, random, timing } = options
+  const book = createBook(registration.slots)
+  const turns = createTurns()
+  const active = new Map<string, Active>()
+  let changed = () => {}
+
+  const earlier = await spool.load()
+  for (const result of earlier) finish(book, result, 'spool')
+  if (earlier.length > 0) log('spool', { results: earlier.length })
+
+  const connection = connect({ edge, book, registration, onSettled, log, now, random, timing })
+
+  function onSettled({ receipts, revoked, fresh }: Settled) {
+    for (const { lease, accepted, code } of receipts) {
+      if (!accepted) log('refused', { lease, code })
+      spool.remove(lease).catch((error) => log('error', { reason: `cannot empty the spool: ${error.message}` }))
+    }
+    for (const id of revoked) end(id, 'revoked')
+    for (const lease of fresh) void begin(lease)
+    changed()
+  }
+
+  /** The lease is no longer ours to run. */
+  function end(id: string, status: string, code?: string) {
+    const entry = active.get(id)
+    if (!entry) return
+    active.delete(id)
+    entry.controller.abort()
+    const { kind, model } = entry.lease
+    log('task', { lease: id, kind, model, ms: Math.round(now() - entry.startedAt), status, code })
+    changed()
+  }
+
+  async function begin(lease: Lease) {
+    const controller = new AbortController()
+    const { signal } = controller
+    active.set(lease.id, { lease, controller, startedAt: now() })
+    const output = lease.stream ? openOutput(edge, lease.id, timing, random) : undefined
+    const result = await runLease(lease, runners, turns, signal, (delta) => output?.push(delta))
+    if (signal.aborted) return output?.close()
+    await Promise.all([save(result), output?.finish()])
+    if (finish(book, result, 'run')) {
+      const { outcome } = result
+      end(lease.id, outcome.status, outcome.status === 'failed' ? outcome.error.code : undefined)
+      connection.wake()
+    } else await spool.remove(lease.id)
+  }
+
+  async function save(result: Result) {
+    await spool.save(result).catch((error) => log('error', { reason: `cannot write the spool: ${error.message}` }))
+  }
+
+  /** Resolves when `done` holds, or at the signal. */
+  async function settled(done: () => boolean, signal: AbortSignal) {
+    while (!done() && !signal.aborted) {
+      const { promise, resolve } = Promise.withResolvers<void>()
+      changed = resolve
+      signal.addEventListener('abort', () => resolve(), { once: true })
+      await promise
+    }
+  }
+
+  return {
+    async stop(graceMs, hurry) {
+      book.open = false
+      connection.wake()
+      await settled(() => active.size === 0, AbortSignal.any([hurry, AbortSignal.timeout(graceMs)]))
+      for (const id of running(book)) {
+        finish(book, { lease: id, outcome: { status: 'returned' } }, 'run')
+        end(id, 'returned')
+      }
+      connection.wake()
+      await settled(() => book.entries.size === 0, AbortSignal.timeout(hurry.aborted ? FAREWELL_MS / 10 : FAREWELL_MS))
+      await connection.close()
+      await Promise.all(runners.map((runner) => runner.close()))
+    },
+  }
+}

@@ -1,0 +1,63 @@
+/** What the edge sends, checked before anything relies on it: an edge is another party's program. */
+import { type EdgeFrame, KINDS, type Lease, type PollAnswer, type ResultReceipt } from '#core/protocol.ts'
+
+/** Throws TypeError for what is not a PollAnswer. */
+export function parseAnswer(value: unknown): PollAnswer {
+  const answer = record(value)
+  return {
+    leases: list(answer.leases, parseLease),
+    results: list(answer.results, parseReceipt),
+    revoked: list(answer.revoked, (id) => text(id)),
+    now: number(answer.now),
+  }
+}
+
+export function parseFrame(data: string): EdgeFrame {
+  const frame = record(JSON.parse(data))
+  if (frame.type === 'answer') return { type: 'answer', ...parseAnswer(frame) }
+  if (frame.type !== 'error') throw new TypeError('not a frame of this protocol')
+  const problem = record(frame.problem)
+  return { type: 'error', problem: { code: text(problem.code), title: text(problem.title) } }
+}
+
+function parseLease(value: unknown): Lease {
+  const lease = record(value)
+  const kind = KINDS.find((known) => known === lease.kind)
+  if (!kind) throw new TypeError('a lease of an unknown kind')
+  return {
+    id: text(lease.id),
+    seq: number(lease.seq),
+    kind,
+    model: text(lease.model),
+    input: record(lease.input),
+    maxUnits: number(lease.maxUnits),
+    stream: lease.stream === true,
+    expiresAt: number(lease.expiresAt),
+  }
+}
+
+function parseReceipt(value: unknown): ResultReceipt {
+  const receipt = record(value)
+  const code = receipt.code === undefined ? {} : { code: text(receipt.code) }
+  return { lease: text(receipt.lease), accepted: receipt.accepted === true, ...code }
+}
+
+function record(value: unknown): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new TypeError('expected an object')
+  return value as Record<string, unknown>
+}
+
+function list<T>(value: unknown, parse: (item: unknown) => T): T[] {
+  if (!Array.isArray(value)) throw new TypeError('expected an array')
+  return value.map(parse)
+}
+
+function text(value: unknown): string {
+  if (typeof value !== 'string') throw new TypeError('expected a string')
+  return value
+}
+
+function number(value: unknown): number {
+  if (typeof value !== 'number' || !Number.isFinite(value)) throw new TypeError('expected a number')
+  return value
+}

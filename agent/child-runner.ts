@@ -1,0 +1,144 @@
+/** A runner that lives in its own process, so that a task that crashes or hangs it costs one attempt and nothing more. */
+import { type ChildProcess, fork } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import type { Kind } from '#core/protocol.ts'
+import { type Outcome, type Probe, type Runner, RunnerError, type RunOptions } from './runner.ts'
+import type { FromHost, ToHost } from './runner-host.ts'
+
+export type ChildRunnerOptions = {
+  kind: Kind
+  model: string
+  /** URL of the module that exports `createRunner`. */
+  module: URL
+  /** How long a request may show no sign of life before its process is killed. */
+  patienceMs: number
+  /** How long an aborted request may take to stop. */
+  abortMs?: number
+  /** An idle process is ended after this and started again when there is work. */
+  idleMs?: number
+  onCrash?: (reason: string) => void
+}
+
+/** What a runner's process may see of the environment: where to find programs and where to put temporary files. */
+const ENVIRONMENT = ['PATH', 'HOME', 'LANG', 'TMPDIR', 'TEMP', 'SystemRoot', 'LD_LIBRARY_PATH']
+
+type Request = {
+  settle: (message: Extract<FromHost, { type: 'probed' | 'done' | 'failed' }>) => void
+  crash: (reason: RunnerError) => void
+  onDelta: (text: string) => void
+}
+
+export function createChildRunner(options: ChildRunnerOptions): Runner {
+  const { kind, model, patienceMs, abortMs = 2000, idleMs = 10 * 60_000 } = options
+  const requests = new Map<number, Request>()
+  let child: ChildProcess | undefined
+  let idle: NodeJS.Timeout | undefined
+  let lastId = 0
+
+  function start(): ChildProcess {
+    const env = Object.fromEntries(
+      ENVIRONMENT.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])),
+    )
+    const started = fork(fileURLToPath(new URL('./runner-host.ts', import.meta.url)), [options.module.href], {
+      env,
+      execArgv: [],
+      serialization: 'advanced',
+      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+    })
+    started.on('message', (message: FromHost) => {
+      const request = requests.get(message.id)
+      if (message.type === 'delta') request?.onDelta(message.text)
+      else request?.settle(message)
+    })
+    started.on('error', () => {})
+    started.on('exit', (code, signal) => {
+      if (child === started) child = undefined
+      if (requests.size === 0) return
+      const reason = `the runner's process ended with ${signal ?? `code ${code}`}`
+      options.onCrash?.(reason)
+      for (const request of requests.values()) request.crash(new RunnerError('runner_crashed', reason))
+    })
+    return started
+  }
+
+  /** SIGKILL, because a process that does not answer will not heed less; its exit fails what it was running. */
+  function kill() {
+    child?.kill('SIGKILL')
+    child = undefined
+  }
+
+  function request(
+    message: { type: 'probe' } | { type: 'run'; input: unknown; maxUnits: number },
+    { signal, onDelta }: Pick<RunOptions, 'signal' | 'onDelta'>,
+  ): Promise<Extract<FromHost, { type: 'probed' | 'done' }>> {
+    if (signal.aborted) return Promise.reject(aborted())
+    clearTimeout(idle)
+    const id = ++lastId
+    child ??= start()
+    const host = child
+    return new Promise((resolve, reject) => {
+      const end = () => {
+        clearTimeout(patience)
+        clearTimeout(stopping)
+        signal.removeEventListener('abort', onAbort)
+        requests.delete(id)
+        if (requests.size === 0) idle = setTimeout(kill, idleMs).unref()
+      }
+      const fail = (error: RunnerError) => {
+        end()
+        reject(signal.aborted ? aborted() : error)
+      }
+      const giveUp = () => {
+        fail(new RunnerError('runner_hung', `the runner gave no sign of life for ${patienceMs / 1000} s`))
+        options.onCrash?.('the runner hung')
+        kill()
+      }
+      let stopping: NodeJS.Timeout | undefined
+      const patience = setTimeout(giveUp, patienceMs)
+      const onAbort = () => {
+        host.send({ type: 'abort', id } satisfies ToHost, () => {})
+        stopping = setTimeout(giveUp, abortMs)
+      }
+      signal.addEventListener('abort', onAbort, { once: true })
+      requests.set(id, {
+        crash: fail,
+        onDelta(text) {
+          patience.refresh()
+          onDelta(text)
+        },
+        settle(answer) {
+          if (answer.type === 'failed')
+            return fail(new RunnerError(answer.error.code, answer.error.message, answer.error.mend))
+          end()
+          resolve(answer)
+        },
+      })
+      host.send(
+        { ...message, id } satisfies ToHost,
+        (error) => error && fail(new RunnerError('runner_crashed', error.message)),
+      )
+    })
+  }
+
+  return {
+    kind,
+    model,
+    concurrency: 1,
+    async probe(signal): Promise<Probe> {
+      const answer = await request({ type: 'probe' }, { signal, onDelta: () => {} })
+      if (answer.type !== 'probed') throw new RunnerError('runner_failed', 'the runner answered something else')
+      return answer.probe
+    },
+    async run(input, { signal, onDelta, maxUnits }): Promise<Outcome> {
+      const answer = await request({ type: 'run', input, maxUnits }, { signal, onDelta })
+      if (answer.type !== 'done') throw new RunnerError('runner_failed', 'the runner answered something else')
+      return answer.outcome
+    },
+    async close() {
+      clearTimeout(idle)
+      kill()
+    },
+  }
+}
+
+const aborted = () => new RunnerError('aborted', 'the attempt was stopped')

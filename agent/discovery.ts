@@ -1,0 +1,26 @@
+/** Finds out what this machine can do: every candidate does real work before it may be offered. */
+import type { Log } from './log.ts'
+import { type Probe, type Runner, toRunnerError } from './runner.ts'
+
+export type Found = { runner: Runner; probe: Probe }
+
+/** A cold start may have to read the weights of a large model. */
+const PROBE_MS = 120_000
+
+/** Probes one after another, so that each speed is measured on an otherwise idle machine. */
+export async function probeAll(candidates: Runner[], log: Log, signal: AbortSignal): Promise<Found[]> {
+  const found: Found[] = []
+  for (const runner of candidates) {
+    const { kind, model } = runner
+    try {
+      const probe = await runner.probe(AbortSignal.any([signal, AbortSignal.timeout(PROBE_MS)]))
+      log('found', { kind, model, speed: probe.speed, context: probe.context })
+      found.push({ runner, probe })
+    } catch (error) {
+      const { message, mend } = toRunnerError(error)
+      log('missing', { kind, model, why: message, mend })
+      await runner.close()
+    }
+  }
+  return found
+}

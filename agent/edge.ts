@@ -1,0 +1,134 @@
+/** Calls to one edge, as one provider: signs in when it must and names each failure by the edge's stable code. */
+import type { Problem } from '#core/errors.ts'
+import type { Address, OutputFrame, Poll, PollAnswer, Register } from '#core/protocol.ts'
+import { signInTypedData } from '#core/sign-in.ts'
+import { parseAnswer } from './answer.ts'
+
+/** The edge answered with a problem, or (`unreachable`) not at all. */
+export class EdgeError extends Error {
+  readonly code: Problem['code'] | 'unreachable'
+  readonly retryAfterMs: number | undefined
+
+  constructor(code: EdgeError['code'], message: string, retryAfterMs?: number) {
+    super(message)
+    this.name = 'EdgeError'
+    this.code = code
+    this.retryAfterMs = retryAfterMs
+  }
+}
+
+/** The part of a viem account that is needed here. */
+export type Signer = {
+  address: Address
+  signTypedData: (data: ReturnType<typeof signInTypedData>) => Promise<`0x${string}`>
+}
+
+export type Edge = {
+  register: (body: Register, signal: AbortSignal) => Promise<{ cell: string; leaseSeconds: number }>
+  poll: (body: Partial<Poll> & { free: number }, signal: AbortSignal) => Promise<PollAnswer>
+  putOutput: (lease: string, frame: OutputFrame, signal: AbortSignal) => Promise<{ next: number }>
+  /** Starts to open /v1/provider/socket or a lease's output socket. */
+  openSocket: (path: string) => Promise<WebSocket>
+}
+
+const REQUEST_MS = 15_000
+const SIGN_IN_TRIES = 4
+/** A token is renewed this long before its end, so that a socket is never opened with one that dies on the way. */
+const TOKEN_MARGIN_MS = 60_000
+const BAD_TOKEN = new Set(['expired_token', 'invalid_credentials', 'missing_credentials'])
+
+export function createEdge(url: string, signer: Signer, now: () => number): Edge {
+  const origin = new URL(url).origin
+  let session: { token: string; expiresAt: number } | undefined
+  let signingIn: Promise<string> | undefined
+  /** What to add to this machine's clock to have the edge's, from its Date header. */
+  let skew = 0
+
+  async function call(method: string, path: string, options: { body?: unknown; token?: string; signal?: AbortSignal }) {
+    const signals = [
+      AbortSignal.timeout(REQUEST_MS + waitOf(options.body)),
+      ...(options.signal ? [options.signal] : []),
+    ]
+    let response: Response
+    let answer: unknown
+    try {
+      response = await fetch(origin + path, {
+        method,
+        headers: {
+          ...(options.body === undefined ? {} : { 'content-type': 'application/json' }),
+          ...(options.token ? { authorization: `Bearer ${options.token}` } : {}),
+        },
+        body: options.body === undefined ? null : JSON.stringify(options.body),
+        signal: AbortSignal.any(signals),
+      })
+      answer = await response.json().catch(() => undefined)
+    } catch (error) {
+      throw new EdgeError('unreachable', `${origin} does not answer (${reasonOf(error)})`)
+    }
+    const date = Date.parse(response.headers.get('date') ?? '')
+    if (Number.isFinite(date)) skew = date - now()
+    if (response.ok) return answer
+    const problem = (answer ?? {}) as Partial<Problem>
+    const retryAfter = Number(response.headers.get('retry-after') ?? problem.retryAfterSeconds)
+    throw new EdgeError(
+      problem.code ?? 'internal',
+      problem.detail ?? problem.title ?? `HTTP ${response.status}`,
+      retryAfter > 0 ? retryAfter * 1000 : undefined,
+    )
+  }
+
+  async function signIn(): Promise<string> {
+    const { chainId } = (await call('GET', '/v1/health', {})) as { chainId: number }
+    for (let attempt = 0; ; attempt++) {
+      // The Date header counts whole seconds and an earlier run may have signed in ahead of it: each try goes further.
+      const issuedAt = Math.round(now() + skew) + attempt * 2000
+      const message = { address: signer.address, audience: origin, issuedAt }
+      const signature = await signer.signTypedData(signInTypedData(chainId, message))
+      try {
+        session = (await call('POST', '/v1/sign-in', { body: { ...message, signature } })) as typeof session
+        return session!.token
+      } catch (error) {
+        const stale = error instanceof EdgeError && error.code === 'stale_sign_in'
+        if (!stale || attempt + 1 === SIGN_IN_TRIES) throw error
+      }
+    }
+  }
+
+  async function token(): Promise<string> {
+    if (session && session.expiresAt - TOKEN_MARGIN_MS > now() + skew) return session.token
+    signingIn ??= signIn().finally(() => {
+      signingIn = undefined
+    })
+    return signingIn
+  }
+
+  async function authorized(method: string, path: string, body: unknown, signal: AbortSignal): Promise<unknown> {
+    const used = await token()
+    try {
+      return await call(method, path, { body, token: used, signal })
+    } catch (error) {
+      if (!(error instanceof EdgeError) || !BAD_TOKEN.has(error.code)) throw error
+      if (session?.token === used) session = undefined
+      return call(method, path, { body, token: await token(), signal })
+    }
+  }
+
+  return {
+    register: async (body, signal) =>
+      (await authorized('POST', '/v1/provider/register', body, signal)) as { cell: string; leaseSeconds: number },
+    poll: async (body, signal) => parseAnswer(await authorized('POST', '/v1/provider/poll', body, signal)),
+    putOutput: async (lease, frame, signal) =>
+      (await authorized('PUT', outputPath(lease), frame, signal)) as { next: number },
+    openSocket: async (path) =>
+      new WebSocket(origin.replace(/^http/, 'ws') + path, { headers: { authorization: `Bearer ${await token()}` } }),
+  }
+}
+
+export const outputPath = (lease: string) => `/v1/leases/${encodeURIComponent(lease)}/output`
+
+const waitOf = (body: unknown) => ((body as { waitSeconds?: number } | undefined)?.waitSeconds ?? 0) * 1000
+
+function reasonOf(error: unknown): string {
+  const cause = (error as { cause?: { code?: string } }).cause
+  return cause?.code ?? (error as Error).name
+}

@@ -1,0 +1,92 @@
+/**
+ * What the agent tells its owner: one event a line, as calm text or as JSON `{ at, event, ... }` (--log json).
+ * No prompt, output, key or token is ever logged. The events and their fields, which other programs may rely on:
+ *
+ * | event   | when                                                                    | fields                          |
+ * |---------|-------------------------------------------------------------------------|---------------------------------|
+ * | start   | the agent has its key                                                   | address, edge, state, agent     |
+ * | found   | a runner has passed its probe                                           | kind, model, speed, context?    |
+ * | missing | a runner is not offered                                                 | kind, model, why, mend?         |
+ * | offer   | what is asked for a unit of it                                          | kind, model, ask, unit          |
+ * | online  | registered and connected                                                | transport, slots, cell          |
+ * | offline | the edge cannot be reached, or refuses                                  | reason                          |
+ * | task    | a lease has ended here: succeeded, failed, returned or revoked          | lease, kind, model, ms, status, code? |
+ * | refused | the edge did not take a result                                          | lease, code                     |
+ * | restart | a runner's process ended out of turn; the next task gets a fresh one    | kind, model, reason             |
+ * | spool   | results of an earlier run wait to be handed in                          | results                         |
+ * | stop    | the agent is leaving, then has left                                     | state: leaving or left          |
+ * | error   | the agent cannot go on                                                  | reason, mend?                   |
+ */
+export type LogEvent =
+  | 'start'
+  | 'found'
+  | 'missing'
+  | 'offer'
+  | 'online'
+  | 'offline'
+  | 'task'
+  | 'refused'
+  | 'restart'
+  | 'spool'
+  | 'stop'
+  | 'error'
+
+export type LogFields = Record<string, string | number | undefined>
+export type Log = (event: LogEvent, fields?: LogFields) => void
+
+const SYMBOLS: Record<LogEvent, string> = {
+  start: '◆',
+  found: '+',
+  missing: '-',
+  offer: '$',
+  online: '●',
+  offline: '○',
+  task: '✓',
+  refused: '!',
+  restart: '↻',
+  spool: '≡',
+  stop: '■',
+  error: '✗',
+}
+
+export function createLog(format: 'json' | 'pretty', write: (line: string) => void, now: () => Date): Log {
+  if (format === 'json')
+    return (event, fields = {}) => write(`${JSON.stringify({ at: now().getTime(), event, ...fields })}\n`)
+  return (event, fields = {}) => {
+    const time = now().toTimeString().slice(0, 8)
+    const symbol = event === 'task' && fields.status !== 'succeeded' ? '✗' : SYMBOLS[event]
+    write(`${time} ${symbol} ${sentence(event, fields)}\n`)
+  }
+}
+
+function sentence(event: LogEvent, f: LogFields): string {
+  const work = `${f.kind} ${f.model}`
+  switch (event) {
+    case 'start':
+      return `agent ${f.address} for ${f.edge}, state in ${f.state}`
+    case 'found':
+      return `${work} works: ${round(f.speed)} units/s${f.context ? `, context ${f.context}` : ''}`
+    case 'missing':
+      return `${work} is not offered: ${f.why}${f.mend ? `; to mend: ${f.mend}` : ''}`
+    case 'offer':
+      return `${work} at ${f.ask} ${f.unit}`
+    case 'online':
+      return `online by ${f.transport}, ${f.slots} slots, cell ${f.cell}`
+    case 'offline':
+      return `offline: ${f.reason}`
+    case 'task':
+      return `${work} ${f.status} in ${f.ms} ms${f.code ? ` (${f.code})` : ''}`
+    case 'refused':
+      return `the edge did not take the result of ${f.lease}: ${f.code}`
+    case 'restart':
+      return `${work}: ${f.reason}; the next task gets a fresh process`
+    case 'spool':
+      return `${f.results} finished results of an earlier run wait to be handed in`
+    case 'stop':
+      return f.state === 'left' ? 'stopped' : 'stopping: finishing what runs, giving back the rest'
+    case 'error':
+      return `${f.reason}${f.mend ? `; to mend: ${f.mend}` : ''}`
+  }
+}
+
+const round = (value: string | number | undefined) => Number(Number(value).toPrecision(3))

@@ -1,0 +1,166 @@
+/** Sends the output of one streaming lease to the edge as it comes. The final result does not depend on it. */
+import type { OutputFrame } from '#core/protocol.ts'
+import { type Edge, EdgeError, outputPath } from './edge.ts'
+import { backoff, pause, type Timing } from './timing.ts'
+
+export type Output = {
+  push: (delta: string) => void
+  /** Resolves when the edge has everything, or when that cannot be had in time. */
+  finish: () => Promise<void>
+  close: () => void
+}
+
+/** Deltas that come within this go out in one frame; the first goes at once. */
+const BATCH_MS = 4
+const FRAME_DELTAS = 1000
+const FRAME_CHARS = 256 * 1024
+const DELTA_CHARS = 65_536
+const RECONNECTS = 5
+
+type Carrier = { send: (frame: OutputFrame) => void; close: () => void }
+
+export function openOutput(edge: Edge, lease: string, timing: Timing, random: () => number): Output {
+  /** All deltas so far: the edge may ask for any of them again. */
+  const log: string[] = []
+  /** The edge has everything below `acked`; everything below `sent` is on its way. */
+  let acked = 0
+  let sent = 0
+  let carrier: Carrier | undefined
+  let timer: NodeJS.Timeout | undefined
+  let waiting: (() => void) | undefined
+  let dead = false
+  const closing = new AbortController()
+
+  function frame(from: number): OutputFrame {
+    let end = from
+    for (let chars = 0; end < log.length && end - from < FRAME_DELTAS; end++) {
+      chars += log[end]!.length
+      if (chars > FRAME_CHARS && end > from) break
+    }
+    return { from, deltas: log.slice(from, end) }
+  }
+
+  function flush() {
+    timer = undefined
+    while (carrier && sent < log.length) {
+      const next = frame(sent)
+      sent += next.deltas.length
+      carrier.send(next)
+    }
+  }
+
+  function settle() {
+    if (dead || acked >= log.length) waiting?.()
+  }
+
+  /** Resolves when the socket is over: true if it had opened. */
+  async function bySocket(): Promise<boolean> {
+    const socket = await edge.openSocket(outputPath(lease))
+    const { promise, resolve } = Promise.withResolvers<boolean>()
+    /** Ends of the frames that wait for their answer, in order. */
+    const expected: number[] = []
+    let opened = false
+    const timeout = setTimeout(() => socket.close(), timing.openMs)
+    const onClosing = () => socket.close()
+    closing.signal.addEventListener('abort', onClosing, { once: true })
+    if (closing.signal.aborted) socket.close()
+    socket.addEventListener('open', () => {
+      opened = true
+      clearTimeout(timeout)
+      sent = acked
+      carrier = {
+        close: () => socket.close(),
+        send(out) {
+          expected.push(out.from + out.deltas.length)
+          socket.send(JSON.stringify(out))
+        },
+      }
+      flush()
+    })
+    socket.addEventListener('message', ({ data }) => {
+      const next = nextOf(String(data))
+      const end = expected.shift()
+      if (next === undefined || end === undefined) return socket.close()
+      acked = Math.min(next, log.length)
+      // The edge misses something that was sent: start again from what it wants.
+      if (next < end) socket.close()
+      settle()
+    })
+    socket.addEventListener('error', () => {})
+    socket.addEventListener('close', () => {
+      clearTimeout(timeout)
+      closing.signal.removeEventListener('abort', onClosing)
+      carrier = undefined
+      resolve(opened)
+    })
+    return promise
+  }
+
+  /** One PUT after another, each with all there is; for networks that let no socket through. */
+  async function byPut(): Promise<void> {
+    while (!closing.signal.aborted) {
+      if (acked < log.length) {
+        const { next } = await edge.putOutput(lease, frame(acked), closing.signal)
+        acked = Math.min(next, log.length)
+        settle()
+      } else {
+        const { promise, resolve } = Promise.withResolvers<void>()
+        carrier = { send: () => resolve(), close: () => resolve() }
+        sent = acked
+        flush()
+        await promise
+        carrier = undefined
+      }
+    }
+  }
+
+  async function run() {
+    for (let failures = 0; failures < RECONNECTS && !closing.signal.aborted; failures++) {
+      try {
+        const before = acked
+        const opened = await bySocket()
+        if (!opened && !closing.signal.aborted) await byPut()
+        if (acked > before) failures = 0
+      } catch (error) {
+        if (error instanceof EdgeError && error.code === 'lease_not_found') break
+      }
+      await pause(backoff(failures, timing, random), closing.signal)
+    }
+    dead = true
+    settle()
+  }
+  void run()
+
+  function close() {
+    clearTimeout(timer)
+    closing.abort()
+    carrier?.close()
+  }
+
+  return {
+    push(delta) {
+      for (let i = 0; i < delta.length; i += DELTA_CHARS) log.push(delta.slice(i, i + DELTA_CHARS))
+      if (sent === 0) flush()
+      else timer ??= setTimeout(flush, BATCH_MS)
+    },
+    async finish() {
+      flush()
+      if (!dead && acked < log.length) {
+        const { promise, resolve } = Promise.withResolvers<void>()
+        waiting = resolve
+        await Promise.race([promise, pause(timing.streamEndMs, closing.signal)])
+      }
+      close()
+    },
+    close,
+  }
+}
+
+function nextOf(data: string): number | undefined {
+  try {
+    const { next } = JSON.parse(data)
+    return Number.isInteger(next) && next >= 0 ? next : undefined
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * The program of a runner's own process: loads one runner module and serves it over IPC.
+ * Nothing of the agent's identity reaches it; when the agent goes away, so does it.
+ */
+import { type Outcome, type Probe, type Runner, toRunnerError } from './runner.ts'
+
+export type ToHost =
+  | { type: 'probe'; id: number }
+  | { type: 'run'; id: number; input: unknown; maxUnits: number }
+  | { type: 'abort'; id: number }
+
+export type FromHost =
+  | { type: 'delta'; id: number; text: string }
+  | { type: 'probed'; id: number; probe: Probe }
+  | { type: 'done'; id: number; outcome: Outcome }
+  | { type: 'failed'; id: number; error: { code: string; message: string; mend: string | undefined } }
+
+export type RunnerModule = { createRunner: () => Promise<Runner> }
+
+function serve(modulePath: string) {
+  const loading = import(modulePath).then((module: RunnerModule) => module.createRunner())
+  // The failure is told with the first request; without a request nobody asked.
+  loading.catch(() => {})
+  const active = new Map<number, AbortController>()
+  const send = (message: FromHost) => process.connected && process.send?.(message)
+
+  const handle = async (id: number, work: (runner: Runner, signal: AbortSignal) => Promise<FromHost>) => {
+    const controller = new AbortController()
+    active.set(id, controller)
+    try {
+      send(await work(await loading, controller.signal))
+    } catch (error) {
+      const { code, message, mend } = toRunnerError(error)
+      send({ type: 'failed', id, error: { code, message, mend } })
+    } finally {
+      active.delete(id)
+    }
+  }
+
+  process.on('message', (message: ToHost) => {
+    const { id } = message
+    switch (message.type) {
+      case 'probe':
+        return handle(id, async (runner, signal) => ({ type: 'probed', id, probe: await runner.probe(signal) }))
+      case 'run':
+        return handle(id, async (runner, signal) => {
+          const onDelta = (text: string) => send({ type: 'delta', id, text })
+          const outcome = await runner.run(message.input, { signal, onDelta, maxUnits: message.maxUnits })
+          return { type: 'done', id, outcome }
+        })
+      case 'abort':
+        return active.get(id)?.abort()
+    }
+  })
+  process.on('disconnect', () => process.exit(0))
+  // Signals to the whole group (Ctrl-C) are the agent's to handle: it lets running work finish first.
+  process.on('SIGINT', () => {})
+  process.on('SIGTERM', () => {})
+}
+
+serve(process.argv[2]!)

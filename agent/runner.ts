@@ -1,0 +1,50 @@
+import type { Kind, Usage } from '#core/protocol.ts'
+
+/** What a probe found out by doing real work. `speed` is in units a second (core/pricing.ts). */
+export type Probe = { speed: number; context?: number; digest?: string; quantization?: string }
+
+export type RunOptions = {
+  signal: AbortSignal
+  /** Called with each piece of text as it comes; only kinds that stream call it. */
+  onDelta: (text: string) => void
+  /** The most units that will be paid, so the most that are worth doing. */
+  maxUnits: number
+}
+
+export type Outcome = { output: Record<string, unknown>; usage: Usage }
+
+/** One model on this machine, able to do one kind of work. `input` has passed INPUTS[kind]. */
+export type Runner = {
+  kind: Kind
+  model: string
+  /** Tasks it can run at once. */
+  concurrency: number
+  /** Does real work and measures it; throws RunnerError when the model cannot do it. */
+  probe: (signal: AbortSignal) => Promise<Probe>
+  run: (input: unknown, options: RunOptions) => Promise<Outcome>
+  close: () => Promise<void>
+}
+
+/** Why an attempt failed, in words its requester may read. */
+export class RunnerError extends Error {
+  readonly code: string
+  /** What the provider can do about it. */
+  readonly mend: string | undefined
+
+  constructor(code: string, message: string, mend?: string) {
+    super(message)
+    this.name = 'RunnerError'
+    this.code = code
+    this.mend = mend
+  }
+}
+
+/** Any thrown value as a RunnerError; messages are cut to what a result may carry. */
+export function toRunnerError(error: unknown): RunnerError {
+  if (error instanceof RunnerError) return error
+  const message = error instanceof Error ? error.message : String(error)
+  const code = (error as { code?: unknown } | null)?.code
+  if (code === 'MODULE_NOT_FOUND' || code === 'ERR_MODULE_NOT_FOUND')
+    return new RunnerError('missing_package', message.split('\n')[0]!, 'install the dependencies again: npm ci')
+  return new RunnerError('runner_failed', message.slice(0, 1000))
+}

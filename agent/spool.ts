@@ -1,0 +1,66 @@
+/**
+ * Finished results on disk until the edge has answered for them, one JSON file per lease in `<state>/spool/`.
+ * A file appears by rename after its bytes are on disk, so it is whole or not there, whatever kills the agent.
+ */
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Result } from '#core/protocol.ts'
+
+export type Spool = {
+  save: (result: Result) => Promise<void>
+  remove: (lease: string) => Promise<void>
+  /** Results saved for this edge and not yet removed. */
+  load: () => Promise<Result[]>
+}
+
+/** @param edge origin of the edge the results are for; files of other edges are left alone */
+export async function openSpool(directory: string, edge: string): Promise<Spool> {
+  await mkdir(directory, { recursive: true, mode: 0o700 })
+  const fileOf = (lease: string) => join(directory, `${encodeURIComponent(lease)}.json`)
+
+  return {
+    async save(result) {
+      const file = fileOf(result.lease)
+      const partial = `${file}.part`
+      const handle = await open(partial, 'w', 0o600)
+      try {
+        await handle.writeFile(JSON.stringify({ edge, result }))
+        await handle.sync()
+      } finally {
+        await handle.close()
+      }
+      await rename(partial, file)
+      await syncDirectory(directory)
+    },
+
+    remove: (lease) => rm(fileOf(lease), { force: true }),
+
+    async load() {
+      const results: Result[] = []
+      for (const name of await readdir(directory)) {
+        const file = join(directory, name)
+        if (name.endsWith('.part')) await rm(file, { force: true })
+        if (!name.endsWith('.json')) continue
+        const saved = parse(await readFile(file, 'utf8'))
+        if (saved?.edge === edge) results.push(saved.result)
+      }
+      return results
+    },
+  }
+}
+
+function parse(text: string): { edge: string; result: Result } | undefined {
+  try {
+    const { edge, result } = JSON.parse(text)
+    return { edge, result: Result.parse(result) }
+  } catch {
+    return undefined
+  }
+}
+
+/** Makes the rename itself durable; not every file system can, and then there is nothing more to do. */
+async function syncDirectory(directory: string): Promise<void> {
+  const handle = await open(directory, 'r').catch(() => undefined)
+  await handle?.sync().catch(() => {})
+  await handle?.close()
+}

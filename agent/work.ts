@@ -1,0 +1,56 @@
+/** Runs one lease on the runner it names and says how it went. Never throws: whatever goes wrong is the attempt's result. */
+import { INPUTS, type Lease, LIMITS, type Result } from '#core/protocol.ts'
+import { type Runner, RunnerError, toRunnerError } from './runner.ts'
+
+export type Turns = <T>(runner: Runner, work: () => Promise<T>) => Promise<T>
+
+export async function runLease(
+  lease: Lease,
+  runners: Runner[],
+  turns: Turns,
+  signal: AbortSignal,
+  onDelta: (text: string) => void,
+): Promise<Result> {
+  try {
+    const runner = runners.find(({ kind, model }) => kind === lease.kind && model === lease.model)
+    if (!runner) throw new RunnerError('not_offered', `${lease.kind} ${lease.model} is not offered here`)
+    const input = INPUTS[lease.kind].safeParse(lease.input)
+    if (!input.success) {
+      const issue = input.error.issues[0]
+      throw new RunnerError('invalid_input', `input/${issue?.path.join('/')}: ${issue?.message}`)
+    }
+    const { output, usage } = await turns(runner, () => {
+      signal.throwIfAborted()
+      return runner.run(input.data, { signal, onDelta, maxUnits: lease.maxUnits })
+    })
+    const bytes = Buffer.byteLength(JSON.stringify(output))
+    if (bytes > LIMITS.outputBytes)
+      throw new RunnerError('output_too_large', `the output has ${bytes} bytes, the limit is ${LIMITS.outputBytes}`)
+    return { lease: lease.id, outcome: { status: 'succeeded', output, usage } }
+  } catch (error) {
+    const { code, message } = toRunnerError(error)
+    return {
+      lease: lease.id,
+      outcome: { status: 'failed', error: { code: code.slice(0, 60), message: message.slice(0, 2000) } },
+    }
+  }
+}
+
+/** Lets each runner have no more than `concurrency` tasks at once; the others wait in order. */
+export function createTurns(): Turns {
+  const lines = new Map<Runner, { busy: number; waiting: (() => void)[] }>()
+  return async (runner, work) => {
+    const line = lines.get(runner) ?? { busy: 0, waiting: [] }
+    lines.set(runner, line)
+    if (line.busy < runner.concurrency) line.busy++
+    else await new Promise<void>((resolve) => line.waiting.push(resolve))
+    try {
+      return await work()
+    } finally {
+      // The place is handed on, so nobody can slip in between.
+      const next = line.waiting.shift()
+      if (next) next()
+      else line.busy--
+    }
+  }
+}
