@@ -1,0 +1,69 @@
+/** `npm run -s bench -- NAME... [--json] [--check] [--quick]`: the benches of test/bench, each with its bars. */
+import { execFileSync } from 'node:child_process'
+import { cpus, platform, release, totalmem } from 'node:os'
+import { parseArgs } from 'node:util'
+import type { Bar, Bench, Figures } from '../test/bench/bench.ts'
+import { Fault } from './checks.ts'
+import { ROOT } from './paths.ts'
+import { terminal } from './terminal.ts'
+
+const NAMES = ['dispatch', 'match']
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { json: { type: 'boolean' }, check: { type: 'boolean' }, quick: { type: 'boolean' } },
+})
+
+const out = terminal(values.json ? process.stderr : process.stdout)
+let missed = false
+try {
+  for (const name of positionals.length > 0 ? positionals : NAMES) {
+    const bench = await load(name)
+    out.heading(`bench ${bench.name}`)
+    const { figures, bars } = await bench.run({ quick: values.quick ?? false, log: (line) => out.note(line) })
+    if (values.json) console.log(JSON.stringify({ bench: name, commit: commit(), machine: machine(), figures, bars }))
+    else print(figures, bars)
+    missed ||= bars.some(({ ok }) => !ok)
+  }
+} catch (error) {
+  if (error instanceof Fault) out.fault(error.message, error.mend)
+  else console.error(error)
+  process.exit(1)
+}
+process.exit(values.check && missed ? 1 : 0)
+
+async function load(name: string): Promise<Bench> {
+  if (!NAMES.includes(name)) throw new Fault(`There is no bench "${name}".`, `The benches are ${NAMES.join(', ')}.`)
+  const module = (await import(new URL(`../test/bench/${name}.ts`, import.meta.url).href)) as { bench: Bench }
+  return module.bench
+}
+
+function print(figures: Figures, bars: Bar[]): void {
+  const width = Math.max(...Object.keys(figures).map((name) => name.length))
+  for (const [name, value] of Object.entries(figures)) {
+    const bar = bars.find(({ figure }) => figure === name)
+    const verdict = bar ? `${bar.ok ? out.good('holds') : out.bad('missed')}  ${bar.op} ${bar.limit}` : ''
+    out.line(`${name.padEnd(width)}  ${String(value).padStart(10)}  ${verdict}`)
+  }
+}
+
+function commit(): string {
+  const git = (...args: string[]) => execFileSync('git', args, { cwd: ROOT, encoding: 'utf8' }).trim()
+  try {
+    const dirty = git('status', '--porcelain') === '' ? '' : '-dirty'
+    return git('rev-parse', '--short', 'HEAD') + dirty
+  } catch {
+    return 'unknown'
+  }
+}
+
+function machine() {
+  const processors = cpus()
+  return {
+    os: `${platform()} ${release()}`,
+    cpu: processors[0]?.model ?? 'unknown',
+    cores: processors.length,
+    memoryGb: Math.round(totalmem() / 2 ** 30),
+    node: process.versions.node,
+  }
+}

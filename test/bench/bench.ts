@@ -1,0 +1,24 @@
+/** What `npm run bench` runs: files of this folder that export `bench`. */
+
+export type Figures = Record<string, number>
+
+export type Bar = { figure: string; op: '>=' | '<='; limit: number; ok: boolean }
+
+/** A bar before it is held against the figures. */
+export type Limit = Omit<Bar, 'ok'>
+
+export type Bench = {
+  name: string
+  /** `quick` is for a look: fewer rounds, and figures that need long runs are left out. */
+  run(options: { quick: boolean; log: (line: string) => void }): Promise<{ figures: Figures; bars: Bar[] }>
+}
+
+/** Holds the limits against the figures there are; a figure that could not be taken misses its bar. */
+export function judge(figures: Figures, limits: Limit[]): Bar[] {
+  return limits
+    .filter(({ figure }) => figure in figures)
+    .map((limit) => {
+      const value = figures[limit.figure]!
+      return { ...limit, ok: limit.op === '>=' ? value >= limit.limit : value <= limit.limit }
+    })
+}

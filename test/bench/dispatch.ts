@@ -1,0 +1,151 @@
+/**
+ * Dispatch: submit -> lease -> result over HTTP through the public routes, with authentication and the ledger on,
+ * beside a bare hello Worker driven by the same client in the same run. Machines differ and are shared; the ratio
+ * of the two is what is compared. The client agrees with wrk on the hello Worker within a tenth.
+ */
+import { existsSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { call } from '../../scripts/api.ts'
+import { buildWorker } from '../../scripts/build.ts'
+import { type EdgeProcess, spawnEdge } from '../../scripts/edge-process.ts'
+import { openRequester } from '../../scripts/requester.ts'
+import { registerProviders, startAgents } from './agents.ts'
+import { type Bench, type Figures, judge, type Limit } from './bench.ts'
+import { spawnHello } from './hello.ts'
+import { drive, type Load, median, type Times } from './load.ts'
+import { type Clients, openHellos, openSubmitters } from './submitters.ts'
+import { cpuMs, memoryMb } from './usage.ts'
+
+const LIMITS: Limit[] = [
+  { figure: 'dispatch.ratio_hello_32', op: '>=', limit: 0.2 },
+  { figure: 'dispatch.ratio_hello_batch100', op: '>=', limit: 1 },
+  { figure: 'dispatch.rows_per_task_32', op: '<=', limit: 1 },
+  { figure: 'dispatch.rows_per_task_batch100', op: '<=', limit: 0.1 },
+  { figure: 'dispatch.edge_mb', op: '<=', limit: 400 },
+]
+
+/** A batch is held against hello at 32, which is the most that hello does. */
+const LOADS = [
+  { name: '1', submitters: 1, batch: 1, agents: 64, free: 1, hello: 1 },
+  { name: '32', submitters: 32, batch: 1, agents: 64, free: 1, hello: 32 },
+  { name: '256', submitters: 256, batch: 1, agents: 64, free: 1, hello: 256 },
+  { name: 'batch100', submitters: 8, batch: 100, agents: 16, free: 50, hello: 32 },
+]
+type Load1 = (typeof LOADS)[number]
+
+/** Tasks after which the edge's memory is read. */
+const FULL = 100_000
+
+type World = { edge: EdgeProcess; hello: URL; apiKey: string; providers: Record<number, string[]> }
+type Sample = Load & { cpuMs: number; rows: number }
+
+export const bench: Bench = {
+  name: 'dispatch',
+  async run({ quick, log }) {
+    const state = await mkdtemp(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'daicn-bench-'))
+    const ends: (() => Promise<void>)[] = [() => rm(state, { recursive: true, force: true })]
+    try {
+      await buildWorker()
+      const edge = await spawnEdge({ state, build: false })
+      ends.push(() => edge.program.kill())
+      const hello = await spawnHello()
+      ends.push(() => hello.program.kill())
+      const requester = await openRequester(edge.url, join(state, 'requester'))
+      const providers = { 1: await registerProviders(edge.url, 64, 1), 50: await registerProviders(edge.url, 16, 50) }
+      const world: World = { edge, hello: hello.url, apiKey: requester.caller.token!, providers }
+      const figures = await measure(world, quick, log)
+      return { figures, bars: judge(figures, LIMITS) }
+    } finally {
+      for (const end of ends.reverse()) await end()
+    }
+  },
+}
+
+async function measure(world: World, quick: boolean, log: (line: string) => void): Promise<Figures> {
+  const times = quick ? { warmSeconds: 1, seconds: 2 } : { warmSeconds: 1, seconds: 5 }
+  const rounds = quick ? 1 : 3
+  const samples: Record<string, { hello: Load; tasks: Sample }[]> = {}
+  let total = 0
+  for (let round = 1; round <= rounds; round++) {
+    for (const load of LOADS) {
+      const hello = await driveAll(await openHellos(world.hello, load.hello), times)
+      const tasks = await driveTasks(world, load, times)
+      total += tasks.total
+      samples[load.name] = [...(samples[load.name] ?? []), { hello, tasks }]
+      const rates = `${Math.round(tasks.perSecond)} tasks/s, hello ${Math.round(hello.perSecond)}/s`
+      log(`round ${round}/${rounds}  ${load.name.padEnd(8)}  ${rates}`)
+    }
+  }
+  const figures = summarise(samples)
+  if (quick) return figures
+  const batches = LOADS.find(({ batch }) => batch > 1)!
+  for (let more = 0; total < FULL && more < 30; more++) {
+    total += (await driveTasks(world, batches, { warmSeconds: 0, seconds: 5 })).total
+  }
+  const edge_mb = total < FULL ? Number.NaN : memoryMb(world.edge.workerd!)
+  return { ...figures, 'dispatch.edge_mb': round(edge_mb) }
+}
+
+async function driveTasks(world: World, load: Load1, times: Times): Promise<Sample> {
+  const pid = world.edge.workerd!
+  const agents = await startAgents(world.edge.url, world.providers[load.free]!.slice(0, load.agents), load.free)
+  const [cpuBefore, rowsBefore] = [cpuMs(pid), await rowsWritten(world.edge.url)]
+  const submitters = await openSubmitters(world.edge.url, world.apiKey, load.submitters, load.batch)
+  const driven = await Promise.race([driveAll(submitters, times), agents.failed])
+  await agents.stop()
+  const rows = (await settledRows(world.edge.url)) - rowsBefore
+  return { ...driven, cpuMs: cpuMs(pid) - cpuBefore, rows }
+}
+
+async function driveAll(clients: Clients, times: Times): Promise<Load> {
+  try {
+    return await drive(clients.clients, times)
+  } finally {
+    clients.close()
+  }
+}
+
+/** Rows that the platform would bill: all objects and D1, since the edge started. */
+async function rowsWritten(edge: string): Promise<number> {
+  return (await call<{ rowsWritten: number }>({ edge }, 'GET', '/v1/network/cost')).rowsWritten
+}
+
+/** The history is written behind the tasks: waits until it has been still for a second, ten at most. */
+async function settledRows(edge: string): Promise<number> {
+  let rows = await rowsWritten(edge)
+  for (let still = 0, waited = 0; still < 4 && waited < 40; waited++) {
+    await new Promise((resolve) => setTimeout(resolve, 250))
+    const now = await rowsWritten(edge)
+    still = now === rows ? still + 1 : 0
+    rows = now
+  }
+  return rows
+}
+
+function summarise(samples: Record<string, { hello: Load; tasks: Sample }[]>): Figures {
+  const over = (name: string, value: (sample: { hello: Load; tasks: Sample }) => number) =>
+    round(median(samples[name]!.map(value)))
+  const figures: Figures = {}
+  for (const { name } of LOADS) {
+    figures[`dispatch.ratio_hello_${name}`] = over(name, ({ hello, tasks }) => tasks.perSecond / hello.perSecond)
+  }
+  figures['dispatch.p50_ms_1'] = over('1', ({ tasks }) => tasks.p50)
+  figures['dispatch.p99_ms_32'] = over('32', ({ tasks }) => tasks.p99)
+  for (const name of ['32', 'batch100']) {
+    figures[`dispatch.rows_per_task_${name}`] = over(name, ({ tasks }) => tasks.rows / tasks.total)
+  }
+  figures['dispatch.cpu_ms_per_task_32'] = over('32', ({ tasks }) => tasks.cpuMs / tasks.total)
+  figures['dispatch.cpu_ms_per_task_batch100'] = over('batch100', ({ tasks }) => tasks.cpuMs / tasks.total)
+  for (const { name } of LOADS) {
+    figures[`dispatch.tasks_per_s_${name}`] = over(name, ({ tasks }) => tasks.perSecond)
+    figures[`dispatch.hello_per_s_${name}`] = over(name, ({ hello }) => hello.perSecond)
+  }
+  return figures
+}
+
+/** Three significant digits or whole numbers: more would be noise. */
+function round(value: number): number {
+  return Math.abs(value) >= 100 ? Math.round(value) : Number(value.toPrecision(3))
+}
