@@ -23,7 +23,7 @@ export type ChildRunnerOptions = {
 const ENVIRONMENT = ['PATH', 'HOME', 'LANG', 'TMPDIR', 'TEMP', 'SystemRoot', 'LD_LIBRARY_PATH']
 
 type Request = {
-  settle: (message: Extract<FromHost, { type: 'probed' | 'done' | 'failed' }>) => void
+  settle: (message: Extract<FromHost, { type: 'loaded' | 'probed' | 'done' | 'failed' }>) => void
   crash: (reason: RunnerError) => void
   onDelta: (text: string) => void
 }
@@ -68,9 +68,9 @@ export function createChildRunner(options: ChildRunnerOptions): Runner {
   }
 
   function request(
-    message: { type: 'probe' } | { type: 'run'; input: unknown; maxUnits: number },
+    message: { type: 'load' | 'probe' } | { type: 'run'; input: unknown; maxUnits: number },
     { signal, onDelta }: Pick<RunOptions, 'signal' | 'onDelta'>,
-  ): Promise<Extract<FromHost, { type: 'probed' | 'done' }>> {
+  ): Promise<Extract<FromHost, { type: 'loaded' | 'probed' | 'done' }>> {
     if (signal.aborted) return Promise.reject(aborted())
     clearTimeout(idle)
     const id = ++lastId
@@ -124,6 +124,9 @@ export function createChildRunner(options: ChildRunnerOptions): Runner {
     kind,
     model,
     concurrency: 1,
+    async load(signal) {
+      await request({ type: 'load' }, { signal, onDelta: () => {} })
+    },
     async probe(signal): Promise<Probe> {
       const answer = await request({ type: 'probe' }, { signal, onDelta: () => {} })
       if (answer.type !== 'probed') throw new RunnerError('runner_failed', 'the runner answered something else')

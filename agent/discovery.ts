@@ -7,13 +7,16 @@ export type Found = { runner: Runner; probe: Probe }
 /** A cold start may have to read the weights of a large model. */
 const PROBE_MS = 120_000
 
-/** Probes one after another, so that each speed is measured on an otherwise idle machine. */
+/** Loads all at once, then probes one after another, so that each speed is measured on an otherwise idle machine. */
 export async function probeAll(candidates: Runner[], log: Log, signal: AbortSignal): Promise<Found[]> {
+  const limit = () => AbortSignal.any([signal, AbortSignal.timeout(PROBE_MS)])
+  const loads = await Promise.allSettled(candidates.map((runner) => runner.load(limit())))
   const found: Found[] = []
-  for (const runner of candidates) {
+  for (const [i, runner] of candidates.entries()) {
     const { kind, model } = runner
     try {
-      const probe = await runner.probe(AbortSignal.any([signal, AbortSignal.timeout(PROBE_MS)]))
+      if (loads[i]?.status === 'rejected') throw loads[i].reason
+      const probe = await runner.probe(limit())
       log('found', { kind, model, speed: probe.speed, context: probe.context })
       found.push({ runner, probe })
     } catch (error) {

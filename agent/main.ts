@@ -6,7 +6,9 @@ import { localRunners } from './local-runners.ts'
 import { createLog, type Log } from './log.ts'
 import { type Options, parseOptions, USAGE } from './options.ts'
 import { defaultAsk, describeUnit } from './price.ts'
+import type { Runner } from './runner.ts'
 import { TIMING } from './timing.ts'
+import { findUpstreams, USUAL } from './upstreams.ts'
 
 const VERSION = 'daicn-agent/0.1.0'
 const GRACE_MS = 5000
@@ -19,7 +21,7 @@ async function main(options: Options, log: Log): Promise<number> {
   process.on('SIGINT', onSignal)
 
   // Probing is what takes long; the key and the code that signs with it are loaded beside it.
-  const probing = probeAll(localRunners(options.kinds, log), log, stopping.signal)
+  const probing = candidates(options, log).then((runners) => probeAll(runners, log, stopping.signal))
   const [{ loadAccount }, { createEdge }, { startAgent }, { openSpool }] = await Promise.all([
     import('./key.ts'),
     import('./edge.ts'),
@@ -53,6 +55,19 @@ async function main(options: Options, log: Log): Promise<number> {
   await agent.stop(GRACE_MS, hurry.signal)
   log('stop', { state: 'left' })
   return 0
+}
+
+async function candidates(options: Options, log: Log): Promise<Runner[]> {
+  const local = localRunners(options.kinds, log)
+  if (!options.kinds.includes('llm.chat')) return local
+  const search = {
+    named: options.upstreams,
+    usual: USUAL,
+    edge: options.edge,
+    apiKey: process.env.DAICN_UPSTREAM_KEY,
+  }
+  const upstreams = await findUpstreams(search, log)
+  return [...local, ...upstreams]
 }
 
 function register(options: Options, found: Found[]): Register {

@@ -20,7 +20,7 @@ export function parsePrices(options: string[]): Map<Kind, string> {
   return asks
 }
 
-/** 'a token', 'a page': people compare prices by the million tokens. */
+/** 'per token', 'per page'. */
 export function describeUnit(kind: Kind): string {
-  return `a ${UNITS[kind].unit}`
+  return `per ${UNITS[kind].unit}`
 }

@@ -5,12 +5,14 @@
 import { type Outcome, type Probe, type Runner, toRunnerError } from './runner.ts'
 
 export type ToHost =
+  | { type: 'load'; id: number }
   | { type: 'probe'; id: number }
   | { type: 'run'; id: number; input: unknown; maxUnits: number }
   | { type: 'abort'; id: number }
 
 export type FromHost =
   | { type: 'delta'; id: number; text: string }
+  | { type: 'loaded'; id: number }
   | { type: 'probed'; id: number; probe: Probe }
   | { type: 'done'; id: number; outcome: Outcome }
   | { type: 'failed'; id: number; error: { code: string; message: string; mend: string | undefined } }
@@ -40,6 +42,11 @@ function serve(modulePath: string) {
   process.on('message', (message: ToHost) => {
     const { id } = message
     switch (message.type) {
+      case 'load':
+        return handle(id, async (runner, signal) => {
+          await runner.load(signal)
+          return { type: 'loaded', id }
+        })
       case 'probe':
         return handle(id, async (runner, signal) => ({ type: 'probed', id, probe: await runner.probe(signal) }))
       case 'run':

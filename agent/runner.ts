@@ -19,6 +19,8 @@ export type Runner = {
   model: string
   /** Tasks it can run at once. */
   concurrency: number
+  /** Gets ready to work, as far as that takes long. */
+  load: (signal: AbortSignal) => Promise<void>
   /** Does real work and measures it; throws RunnerError when the model cannot do it. */
   probe: (signal: AbortSignal) => Promise<Probe>
   run: (input: unknown, options: RunOptions) => Promise<Outcome>

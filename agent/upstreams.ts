@@ -1,0 +1,88 @@
+/** Looks for servers on this machine that speak the OpenAI protocol, and for the models each of them has. */
+import type { Log } from './log.ts'
+import type { Probe, Runner } from './runner.ts'
+import { createUpstreamRunner } from './runners/openai-upstream.ts'
+
+/** Where ollama, vLLM and llama-server listen unless told otherwise. */
+export const USUAL = ['http://127.0.0.1:11434', 'http://127.0.0.1:8000', 'http://127.0.0.1:8080']
+
+const LOOK_MS = 1500
+/** Each model has to be loaded to be probed; a box full of them would take an hour. */
+const MODELS = 8
+/** vLLM batches what comes together. */
+const VLLM_CONCURRENCY = 8
+
+type ModelEntry = {
+  id: string
+  owned_by?: string
+  max_model_len?: number
+  meta?: { n_ctx?: number; n_ctx_train?: number } | null
+}
+
+export type Search = {
+  /** Asked for by name: silence from them is told. */
+  named: string[]
+  /** Places to look at without being asked. */
+  usual: string[]
+  /** Never an upstream, or tasks would go in circles. */
+  edge: string
+  apiKey: string | undefined
+}
+
+export async function findUpstreams({ named, usual, edge, apiKey }: Search, log: Log): Promise<Runner[]> {
+  const urls = [...new Set([...named, ...usual])].filter((url) => url !== edge)
+  const found = await Promise.all(
+    urls.map(async (url) => {
+      const key = named.includes(url) ? apiKey : undefined // not for whoever happens to listen on a usual port
+      const missing = (why: string, mend?: string) => log('missing', { kind: 'llm.chat', model: url, why, mend })
+      const models = await listModels(url, key)
+      if (models === undefined && named.includes(url))
+        missing('no OpenAI-compatible server answers there', 'start the server, or correct --upstream')
+      if (models?.length === 0) missing('the server has no models', 'load one, for example: ollama pull MODEL')
+      if ((models?.length ?? 0) > MODELS) missing(`only the first ${MODELS} of ${models?.length} models are probed`)
+      return Promise.all((models ?? []).slice(0, MODELS).map((model) => describe(url, model, key)))
+    }),
+  )
+  return found.flat()
+}
+
+/** Undefined when nothing that speaks the protocol answers. */
+async function listModels(url: string, apiKey: string | undefined): Promise<ModelEntry[] | undefined> {
+  const answer = await look<{ data?: ModelEntry[] }>(`${url}/v1/models`, apiKey)
+  if (!Array.isArray(answer?.data)) return undefined
+  return answer.data.filter(({ id, owned_by }) => typeof id === 'string' && id.length <= 200 && owned_by !== 'daicn')
+}
+
+async function describe(url: string, entry: ModelEntry, apiKey: string | undefined): Promise<Runner> {
+  const [props, tags] = await Promise.all([
+    entry.owned_by === 'llamacpp'
+      ? look<{ total_slots?: number; default_generation_settings?: { n_ctx?: number } }>(`${url}/props`, apiKey)
+      : undefined,
+    entry.owned_by === 'vllm' || entry.owned_by === 'llamacpp'
+      ? undefined
+      : look<{ models?: { name: string; digest?: string; details?: { quantization_level?: string } }[] }>(
+          `${url}/api/tags`,
+          apiKey,
+        ),
+  ])
+  const tag = tags?.models?.find(({ name }) => name === entry.id || name === `${entry.id}:latest`)
+  const context = entry.max_model_len ?? props?.default_generation_settings?.n_ctx ?? entry.meta?.n_ctx
+  const quantization = tag?.details?.quantization_level?.slice(0, 40)
+  const known: Omit<Probe, 'speed'> = {
+    ...(Number.isInteger(context) && context! > 0 ? { context: context! } : {}),
+    ...(tag?.digest ? { digest: `ollama:${tag.digest}`.slice(0, 200) } : {}),
+    ...(quantization ? { quantization } : {}),
+  }
+  const concurrency = entry.owned_by === 'vllm' ? VLLM_CONCURRENCY : Math.max(props?.total_slots ?? 1, 1)
+  return createUpstreamRunner({ url, model: entry.id, concurrency, apiKey, known })
+}
+
+async function look<T>(url: string, apiKey: string | undefined): Promise<T | undefined> {
+  try {
+    const headers = apiKey ? { authorization: `Bearer ${apiKey}` } : undefined
+    const response = await fetch(url, { ...(headers ? { headers } : {}), signal: AbortSignal.timeout(LOOK_MS) })
+    return response.ok ? ((await response.json()) as T) : undefined
+  } catch {
+    return undefined
+  }
+}
