@@ -1,0 +1,2 @@
+/** Shown where a value is not known. */
+export const MISSING = '—'

@@ -1,0 +1,36 @@
+import adapter from '@sveltejs/adapter-static'
+import { sveltekit } from '@sveltejs/kit/vite'
+import { defineConfig } from 'vite'
+
+export default defineConfig({
+  plugins: [
+    sveltekit({
+      // Unknown paths get the app's own not-found page; every real page is prerendered as a shell.
+      adapter: adapter({ pages: 'build', fallback: '404.html' }),
+      compilerOptions: { runes: true },
+      csp: {
+        mode: 'hash',
+        directives: {
+          'default-src': ['self'],
+          'script-src': ['self'],
+          'style-src': ['self'],
+          // The router's announcer for screen readers hides itself by this one style attribute.
+          'style-src-attr': ['unsafe-hashes', 'sha256-S8qMpvofolR8Mpjy4kQvEm7m1q8clzU4dfDH0AmvZjo='],
+          'img-src': ['self', 'data:'],
+          'connect-src': ['self'],
+          'object-src': ['none'],
+          'base-uri': ['none'],
+          'form-action': ['none'],
+          'require-trusted-types-for': ['script'],
+          'trusted-types': ['svelte-trusted-html', 'sveltekit-trusted-url'],
+        },
+      },
+    }),
+  ],
+  // light-dark() and nesting are kept as written; older browsers than these are not served.
+  build: { cssTarget: ['chrome123', 'firefox121', 'safari17.5'], assetsInlineLimit: 0 },
+  server: {
+    fs: { allow: ['..'] },
+    proxy: { '/v1': { target: 'http://127.0.0.1:8787', ws: true } },
+  },
+})
