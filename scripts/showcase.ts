@@ -1,0 +1,137 @@
+/** Three pieces of real work through the public API, told as they come. */
+import { readFile } from 'node:fs/promises'
+import type { Kind, OutputOf, TaskView } from '../core/protocol.ts'
+import type { Agent } from './agents.ts'
+import { inRoot } from './paths.ts'
+import { type Requester, readTask, runTask, streamChat } from './requester.ts'
+import { seconds, type Terminal } from './terminal.ts'
+
+export type Done = {
+  id: string
+  kind: Kind
+  status: string
+  provider: string | null
+  price: string | null
+  ms: number | null
+  output: unknown
+}
+
+const SENTENCES = [
+  'A small boat crosses the bay at dawn.',
+  'At sunrise a little ship sails over the harbour.',
+  'The committee approved the annual budget.',
+] as const
+const PAGE = 'scripts/demo/page.png'
+const PROMPT = 'What is the night?'
+const CHAT_TOKENS = 72
+
+type Stage = { out: Terminal; requester: Requester; agents: Agent[] }
+
+/** Runs the three; one that cannot run or fails is told and does not stop the others. */
+export async function runShowcase(stage: Stage): Promise<Done[]> {
+  return [
+    await attempt(stage, 'text.embed', 'Which sentences mean the same?', embed),
+    await attempt(stage, 'doc.ocr', 'What does the page say?', ocr),
+    await attempt(stage, 'llm.chat', 'A chat, as it is written', chat),
+  ]
+}
+
+async function attempt(
+  stage: Stage,
+  kind: Kind,
+  title: string,
+  run: (stage: Stage) => Promise<TaskView>,
+): Promise<Done> {
+  const { out } = stage
+  out.heading(`${title}  ${out.faint(kind)}`)
+  try {
+    const task = await run(stage)
+    const { id, status, provider, price, createdAt, finishedAt } = task
+    const ms = finishedAt === undefined ? null : finishedAt - createdAt
+    if (status !== 'succeeded') out.warning(`The task ${status}.`, task.error?.message ?? '')
+    out.item('provider', `${nameOf(stage, provider)}  ${out.faint(provider ?? '')}`)
+    out.item('time', ms === null ? 'unknown' : seconds(ms))
+    out.item('price', `${price ?? '0'} tokens`)
+    return { id, kind, status, provider: provider ?? null, price: price ?? null, ms, output: task.output ?? null }
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error)
+    out.warning(`It did not run: ${message}`, '')
+    return { id: '', kind, status: 'failed', provider: null, price: null, ms: null, output: { error: message } }
+  }
+}
+
+async function embed({ out, requester }: Stage): Promise<TaskView> {
+  const task = await runTask(requester.caller, { kind: 'text.embed', input: { texts: [...SENTENCES] } })
+  const [a, b, c] = (task.output as OutputOf<'text.embed'> | undefined)?.embeddings ?? []
+  for (const sentence of SENTENCES) out.item(`sentence ${SENTENCES.indexOf(sentence) + 1}`, sentence)
+  if (a && b && c) {
+    const pairs = [`1 and 2  ${bar(out, a, b)}`, `1 and 3  ${bar(out, a, c)}`, `2 and 3  ${bar(out, b, c)}`]
+    out.item('similarity', pairs.join(`\n  ${out.indent}`))
+  }
+  return task
+}
+
+async function ocr({ out, requester }: Stage): Promise<TaskView> {
+  const image = (await readFile(inRoot(PAGE))).toString('base64')
+  const task = await runTask(requester.caller, { kind: 'doc.ocr', input: { image, mediaType: 'image/png' } })
+  const output = task.output as OutputOf<'doc.ocr'> | undefined
+  out.item('page', PAGE)
+  if (output) out.item('text', output.text.trim().split('\n').join(`\n  ${out.indent}`))
+  return task
+}
+
+async function chat({ out, requester, agents }: Stage): Promise<TaskView> {
+  const model = chatModel(agents)
+  out.item('model', model)
+  out.item('prompt', PROMPT)
+  const messages = [{ role: 'user', content: PROMPT }]
+  let id = ''
+  out.begin('answer')
+  const write = wrapped(out)
+  for await (const chunk of streamChat(requester.caller, { model, messages, max_tokens: CHAT_TOKENS })) {
+    id = chunk.id
+    write(chunk.choices[0]?.delta.content ?? '')
+  }
+  out.piece('\n')
+  return readTask(requester.caller, id.replace(/^chatcmpl-/, ''), 25)
+}
+
+/** A model that its owner serves on this machine goes before the tiny one that we bring. */
+function chatModel(agents: Agent[]): string {
+  const models = agents.flatMap(({ offerings }) => offerings.filter(({ kind }) => kind === 'llm.chat'))
+  const own = models.find(({ model }) => !model.includes('daicn-tiny'))
+  const chosen = own ?? models[0]
+  if (!chosen) throw new Error('no agent offers llm.chat')
+  return chosen.model
+}
+
+function nameOf({ agents }: Stage, address: string | undefined): string {
+  return agents.find((agent) => agent.address.toLowerCase() === address)?.name ?? 'another provider'
+}
+
+function bar(out: Terminal, a: number[], b: number[]): string {
+  const similarity = cosine(a, b)
+  const filled = Math.round(Math.max(0, similarity) * 20)
+  return `${similarity.toFixed(2)}  ${out.accent('━'.repeat(filled))}${out.faint('─'.repeat(20 - filled))}`
+}
+
+function cosine(a: number[], b: number[]): number {
+  const dot = (x: number[], y: number[]) => x.reduce((sum, value, i) => sum + value * (y[i] ?? 0), 0)
+  return dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b))
+}
+
+/** Writes pieces of text as they come, its lines kept within the terminal and below each other. */
+function wrapped(out: Terminal): (text: string) => void {
+  let column = out.indent.length
+  return (text) => {
+    for (const character of text) {
+      if (character === '\n' || column >= out.width) {
+        out.piece(`\n${out.indent}`)
+        column = out.indent.length
+      }
+      if (character === '\n') continue
+      out.piece(character)
+      column++
+    }
+  }
+}

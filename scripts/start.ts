@@ -1,0 +1,159 @@
+/** `npm start`: a whole network on this machine, and real work through it. */
+import { existsSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import type { Metrics, NetworkSnapshot } from '../core/protocol.ts'
+import { AGENTS, type Agent, startAgent } from './agents.ts'
+import { call } from './api.ts'
+import { buildWeb, buildWorker } from './build.ts'
+import { checkNode, checkPort, checkState, checkUnclaimed, Fault, parsePort } from './checks.ts'
+import { type EdgeProcess, spawnEdge } from './edge-process.ts'
+import { DEFAULT_STATE } from './paths.ts'
+import { openRequester, type Requester } from './requester.ts'
+import { type Done, runShowcase } from './showcase.ts'
+import { terminal } from './terminal.ts'
+
+const USAGE = 'usage: npm start [-- --once] [--port N] [--state DIR]'
+const DEFAULT_PORT = '8787'
+
+const out = terminal(process.stdout)
+const running: { agents: Agent[]; edge?: EdgeProcess } = { agents: [] }
+let stopping: Promise<void> | undefined
+
+type Options = { once: boolean; port: number; state: string }
+
+async function main({ once, port, state }: Options): Promise<number> {
+  const again = existsSync(join(state, 'edge'))
+  await prepare(port, state)
+  out.heading('DAICN  the Decentralized AI Computation Network')
+  await out.step('dashboard', buildWeb, (built) => (built ? 'built' : 'up to date'))
+  await out.step('worker', buildWorker, (built) => (built ? 'bundled' : 'up to date'))
+  const start = () => spawnEdge({ port, state, build: false })
+  const edge = await out.step('edge', start, ({ url }) => `${url}${again ? ', with its history' : ''}`)
+  running.edge = edge
+  running.agents = await out.step(
+    'agents',
+    () => Promise.all(AGENTS.map((plan) => startAgent(plan, edge.url, join(state, 'agents')))),
+    (agents) => `${agents.filter(({ failure }) => failure === undefined).length} of ${agents.length} online`,
+  )
+  for (const agent of running.agents) introduce(agent)
+  const requester = await out.step('requester', () => openRequester(edge.url, join(state, 'requester')), short)
+  out.item('account', `${(await requester.account()).free} tokens free`)
+
+  const before = (await network(edge.url)).metrics.totalTasks
+  const tasks = await runShowcase({ out, requester, agents: running.agents })
+  const ok = tasks.every(({ status }) => status === 'succeeded')
+  if (once) {
+    const metrics = await networkAfter(edge.url, before + tasks.filter(({ id }) => id !== '').length)
+    await stop()
+    console.log(JSON.stringify({ ok, tasks, network: metrics }))
+    return ok ? 0 : 1
+  }
+  await stayUp(edge, tasks)
+  return 0
+}
+
+async function prepare(port: number, state: string): Promise<void> {
+  checkNode()
+  await checkState(state)
+  await checkUnclaimed(state)
+  await checkPort(port)
+}
+
+const short = ({ address }: Requester) => `${address.slice(0, 8)}…${address.slice(-6)}`
+
+function introduce(agent: Agent): void {
+  if (agent.failure !== undefined) out.warning(`Agent ${agent.name} is not online: ${agent.failure}.`, '')
+  agent.offerings.forEach(({ kind, model, ask, unit, speed }, index) => {
+    const rate = `${Number(speed.toPrecision(3)).toLocaleString('en')} units/s`
+    const offer = `${kind.padEnd(12)}${model}  ${out.faint(`${ask} ${unit}, ${rate}`)}`
+    out.item(index === 0 ? agent.name : '', offer)
+  })
+  for (const { kind, model, why, mend } of agent.missing) {
+    out.warning(`${kind} ${model} is missing: ${why}.`, mend ?? 'Run `npm ci` again.')
+  }
+}
+
+const network = (edge: string) => call<NetworkSnapshot>({ edge }, 'GET', '/v1/network')
+
+/** The metrics once they count so many tasks: the feed follows the market by a moment. */
+async function networkAfter(edge: string, totalTasks: number): Promise<Metrics> {
+  for (let tries = 0; ; tries++) {
+    const { metrics } = await network(edge)
+    if (metrics.totalTasks >= totalTasks || tries === 50) {
+      const { totalProviders, activeProviders, averageReputation, healthScore } = metrics
+      return { totalProviders, activeProviders, totalTasks: metrics.totalTasks, averageReputation, healthScore }
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+}
+
+async function stayUp(edge: EdgeProcess, tasks: Done[]): Promise<void> {
+  const done = tasks.filter(({ status }) => status === 'succeeded').length
+  out.heading(`${done} of ${tasks.length} tasks done. The network is up.`)
+  out.item('dashboard', out.accent(edge.url))
+  out.item('API', `${edge.url}/v1`)
+  out.item('stop', 'Ctrl-C')
+  out.line()
+  for (const { name, program } of running.agents) {
+    void program.ended.then((code) => {
+      if (!stopping)
+        out.warning(`Agent ${name} ended with code ${code}.`, 'Ctrl-C and start again; its log is beside its key.')
+    })
+  }
+  const code = await edge.program.ended
+  if (!stopping) throw new Fault(`The edge ended with code ${code}.`, 'Its log is edge.log in the state folder.')
+  await stopping
+}
+
+/** Agents first, so that they give back what they hold while the edge still listens. */
+function stop(): Promise<void> {
+  stopping ??= (async () => {
+    await Promise.all(running.agents.map(({ program }) => program.stop(8000)))
+    await running.edge?.program.stop()
+  })()
+  return stopping
+}
+
+function onSignal(): void {
+  if (stopping) {
+    // A second Ctrl-C: no more waiting.
+    for (const { program } of running.agents) void program.kill()
+    void running.edge?.program.kill()
+    return
+  }
+  out.line()
+  out.note('Stopping.')
+  void stop().finally(() => process.exit(130))
+}
+
+function options(): Options {
+  try {
+    const { values } = parseArgs({
+      options: { once: { type: 'boolean' }, port: { type: 'string' }, state: { type: 'string' } },
+    })
+    return {
+      once: values.once ?? false,
+      port: parsePort(values.port ?? process.env.PORT ?? DEFAULT_PORT),
+      state: resolve(values.state ?? DEFAULT_STATE),
+    }
+  } catch (error) {
+    if (error instanceof Fault) throw error
+    throw new Fault(`${(error as Error).message}.`, USAGE)
+  }
+}
+
+process.on('SIGINT', onSignal)
+process.on('SIGTERM', onSignal)
+try {
+  process.exitCode = await main(options())
+} catch (error) {
+  // While stopping, whatever breaks breaks because we stop.
+  if (!stopping) {
+    if (error instanceof Fault) out.fault(error.message, error.mend)
+    else out.fault((error as Error).message, '')
+    process.exitCode = 1
+  }
+}
+await stop()
+process.exit()
