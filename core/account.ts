@@ -4,7 +4,7 @@
  * Invariant: deposited = free + sum over draws of (drawn - restored), and free is never negative.
  */
 import { DomainError } from './errors.ts'
-import { min } from './money.ts'
+import { max, min } from './money.ts'
 import type { Scope } from './protocol.ts'
 
 /** What one market has drawn on one key, and has reported since. */
@@ -46,6 +46,9 @@ export function createAccount(): Account {
   return { deposited: 0n, draws: new Map(), earned: new Map(), keys: new Map(), signedInAt: 0 }
 }
 
+/** The key under which a signed-in owner spends: no budget but the balance. */
+export const SESSION_KEY = 'session'
+
 const drawKey = (cell: string, key: string) => `${cell}/${key}`
 
 export function applyToAccount(account: Account, event: AccountEvent): void {
@@ -58,12 +61,12 @@ export function applyToAccount(account: Account, event: AccountEvent): void {
       return
     case 'settled': {
       const draw = drawOf(account, event.cell, event.key)
-      draw.captured = event.captured
-      draw.restored = event.restored
+      draw.captured = max(draw.captured, event.captured)
+      draw.restored = max(draw.restored, event.restored)
       return
     }
     case 'earned':
-      account.earned.set(event.cell, event.total)
+      account.earned.set(event.cell, max(account.earned.get(event.cell) ?? 0n, event.total))
       return
     case 'signed_in':
       account.signedInAt = event.issuedAt
@@ -99,6 +102,7 @@ export function earnedOf(account: Account): bigint {
 
 /** What may still be drawn on a key: the account's free balance, and no more than the key's budget leaves. */
 export function drawable(account: Account, keyId: string, now: number): bigint {
+  if (keyId === SESSION_KEY) return freeOf(account)
   const key = account.keys.get(keyId)
   if (!key || (key.expiresAt !== null && key.expiresAt <= now)) return 0n
   const free = freeOf(account)
@@ -108,11 +112,19 @@ export function drawable(account: Account, keyId: string, now: number): bigint {
   return min(free, left < 0n ? 0n : left)
 }
 
-/** The total a market ends up with when it asks for `total`: as much of it as may be drawn, and never less than it has. */
-export function grantDraw(account: Account, cell: string, key: string, total: bigint, now: number): bigint {
-  const { drawn } = drawOf(account, cell, key)
-  if (total <= drawn) return drawn
-  return drawn + min(total - drawn, drawable(account, key, now))
+/**
+ * The total a market ends up with on a key: at least `least` if that can be had, and up to `most`, but beyond what is needed
+ * never more than a quarter of what is free, so that one key's reserve does not starve another's.
+ */
+export function grantDraw(
+  account: Account,
+  draw: { cell: string; key: string; least: bigint; most: bigint },
+  now: number,
+): bigint {
+  const { drawn } = drawOf(account, draw.cell, draw.key)
+  if (draw.least <= drawn) return drawn
+  const limit = drawable(account, draw.key, now)
+  return drawn + min(limit, max(draw.least - drawn, min(draw.most - drawn, limit / 4n)))
 }
 
 /** Refuses a sign-in that was used before; the nonce is its time, which must grow. */

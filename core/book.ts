@@ -3,7 +3,7 @@
  * Everything that lasts changes only through `record`: the event is applied and logged, and applying the same events to the
  * same book gives the same book, which is how a market recovers. What is soft (who is connected, when a lease expires) is set directly.
  */
-import { backoffMs, LEASE_MS, leaseId } from './lease.ts'
+import { backoffMs, GRACE_MS, LEASE_MS, leaseId } from './lease.ts'
 import {
   addIdle,
   addWant,
@@ -220,6 +220,14 @@ export function pardon(book: Book, now: number): void {
     lease.expiresAt = Math.max(lease.expiresAt, now + LEASE_MS)
     open.deadline = Math.max(open.deadline, lease.expiresAt)
     schedule(book, open, now)
+  }
+}
+
+/** A provider vanished: its leases wait a moment for it to come back, and no longer. */
+export function expireSoon(book: Book, provider: Provider, now: number): void {
+  for (const lease of provider.leases.values()) {
+    lease.expiresAt = Math.min(lease.expiresAt, now + GRACE_MS)
+    schedule(book, book.tasks.get(lease.task)!, now)
   }
 }
 

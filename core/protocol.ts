@@ -103,6 +103,9 @@ export type SubmitTask = z.output<typeof SubmitTask>
 export const TASK_STATUSES = ['queued', 'leased', 'running', 'succeeded', 'failed', 'cancelled', 'expired'] as const
 export type TaskStatus = (typeof TASK_STATUSES)[number]
 
+export const isEnded = (status: TaskStatus): boolean =>
+  status !== 'queued' && status !== 'leased' && status !== 'running'
+
 export type TaskError = { code: string; message: string }
 
 /** What one attempt at a task came to, as shown to its requester. Times are Unix milliseconds. */
@@ -364,3 +367,6 @@ export type ModelView = {
   /** Lowest ask of an active provider, tokens per unit. */
   ask: string | null
 }
+
+/** A market's money, in tokens: drawn = restored + held + available + captured, and captured = earned + fees. */
+export type BooksView = Record<'drawn' | 'restored' | 'held' | 'available' | 'captured' | 'earned' | 'fees', string>

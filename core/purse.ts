@@ -1,3 +1,5 @@
+import type { Address } from './protocol.ts'
+
 /**
  * A purse: what one market has drawn from an account in advance, for one key of that account.
  * Tasks hold and capture from it without a call to the account; only cumulative totals travel, so repeating a message is harmless.
@@ -17,7 +19,12 @@ export type Purse = {
   usedAt: number
 }
 
-export const purseId = (account: string, key: string): string => `${account}/${key}`
+export const purseId = (account: Address, key: string): string => `${account}/${key}`
+
+export function parsePurseId(id: string): { account: Address; key: string } {
+  const slash = id.indexOf('/')
+  return { account: id.slice(0, slash) as Address, key: id.slice(slash + 1) }
+}
 
 export const newPurse = (id: string): Purse => ({
   id,
@@ -31,11 +38,13 @@ export const newPurse = (id: string): Purse => ({
 
 export const available = (purse: Purse): bigint => purse.drawn - purse.restored - purse.captured - purse.held
 
-/** How many tasks of the same size a draw reaches for, so that a busy requester's account is asked rarely. */
-const TASKS_A_DRAW = 256n
+/** How many times what is short a draw reaches for, so that a busy requester's account is asked rarely. */
+const REACH = 256n
 
-/** The total to ask the account for when `need` is more than what is available. */
-export const drawTarget = (purse: Purse, need: bigint): bigint => purse.drawn - available(purse) + need * TASKS_A_DRAW
+/** The totals to ask the account for when `short` is missing: what is needed, and what would be welcome. */
+export function drawTargets(purse: Purse, short: bigint): { least: bigint; most: bigint } {
+  return { least: purse.drawn + short, most: purse.drawn + short * REACH }
+}
 
 /** True while the account does not know all of this purse's totals. */
 export const isUnsettled = (purse: Purse): boolean =>

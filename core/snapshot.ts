@@ -1,8 +1,9 @@
 /**
- * A book written down whole, so that the events before it can go. Plain data for structured clone: a head, and the open tasks
- * apart from it so that they can be stored in pieces.
+ * A book written down whole, so that the events before it can go. Plain data for structured clone: a head, and its many
+ * providers, purses and open tasks apart from it, so that they can be stored in pieces.
  */
-import { type Book, createBook, openTask } from './book.ts'
+import { type Book, createBook, openTask, type Provider } from './book.ts'
+import type { Purse } from './purse.ts'
 import type { Task } from './task.ts'
 
 /** Increased when an older reader would misread what is written. */
@@ -10,30 +11,44 @@ export const SNAPSHOT_VERSION = 1
 
 export type SnapshotHead = { version: number } & Pick<
   Book,
-  'cell' | 'providers' | 'purses' | 'classes' | 'fairness' | 'lastTask' | 'lastGrant' | 'fees' | 'stats'
+  'cell' | 'classes' | 'fairness' | 'lastTask' | 'lastGrant' | 'fees' | 'stats'
 >
 
-export type SnapshotTask = { task: Task; tag: number; deadline: number }
+export type SnapshotPart =
+  | { type: 'provider'; provider: Provider }
+  | { type: 'purse'; purse: Purse }
+  | { type: 'task'; task: Task; tag: number; deadline: number }
 
 export function headOf(book: Book): SnapshotHead {
-  const { cell, providers, purses, classes, fairness, lastTask, lastGrant, fees, stats } = book
-  return { version: SNAPSHOT_VERSION, cell, providers, purses, classes, fairness, lastTask, lastGrant, fees, stats }
+  const { cell, classes, fairness, lastTask, lastGrant, fees, stats } = book
+  return { version: SNAPSHOT_VERSION, cell, classes, fairness, lastTask, lastGrant, fees, stats }
 }
 
-export function* tasksOf(book: Book): Generator<SnapshotTask> {
-  for (const { task, want, deadline } of book.tasks.values()) yield { task, tag: want.tag, deadline }
+export function* partsOf(book: Book): Generator<SnapshotPart> {
+  for (const provider of book.providers.values()) yield { type: 'provider', provider }
+  for (const purse of book.purses.values()) yield { type: 'purse', purse }
+  for (const { task, want, deadline } of book.tasks.values()) yield { type: 'task', task, tag: want.tag, deadline }
 }
 
-/** Builds a book from what `headOf` and `tasksOf` gave. Nobody is connected to it yet. */
-export function restore(head: SnapshotHead, tasks: Iterable<SnapshotTask>, now: number): Book {
+/** Builds a book from what `headOf` and `partsOf` gave. Nobody is connected to it yet. */
+export function restore(head: SnapshotHead, parts: Iterable<SnapshotPart>, now: number): Book {
   const { version, ...kept } = head
   if (version !== SNAPSHOT_VERSION) throw new Error(`snapshot version ${version} is not ${SNAPSHOT_VERSION}`)
   const book: Book = { ...createBook(head.cell), ...kept }
-  for (const provider of book.providers.values()) {
-    provider.reachable = false
-    provider.supply.room = 0
+  for (const part of parts) {
+    switch (part.type) {
+      case 'provider':
+        part.provider.reachable = false
+        part.provider.supply.room = 0
+        book.providers.set(part.provider.supply.address, part.provider)
+        break
+      case 'purse':
+        book.purses.set(part.purse.id, part.purse)
+        break
+      case 'task':
+        openTask(book, part.task, part.tag, part.deadline, now)
+    }
   }
-  for (const { task, tag, deadline } of tasks) openTask(book, task, tag, deadline, now)
   return book
 }
 
@@ -46,6 +61,7 @@ export function sizeOf(value: unknown): number {
       if (value === null) return 1
       let size = 16
       if (Array.isArray(value)) for (const item of value) size += sizeOf(item)
+      else if (value instanceof Map) for (const [key, item] of value) size += sizeOf(key) + sizeOf(item)
       else for (const [key, item] of Object.entries(value)) size += key.length + 4 + sizeOf(item)
       return size
     }

@@ -5,7 +5,9 @@ import { leaseId } from './lease.ts'
 import { classOf } from './matching.ts'
 import { formatAmount } from './money.ts'
 import {
+  type Address,
   type AttemptView,
+  type BooksView,
   type Kind,
   type Lease,
   type ModelView,
@@ -15,6 +17,7 @@ import {
   type TaskStatus,
   type TaskView,
 } from './protocol.ts'
+import { available, parsePurseId } from './purse.ts'
 import { interval } from './reputation.ts'
 import { attemptShown, minutesUntil } from './stats.ts'
 import { type Attempt, held, type Task } from './task.ts'
@@ -154,4 +157,30 @@ export function modelsOf(book: Book, now: number): ModelView[] {
 
 function newModel(kind: Kind, id: string, created: number): ModelView {
   return { id, object: 'model', created, owned_by: 'daicn', kind, providers: 0, ask: null }
+}
+
+/** The market's money, in tokens: drawn = restored + held + available + captured, and captured = earned + fees. */
+export function booksOf(book: Book): BooksView {
+  const totals = { drawn: 0n, restored: 0n, held: 0n, available: 0n, captured: 0n, earned: 0n, fees: book.fees }
+  for (const purse of book.purses.values()) {
+    totals.drawn += purse.drawn
+    totals.restored += purse.restored
+    totals.held += purse.held
+    totals.available += available(purse)
+    totals.captured += purse.captured
+  }
+  for (const provider of book.providers.values()) totals.earned += provider.earned
+  return Object.fromEntries(Object.entries(totals).map(([name, amount]) => [name, formatAmount(amount)])) as BooksView
+}
+
+/** What this market holds of an account: still spendable, and held for open tasks. Base units. */
+export function pursesOf(book: Book, account: Address): { available: bigint; held: bigint; captured: bigint } {
+  const totals = { available: 0n, held: 0n, captured: 0n }
+  for (const purse of book.purses.values()) {
+    if (parsePurseId(purse.id).account !== account) continue
+    totals.available += available(purse)
+    totals.held += purse.held
+    totals.captured += purse.captured
+  }
+  return totals
 }

@@ -1,0 +1,30 @@
+import { Hono } from 'hono'
+import { PROTOCOL_VERSION } from '#core/protocol.ts'
+import { type Env, networkOf } from './env.ts'
+import { onError, onNotFound } from './middleware/problem.ts'
+import { account, keys, signIn } from './routes/account.ts'
+import { network } from './routes/network.ts'
+import { chat, embeddings, models } from './routes/openai.ts'
+import { leases, provider } from './routes/provider.ts'
+import { tasks } from './routes/tasks.ts'
+
+export const app = new Hono<{ Bindings: Env }>()
+  .basePath('/v1')
+  .get('/health', (c) => {
+    const { chainId, isDevelopment } = networkOf(c.env)
+    return c.json({ ok: true, chainId, development: isDevelopment, protocol: PROTOCOL_VERSION })
+  })
+  .route('/sign-in', signIn)
+  .route('/account', account)
+  .route('/keys', keys)
+  .route('/tasks', tasks)
+  .route('/models', models)
+  .route('/chat/completions', chat)
+  .route('/embeddings', embeddings)
+  .route('/provider', provider)
+  .route('/leases', leases)
+  .route('/network', network)
+  .notFound(onNotFound)
+  .onError(onError)
+
+export type App = typeof app

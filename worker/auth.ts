@@ -1,0 +1,87 @@
+/** Who is calling: an API key of an account, or the session of an address that signed in. */
+import { sign, verify } from 'hono/jwt'
+import { SESSION_KEY } from '#core/account.ts'
+import { DomainError } from '#core/errors.ts'
+import { Address, SCOPES, type Scope } from '#core/protocol.ts'
+import { SESSION_SECONDS } from '#core/sign-in.ts'
+import type { Network } from './env.ts'
+
+export type Principal = {
+  address: Address /** Whose purse pays: an API key's id, or the session. */
+  key: string
+  scopes: readonly Scope[]
+}
+
+type Cached = { principal: Principal; until: number }
+
+/** How long a key's answer is believed without asking its account: a revoked key works at most this much longer. */
+const KEY_CACHE_MS = 30_000
+const CACHE_SIZE = 10_000
+const cache = new Map<string, Cached>()
+
+export async function issueSession(network: Network, address: Address, audience: string, now: number) {
+  const exp = Math.floor(now / 1000) + SESSION_SECONDS
+  const token = await sign({ sub: address, aud: audience, exp }, network.secret, 'HS256')
+  return { token, expiresAt: exp * 1000, address }
+}
+
+/** @throws DomainError missing_credentials, invalid_credentials, expired_token */
+export async function authenticate(network: Network, header: string | undefined, now: number): Promise<Principal> {
+  if (!header) throw new DomainError('missing_credentials')
+  const token = /^Bearer ([\w.~+/=-]{1,2048})$/i.exec(header)?.[1]
+  if (!token) throw new DomainError('invalid_credentials', { detail: 'the header is not "Bearer <token>"' })
+  const known = cache.get(token)
+  if (known && known.until > now) return known.principal
+  const { principal, until } = token.startsWith('dk_')
+    ? await byKey(network, token, now)
+    : await bySession(network, token)
+  if (cache.size >= CACHE_SIZE) cache.clear()
+  cache.set(token, { principal, until })
+  return principal
+}
+
+async function bySession({ secret }: Network, token: string): Promise<Cached> {
+  try {
+    const { sub, exp } = await verify(token, secret, 'HS256')
+    return { principal: { address: Address.parse(sub), key: SESSION_KEY, scopes: SCOPES }, until: exp! * 1000 }
+  } catch (error) {
+    const expired = error instanceof Error && error.name === 'JwtTokenExpired'
+    throw new DomainError(expired ? 'expired_token' : 'invalid_credentials')
+  }
+}
+
+/* API keys: dk_<account>_<key id>_<secret>. The account is in the key so that its object can be asked without a look-up. */
+
+export async function newKey(address: Address) {
+  const id = randomHex(6)
+  const secret = randomHex(24)
+  return { id, hash: await sha256(secret), key: `dk_${address.slice(2)}_${id}_${secret}` }
+}
+
+async function byKey(network: Network, token: string, now: number): Promise<Cached> {
+  const match = /^dk_([0-9a-f]{40})_([0-9a-f]{12})_([0-9a-f]{48})$/.exec(token)
+  if (!match) throw new DomainError('invalid_credentials')
+  const address: Address = `0x${match[1]!}`
+  const key = await network.account(address).key(match[2]!)
+  if (!key || !sameText(key.hash, await sha256(match[3]!))) throw new DomainError('invalid_credentials')
+  if (key.expiresAt !== null && key.expiresAt <= now)
+    throw new DomainError('expired_token', { detail: 'the API key has expired' })
+  const until = Math.min(now + KEY_CACHE_MS, key.expiresAt ?? Number.POSITIVE_INFINITY)
+  return { principal: { address, key: key.id, scopes: key.scopes }, until }
+}
+
+function randomHex(bytes: number): string {
+  return toHex(crypto.getRandomValues(new Uint8Array(bytes)))
+}
+
+async function sha256(text: string): Promise<string> {
+  return toHex(new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))))
+}
+
+const toHex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+
+/** Compares without telling by its time where the texts differ. */
+function sameText(a: string, b: string): boolean {
+  const encoder = new TextEncoder()
+  return a.length === b.length && crypto.subtle.timingSafeEqual(encoder.encode(a), encoder.encode(b))
+}

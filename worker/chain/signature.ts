@@ -1,0 +1,15 @@
+import { verifyTypedData } from 'viem/utils'
+import type { Address } from '#core/protocol.ts'
+import { signInTypedData } from '#core/sign-in.ts'
+
+export type SignInMessage = { address: Address; audience: string; issuedAt: number }
+
+/** True when `message` was signed for this chain by the key of its address. */
+export async function isSignedBy(chainId: number, message: SignInMessage, signature: `0x${string}`): Promise<boolean> {
+  try {
+    return await verifyTypedData({ ...signInTypedData(chainId, message), address: message.address, signature })
+  } catch {
+    // viem throws on a signature that is no point of the curve; to the caller it is as wrong as any other.
+    return false
+  }
+}

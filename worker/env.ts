@@ -1,0 +1,61 @@
+/** The platform's bindings, and the one place where the parts are wired to each other. */
+import type { Address } from '#core/protocol.ts'
+import { isSignedBy, type SignInMessage } from './chain/signature.ts'
+import type { Account } from './objects/account.ts'
+import type { Market } from './objects/market.ts'
+import type { NetworkFeed } from './objects/network-feed.ts'
+import type { TaskRoom } from './objects/task-room.ts'
+import { openHistory } from './store/history.ts'
+
+export type Env = {
+  MARKET: DurableObjectNamespace<Market>
+  TASK_ROOM: DurableObjectNamespace<TaskRoom>
+  ACCOUNT: DurableObjectNamespace<Account>
+  NETWORK_FEED: DurableObjectNamespace<NetworkFeed>
+  DB: D1Database
+  ASSETS: Fetcher
+  CHAIN_ID: string
+  DEV: string
+  EDGE_SECRET: string
+}
+
+export type Network = ReturnType<typeof wire>
+
+/** An object as its callers see it. The platform's own type turns `unknown`, as in a task's output, into nothing. */
+type Remote<T> = Pick<Fetcher, 'fetch'> & {
+  [K in Exclude<keyof T, 'fetch'>]: T[K] extends (...args: infer A) => infer R
+    ? (...args: A) => Promise<Awaited<R>>
+    : never
+}
+
+/** The cell that takes tasks that name none. */
+export const DEFAULT_CELL = 'c1'
+export const CELLS = [DEFAULT_CELL] as const
+
+let wired: { env: Env; network: Network } | undefined
+
+/** The network as the rest of the Worker uses it. Throws when a setting is missing or wrong. */
+export function networkOf(env: Env): Network {
+  if (wired?.env !== env) wired = { env, network: wire(env) }
+  return wired.network
+}
+
+function wire(env: Env) {
+  if (!env.EDGE_SECRET || env.EDGE_SECRET.length < 32) {
+    throw new Error('EDGE_SECRET must be set to at least 32 characters: wrangler secret put EDGE_SECRET')
+  }
+  const chainId = Number(env.CHAIN_ID)
+  if (!Number.isSafeInteger(chainId) || chainId < 1) throw new Error(`CHAIN_ID is not a chain id: ${env.CHAIN_ID}`)
+  return {
+    chainId,
+    isDevelopment: env.DEV === 'true',
+    secret: env.EDGE_SECRET,
+    /** True when a sign-in was signed for this chain by the key of its address. */
+    isSignedIn: (message: SignInMessage, signature: `0x${string}`) => isSignedBy(chainId, message, signature),
+    market: (cell: string = DEFAULT_CELL) => env.MARKET.getByName(cell) as unknown as Remote<Market>,
+    account: (address: Address) => env.ACCOUNT.getByName(address) as unknown as Remote<Account>,
+    room: (task: string) => env.TASK_ROOM.getByName(task) as unknown as Remote<TaskRoom>,
+    feed: () => env.NETWORK_FEED.getByName('network') as unknown as Remote<NetworkFeed>,
+    history: openHistory(env.DB),
+  }
+}

@@ -1,0 +1,56 @@
+import type { Context } from 'hono'
+import type { z } from 'zod'
+import { DomainError } from '#core/errors.ts'
+import { LIMITS } from '#core/protocol.ts'
+
+/** Reads and parses a JSON body: bounded, of the right type, well-formed, and as the schema says. */
+export async function readBody<S extends z.ZodType>(c: Context, schema: S): Promise<z.output<S>> {
+  return parse(schema, await readJson(c))
+}
+
+export async function readJson(c: Context): Promise<unknown> {
+  const type = c.req.header('content-type') ?? ''
+  if (!/^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i.test(type)) throw new DomainError('unsupported_media_type')
+  const text = await readText(c.req.raw)
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw new DomainError('malformed_json', {
+      detail: error instanceof Error ? error.message.slice(0, 200) : 'not JSON',
+    })
+  }
+}
+
+/** Checks a value against a schema; the error points to the first field that is wrong. */
+export function parse<S extends z.ZodType>(schema: S, value: unknown, pointer = ''): z.output<S> {
+  const parsed = schema.safeParse(value)
+  if (parsed.success) return parsed.data
+  const [issue] = parsed.error.issues
+  const path = issue!.path.map((part) => `/${String(part).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')
+  throw new DomainError('invalid_request', { detail: issue!.message, pointer: pointer + path })
+}
+
+/** A query parameter that is a number of seconds, at most `most`. */
+export function seconds(c: Context, name: string, most: number): number {
+  const text = c.req.query(name)
+  if (text === undefined) return 0
+  const value = Number(text)
+  if (text !== '' && value >= 0 && Number.isFinite(value)) return Math.min(value, most)
+  throw new DomainError('invalid_request', { detail: `${name} must be a number of seconds`, pointer: `?${name}` })
+}
+
+async function readText(request: Request): Promise<string> {
+  const length = Number(request.headers.get('content-length') ?? Number.NaN)
+  if (length > LIMITS.bodyBytes) throw new DomainError('body_too_large')
+  if (length >= 0) return request.text()
+  // A body of unknown length is read only as far as it may go.
+  const decoder = new TextDecoder()
+  let text = ''
+  let read = 0
+  for await (const chunk of request.body ?? []) {
+    read += chunk.byteLength
+    if (read > LIMITS.bodyBytes) throw new DomainError('body_too_large')
+    text += decoder.decode(chunk, { stream: true })
+  }
+  return text + decoder.decode()
+}

@@ -1,0 +1,123 @@
+import { DurableObject } from 'cloudflare:workers'
+import {
+  type AccountEvent,
+  type Account as AccountState,
+  type ApiKey,
+  applyToAccount,
+  checkSignIn,
+  createAccount,
+  drawOf,
+  earnedOf,
+  freeOf,
+  grantDraw,
+} from '#core/account.ts'
+import { DomainError } from '#core/errors.ts'
+import { ONE_TOKEN } from '#core/money.ts'
+import type { CreateKey } from '#core/protocol.ts'
+import { cost } from '../cost.ts'
+import type { Env } from '../env.ts'
+import { outcomeOf } from '../outcome.ts'
+
+/** What the development faucet gives at a time, and in all. */
+const FAUCET_AMOUNT = 100n * ONE_TOKEN
+const FAUCET_LIMIT = 1_000_000n * ONE_TOKEN
+/** Entries after which the account is written down whole. */
+const SNAPSHOT_EVERY = 500
+
+type Entry = { number: number; event: AccountEvent }
+
+/** One requester's or provider's account: its entries are only ever added, and its state is what they come to. */
+export class Account extends DurableObject<Env> {
+  private readonly state: AccountState
+  private last = 0
+  private base = 0
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env)
+    const { kv } = ctx.storage
+    const kept = kv.get<{ state: AccountState; number: number }>('snapshot')
+    this.state = kept?.state ?? createAccount()
+    this.last = this.base = kept?.number ?? 0
+    const entries = [...kv.list<Entry>({ prefix: 'entry:' })].map(([, entry]) => entry)
+    for (const { number, event } of entries.sort((x, y) => x.number - y.number)) {
+      if (number <= this.base) continue
+      applyToAccount(this.state, event)
+      this.last = number
+    }
+  }
+
+  /** Base units. What markets hold of it is theirs to say. */
+  balances() {
+    return { deposited: this.state.deposited, free: freeOf(this.state), earned: earnedOf(this.state) }
+  }
+
+  /** @returns the total this market has drawn on this key, whether or not it grew */
+  draw(draw: { cell: string; key: string; least: bigint; most: bigint }): bigint {
+    const total = grantDraw(this.state, draw, Date.now())
+    if (total > drawOf(this.state, draw.cell, draw.key).drawn) {
+      this.add({ type: 'drew', at: Date.now(), cell: draw.cell, key: draw.key, total })
+    }
+    return total
+  }
+
+  settle(cell: string, key: string, captured: bigint, restored: bigint): void {
+    const known = drawOf(this.state, cell, key)
+    if (captured <= known.captured && restored <= known.restored) return
+    this.add({ type: 'settled', at: Date.now(), cell, key, captured, restored })
+  }
+
+  credit(cell: string, total: bigint): void {
+    if (total <= (this.state.earned.get(cell) ?? 0n)) return
+    this.add({ type: 'earned', at: Date.now(), cell, total })
+  }
+
+  faucet() {
+    return outcomeOf(() => {
+      if (this.state.deposited + FAUCET_AMOUNT > FAUCET_LIMIT) throw new DomainError('faucet_limit')
+      this.add({ type: 'deposited', at: Date.now(), amount: FAUCET_AMOUNT, source: 'faucet' })
+    })
+  }
+
+  signIn(issuedAt: number) {
+    return outcomeOf(() => {
+      checkSignIn(this.state, issuedAt)
+      this.add({ type: 'signed_in', at: Date.now(), issuedAt })
+    })
+  }
+
+  /** @param id identifier of the new key; @param hash hex SHA-256 of its secret */
+  makeKey(id: string, hash: string, wanted: Omit<CreateKey, 'budget'> & { budget: bigint | null }): ApiKey {
+    const now = Date.now()
+    const { name, scopes, budget, expiresInSeconds } = wanted
+    const expiresAt = expiresInSeconds === undefined ? null : now + expiresInSeconds * 1000
+    const key: ApiKey = { id, name, hash, scopes, budget, expiresAt, createdAt: now }
+    this.add({ type: 'key_made', at: now, key })
+    return key
+  }
+
+  revokeKey(id: string): boolean {
+    if (!this.state.keys.has(id)) return false
+    this.add({ type: 'key_revoked', at: Date.now(), id })
+    return true
+  }
+
+  keys(): ApiKey[] {
+    return [...this.state.keys.values()]
+  }
+
+  key(id: string): ApiKey | null {
+    return this.state.keys.get(id) ?? null
+  }
+
+  private add(event: AccountEvent): void {
+    const { kv } = this.ctx.storage
+    applyToAccount(this.state, event)
+    this.last++
+    kv.put(`entry:${this.last - this.base}`, { number: this.last, event } satisfies Entry)
+    cost.objectRows++
+    if (this.last - this.base < SNAPSHOT_EVERY) return
+    kv.put('snapshot', { state: this.state, number: this.last })
+    cost.objectRows++
+    this.base = this.last
+  }
+}

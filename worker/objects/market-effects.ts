@@ -1,0 +1,204 @@
+/** What a market tells others: accounts, the history, the rooms of tasks, the network's feed. */
+import { record } from '#core/book.ts'
+import type { NetworkSnapshot, TaskSummary, WatchEvent } from '#core/protocol.ts'
+import { available, isUnsettled, parsePurseId } from '#core/purse.ts'
+import { MINUTE_MS, minutesUntil } from '#core/stats.ts'
+import { currentAttempt, isOver, type Task } from '#core/task.ts'
+import { networkSnapshot, taskView } from '#core/views.ts'
+import type { Network } from '../env.ts'
+import { logError } from '../log.ts'
+import { createOutbox, drain, type Outbox, signal } from '../outbox.ts'
+import type { HistoryTask } from '../store/history.ts'
+import { dropOld, type MarketStore, markExported, nextPack, pack, writeMarket } from './market-store.ts'
+
+/** How long effects wait for more of their kind. */
+const SETTLE_MS = 2_000
+const PACK_MS = 5_000
+/** How long an unused purse is kept filled. */
+const IDLE_PURSE_MS = 60_000
+const FEED_MS = 250
+/** Minutes saved again at each roll-up, in case one was missed. */
+const MINUTES_SAVED = 5
+
+export type MarketEffects = ReturnType<typeof createEffects>
+
+export function createEffects(store: MarketStore, network: Network) {
+  const { book } = store
+  const outbox: Outbox = createOutbox()
+  const watched = new Set<string>()
+  let feedTimer: ReturnType<typeof setTimeout> | null = null
+  let feedSent = new Map<string, string>()
+  const feed = { watched: true }
+
+  /** Everything that is due by the present truth; also how the outbox comes back after a restart. */
+  function deriveSignals(now: number): void {
+    for (const purse of book.purses.values()) signalPurse(purse.id, now)
+    for (const { supply, earned, credited } of book.providers.values()) {
+      if (earned !== credited) signal(outbox, `credit ${supply.address}`, now)
+    }
+    if (book.ended.size > 0 || nextPack(store)) signal(outbox, 'pack', now + PACK_MS)
+  }
+
+  function signalPurse(id: string, now: number): void {
+    const purse = book.purses.get(id)!
+    if (isUnsettled(purse)) signal(outbox, `settle ${id}`, now + SETTLE_MS)
+    if (purse.held === 0n && available(purse) > 0n) signal(outbox, `restore ${id}`, purse.usedAt + IDLE_PURSE_MS)
+  }
+
+  async function handle(key: string): Promise<void> {
+    const [verb, id] = key.split(' ') as [string, string]
+    switch (verb) {
+      case 'settle':
+        return settle(id)
+      case 'restore':
+        return restorePurse(id)
+      case 'credit':
+        return credit(id as `0x${string}`)
+      case 'pack':
+        return exportPacks()
+      case 'room':
+        return tellDone(id)
+    }
+  }
+
+  async function settle(id: string): Promise<void> {
+    const purse = book.purses.get(id)!
+    const { captured, restored } = purse
+    const { account, key } = parsePurseId(id)
+    await network.account(account).settle(book.cell, key, captured, restored)
+    purse.settled = { captured, restored }
+    signalPurse(id, Date.now())
+  }
+
+  async function restorePurse(id: string): Promise<void> {
+    const purse = book.purses.get(id)!
+    const now = Date.now()
+    if (purse.held > 0n || now - purse.usedAt < IDLE_PURSE_MS) return signalPurse(id, now)
+    record(book, { type: 'restored', at: now, purse: id, total: purse.restored + available(purse) })
+    writeMarket(store)
+    await settle(id)
+  }
+
+  async function credit(address: `0x${string}`): Promise<void> {
+    const provider = book.providers.get(address)!
+    const { earned } = provider
+    await network.account(address).credit(book.cell, earned)
+    provider.credited = earned
+  }
+
+  async function exportPacks(): Promise<void> {
+    writeMarket(store)
+    pack(store)
+    for (let next = nextPack(store); next; next = nextPack(store)) {
+      await network.history.savePage(book.cell, next.id, next.tasks.map(historyTask))
+      markExported(store, next.id)
+    }
+  }
+
+  function tell(task: Task, event: WatchEvent): Promise<void> {
+    return network.room(task.spec.id).tell(event)
+  }
+
+  async function tellDone(id: string): Promise<void> {
+    const task = book.ended.get(id)
+    if (task) await tell(task, { type: 'done', task: taskView(task) })
+  }
+
+  function publish(): void {
+    feedTimer = null
+    const changes: Record<string, unknown> = {}
+    const snapshot = networkSnapshot(book, Date.now())
+    for (const [name, value] of Object.entries(snapshot)) {
+      const text = JSON.stringify(value)
+      if (feedSent.get(name) !== text) changes[name] = value
+      feedSent.set(name, text)
+    }
+    network
+      .feed()
+      .publish(changes as Partial<NetworkSnapshot>)
+      .then((watchers) => {
+        feed.watched = watchers > 0
+      })
+      .catch((error) => {
+        feedSent = new Map()
+        logError('feed_failed', error, { cell: book.cell })
+      })
+  }
+
+  deriveSignals(Date.now())
+
+  return {
+    outbox,
+    /** Tasks whose room wants to know of every change. */
+    watched,
+    feed,
+
+    drain: () =>
+      drain(outbox, {
+        now: Date.now,
+        handle,
+        failed: (key, error, parked) =>
+          logError('effect_failed', error, { cell: book.cell, effect: key.split(' ')[0]!, parked }),
+      }),
+
+    /** A task changed; `written` events are durable before anybody hears of this. */
+    changed(task: Task): void {
+      const { spec, state } = task
+      const now = Date.now()
+      if (isOver(task)) {
+        signalPurse(spec.purse, now)
+        signal(outbox, 'pack', now + PACK_MS)
+        if (state.is === 'succeeded') {
+          signal(outbox, `credit ${task.attempts[state.attempt - 1]!.provider}`, now + SETTLE_MS)
+        }
+      }
+      if (!spec.stream && !watched.has(spec.id)) return
+      if (isOver(task)) {
+        watched.delete(spec.id)
+        tell(task, { type: 'done', task: taskView(task) }).catch(() => signal(outbox, `room ${spec.id}`, now))
+      } else tell(task, statusEvent(task, now)).catch((error) => logError('room_failed', error, { task: spec.id }))
+    },
+
+    /** Lets the feed know soon that something changed. */
+    touch(): void {
+      if (feed.watched && feedTimer === null) feedTimer = setTimeout(publish, FEED_MS)
+    },
+
+    /** The feed starts anew from this snapshot. */
+    watchNetwork(snapshot: NetworkSnapshot): void {
+      feed.watched = true
+      feedSent = new Map(Object.entries(snapshot).map(([name, value]) => [name, JSON.stringify(value)]))
+    },
+
+    /** The history's part of a cron run: the last minutes, and outputs whose time is over. */
+    async rollUp(): Promise<void> {
+      const now = Date.now()
+      const minutes = minutesUntil(book.stats, now).filter(({ at }) => at > now - MINUTES_SAVED * MINUTE_MS)
+      await network.history.saveMinutes(book.cell, minutes, networkSnapshot(book, now).metrics)
+      dropOld(store, now)
+    },
+  }
+}
+
+export function statusEvent(task: Task, at: number): WatchEvent {
+  const attempt = currentAttempt(task)
+  const event: WatchEvent = { type: 'status', status: task.state.is, at }
+  return attempt === 0 ? event : { ...event, attempt, provider: task.attempts[attempt - 1]!.provider }
+}
+
+function historyTask({
+  requester,
+  view,
+}: {
+  requester: `0x${string}`
+  view: ReturnType<typeof taskView>
+}): HistoryTask {
+  const { id, kind, model, status, createdAt, provider, price, attempts, finishedAt } = view
+  const task: TaskSummary = { id, kind, model, status, createdAt }
+  if (provider) task.provider = provider
+  if (price) task.price = price
+  if (attempts[0]) task.waitMs = attempts[0].grantedAt - createdAt
+  const last = attempts.at(-1)
+  if (last && finishedAt) task.runMs = finishedAt - last.grantedAt
+  return { requester, ...task }
+}

@@ -1,0 +1,165 @@
+/**
+ * Where a market writes down its book: a journal of events, many to a row; now and then a snapshot, after which the journal's
+ * rows are used again; and an archive of ended tasks, packed many to a row. Recovery is snapshot, then journal.
+ */
+import { apply, type Book, type BookEvent, createBook } from '#core/book.ts'
+import type { Address, TaskView } from '#core/protocol.ts'
+import { headOf, partsOf, restore, type SnapshotHead, type SnapshotPart, sizeOf } from '#core/snapshot.ts'
+import type { Task } from '#core/task.ts'
+import { taskView } from '#core/views.ts'
+import { cost } from '../cost.ts'
+
+/** Of a row's 2 MB: estimates are generous, but one event may itself be large. */
+const ROW_BYTES = 1_000_000
+const PACK_TASKS = 250
+const SNAPSHOT_ROWS = 4_000
+const SNAPSHOT_EVENTS = 100_000
+const RETENTION_MS = 24 * 3_600_000
+
+type JournalRow = { number: number; events: BookEvent[] }
+type SnapshotMeta = { head: SnapshotHead; chunks: number; journal: number }
+export type ArchivedTask = { requester: Address; view: TaskView }
+
+export type MarketStore = {
+  storage: DurableObjectStorage
+  book: Book
+  /** Number of the last journal row written, and of the last one that the snapshot holds. */
+  row: number
+  base: number
+  events: number
+}
+
+/** Reads the market back, or begins a new one. */
+export function loadMarket(storage: DurableObjectStorage, cell: string, now: number): MarketStore {
+  storage.sql.exec(`create table if not exists archive(
+    id integer primary key, first integer not null, last integer not null, journal integer not null,
+    exported integer not null default 0, tasks text not null)`)
+  const meta = storage.kv.get<SnapshotMeta>('snapshot')
+  const chunks = Array.from({ length: meta?.chunks ?? 0 }, (_, i) => storage.kv.get<SnapshotPart[]>(`part:${i}`)!)
+  const book = meta ? restore(meta.head, chunks.flat(), now) : createBook(cell)
+  const store: MarketStore = { storage, book, row: meta?.journal ?? 0, base: meta?.journal ?? 0, events: 0 }
+  const packed = storage.sql.exec<{ row: number | null }>('select max(journal) as row from archive').one().row ?? 0
+  for (const { number, events } of journalAfter(storage, store.base)) {
+    for (const event of events) apply(book, event)
+    store.row = number
+    store.events += events.length
+    // Everything that had ended by then is in the archive.
+    if (number <= packed) book.ended.clear()
+  }
+  book.news = { ended: [], changed: [], providers: new Set() }
+  return store
+}
+
+function journalAfter(storage: DurableObjectStorage, base: number): JournalRow[] {
+  const rows = [...storage.kv.list<JournalRow>({ prefix: 'journal:' })].map(([, row]) => row)
+  return rows.filter(({ number }) => number > base).sort((x, y) => x.number - y.number)
+}
+
+/** Writes down all that has happened since the last call. Synchronous: the platform holds every answer until it is durable. */
+export function writeMarket(store: MarketStore): void {
+  const { book } = store
+  const events = book.log
+  if (events.length > 0) {
+    book.log = []
+    for (const part of bySize(events, sizeOf)) {
+      store.row++
+      put(store, `journal:${store.row - store.base}`, { number: store.row, events: part } satisfies JournalRow)
+    }
+    store.events += events.length
+  }
+  if (book.ended.size >= PACK_TASKS) pack(store)
+  if (store.row - store.base >= SNAPSHOT_ROWS || store.events >= SNAPSHOT_EVENTS) snapshot(store)
+}
+
+/** Moves ended tasks from memory to the archive. */
+export function pack(store: MarketStore): void {
+  const { book, storage, row } = store
+  if (book.ended.size === 0) return
+  const packs = [...bySize([...book.ended.values()], (task) => sizeOf(task.state) + 1000)]
+  storage.transactionSync(() => {
+    for (const tasks of packs) {
+      const times = tasks.map(({ spec }) => spec.createdAt)
+      const json = JSON.stringify(tasks.map(archived))
+      storage.sql.exec(
+        'insert into archive(first, last, journal, tasks) values(?, ?, ?, ?)',
+        Math.min(...times),
+        Math.max(...times),
+        row,
+        json,
+      )
+      cost.objectRows++
+    }
+  })
+  book.ended.clear()
+}
+
+/** Writes the whole book and lets the journal begin again over its old rows. */
+export function snapshot(store: MarketStore): void {
+  const { book, storage } = store
+  pack(store)
+  const chunks = [...bySize([...partsOf(book)], sizeOf)]
+  storage.transactionSync(() => {
+    for (const [i, chunk] of chunks.entries()) put(store, `part:${i}`, chunk)
+    const meta: SnapshotMeta = { head: headOf(book), chunks: chunks.length, journal: store.row }
+    put(store, 'snapshot', meta)
+  })
+  store.base = store.row
+  store.events = 0
+}
+
+/** An ended task from the archive. Packs are found by when their tasks were created. */
+export function findArchived({ storage }: MarketStore, id: string, createdAt: number): ArchivedTask | undefined {
+  const packs = storage.sql.exec<{ tasks: string }>(
+    'select tasks from archive where first <= ?1 and last >= ?1',
+    createdAt,
+  )
+  for (const { tasks } of packs) {
+    if (!tasks.includes(id)) continue
+    const found = (JSON.parse(tasks) as ArchivedTask[]).find(({ view }) => view.id === id)
+    if (found) return found
+  }
+  return undefined
+}
+
+/** The oldest pack that the history does not have yet. */
+export function nextPack({ storage }: MarketStore): { id: number; tasks: ArchivedTask[] } | null {
+  const [pack] = storage.sql.exec<{ id: number; tasks: string }>(
+    'select id, tasks from archive where exported = 0 order by id limit 1',
+  )
+  return pack ? { id: pack.id, tasks: JSON.parse(pack.tasks) as ArchivedTask[] } : null
+}
+
+export function markExported({ storage }: MarketStore, id: number): void {
+  storage.sql.exec('update archive set exported = 1 where id = ?', id)
+  cost.objectRows++
+}
+
+/** Drops outputs whose time is over. */
+export function dropOld({ storage }: MarketStore, now: number): void {
+  const { rowsWritten } = storage.sql.exec('delete from archive where exported = 1 and last < ?', now - RETENTION_MS)
+  cost.objectRows += rowsWritten
+}
+
+const archived = (task: Task): ArchivedTask => ({ requester: task.spec.requester, view: taskView(task) })
+
+function put(store: MarketStore, key: string, value: unknown): void {
+  store.storage.kv.put(key, value)
+  cost.objectRows++
+}
+
+/** Cuts a list into pieces that each fit a row. */
+function* bySize<T>(items: T[], size: (item: T) => number): Generator<T[]> {
+  let piece: T[] = []
+  let bytes = 0
+  for (const item of items) {
+    const more = size(item)
+    if (piece.length > 0 && bytes + more > ROW_BYTES) {
+      yield piece
+      piece = []
+      bytes = 0
+    }
+    piece.push(item)
+    bytes += more
+  }
+  if (piece.length > 0) yield piece
+}

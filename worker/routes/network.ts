@@ -1,0 +1,30 @@
+import { Hono } from 'hono'
+import { DomainError } from '#core/errors.ts'
+import { cost } from '../cost.ts'
+import { CELLS, type Env, networkOf } from '../env.ts'
+
+const DAY_MS = 86_400_000
+
+export const network = new Hono<{ Bindings: Env }>()
+  .get('/', async (c) => c.json(await networkOf(c.env).market().snapshot()))
+  .get('/books', async (c) => c.json(await networkOf(c.env).market().books()))
+  .get('/cost', (c) => c.json({ ...cost, rowsWritten: cost.objectRows + cost.databaseRows }))
+  .get('/series', async (c) => {
+    const now = Date.now()
+    const to = time(c.req.query('to'), now)
+    const from = time(c.req.query('from'), to - DAY_MS)
+    return c.json({ minutes: await networkOf(c.env).history.readMinutes(CELLS, from, to) })
+  })
+  .get('/socket', (c) => {
+    if (c.req.header('upgrade')?.toLowerCase() !== 'websocket') throw new DomainError('upgrade_required')
+    return networkOf(c.env)
+      .feed()
+      .fetch('https://feed/', { headers: { upgrade: 'websocket' } })
+  })
+
+function time(text: string | undefined, otherwise: number): number {
+  if (text === undefined) return otherwise
+  const value = Number(text)
+  if (Number.isSafeInteger(value) && value >= 0) return value
+  throw new DomainError('invalid_request', { detail: 'times are Unix milliseconds', pointer: '?from' })
+}

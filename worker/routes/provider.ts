@@ -1,0 +1,48 @@
+import { Hono } from 'hono'
+import { DomainError } from '#core/errors.ts'
+import { parseLeaseId } from '#core/lease.ts'
+import { type Address, OutputFrame, Poll, Register } from '#core/protocol.ts'
+import { parseTaskId } from '#core/task-id.ts'
+import { type Network, networkOf } from '../env.ts'
+import { type AuthEnv, signedIn } from '../middleware/auth.ts'
+import { readBody } from '../middleware/body.ts'
+import { unwrap } from '../outcome.ts'
+
+export const provider = new Hono<AuthEnv>()
+  .use(signedIn)
+  .post('/register', async (c) => {
+    const registration = await readBody(c, Register)
+    return c.json(await networkOf(c.env).market().register(c.get('principal').address, registration))
+  })
+  .post('/poll', async (c) => {
+    const call = await readBody(c, Poll)
+    return c.json(unwrap(await networkOf(c.env).market().poll(c.get('principal').address, call)))
+  })
+  .get('/socket', async (c) => {
+    if (c.req.header('upgrade')?.toLowerCase() !== 'websocket') throw new DomainError('upgrade_required')
+    const headers = { upgrade: 'websocket', 'x-provider': c.get('principal').address }
+    return networkOf(c.env).market().fetch('https://market/', { headers })
+  })
+
+export const leases = new Hono<AuthEnv>()
+  .use(signedIn)
+  .get('/:id/output', async (c) => {
+    if (c.req.header('upgrade')?.toLowerCase() !== 'websocket') throw new DomainError('upgrade_required')
+    const network = networkOf(c.env)
+    const { task, attempt } = await holder(network, c.get('principal').address, c.req.param('id'))
+    return network.room(task).fetch(`https://room/?attempt=${attempt}`, { headers: { upgrade: 'websocket' } })
+  })
+  .put('/:id/output', async (c) => {
+    const network = networkOf(c.env)
+    const frame = await readBody(c, OutputFrame)
+    const { task, attempt } = await holder(network, c.get('principal').address, c.req.param('id'))
+    return c.json(await network.room(task).append(attempt, frame))
+  })
+
+/** Who delivers output must hold the lease. */
+async function holder(network: Network, address: Address, lease: string): Promise<{ task: string; attempt: number }> {
+  const parsed = parseLeaseId(lease)
+  const cell = parsed && parseTaskId(parsed.task)?.cell
+  if (!cell || !(await network.market(cell).holds(address, lease))) throw new DomainError('lease_not_found')
+  return parsed
+}

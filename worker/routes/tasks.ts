@@ -1,0 +1,69 @@
+import { Hono } from 'hono'
+import { streamSSE } from 'hono/streaming'
+import { z } from 'zod'
+import { DomainError } from '#core/errors.ts'
+import { LIMITS, SubmitTask, type TaskView } from '#core/protocol.ts'
+import { toRequest } from '#core/request.ts'
+import { parseTaskId } from '#core/task-id.ts'
+import type { Principal } from '../auth.ts'
+import { type Network, networkOf } from '../env.ts'
+import { type AuthEnv, scope } from '../middleware/auth.ts'
+import { parse, readJson, seconds } from '../middleware/body.ts'
+import { unwrap } from '../outcome.ts'
+import { watchTask } from '../watch.ts'
+
+const Batch = z.array(z.unknown()).min(1).max(LIMITS.batchTasks)
+
+export const tasks = new Hono<AuthEnv>()
+  .post('/', scope('tasks:write'), async (c) => {
+    const body = await readJson(c)
+    const waitMs = seconds(c, 'waitSeconds', LIMITS.waitSeconds) * 1000
+    const { address, key } = c.get('principal')
+    const batch = Array.isArray(body)
+    const requests = batch
+      ? parse(Batch, body).map((task, i) => toRequest(parse(SubmitTask, task, `/${i}`), `/${i}`))
+      : [toRequest(parse(SubmitTask, body))]
+    const views = unwrap(await networkOf(c.env).market().submit(address, key, requests, waitMs))
+    return batch ? c.json({ tasks: views }, 201) : c.json(views[0]!, 201, { location: `/v1/tasks/${views[0]!.id}` })
+  })
+  .get('/:id', scope('tasks:read'), async (c) => {
+    const waitMs = seconds(c, 'waitSeconds', LIMITS.waitSeconds) * 1000
+    return c.json(await readTask(networkOf(c.env), c.get('principal'), c.req.param('id'), waitMs))
+  })
+  .post('/:id/cancel', scope('tasks:write'), async (c) => {
+    const { id, cell } = known(c.req.param('id'))
+    return c.json(unwrap(await networkOf(c.env).market(cell).cancel(c.get('principal').address, id)))
+  })
+  .get('/:id/events', scope('tasks:read'), async (c) => {
+    const network = networkOf(c.env)
+    const { id } = await readTask(network, c.get('principal'), c.req.param('id'), 0)
+    const after = c.req.header('last-event-id') ?? ''
+    return streamSSE(c, async (stream) => {
+      const watch = await watchTask(network, id, after)
+      stream.onAbort(() => watch.close())
+      for await (const event of watch.events) {
+        const { type, ...data } = event
+        const cursor = event.type === 'output' ? { id: `${event.attempt}.${event.index + 1}` } : {}
+        await stream.writeSSE({ event: type, data: JSON.stringify(data), ...cursor })
+      }
+    })
+  })
+  .get('/:id/socket', scope('tasks:read'), async (c) => {
+    if (c.req.header('upgrade')?.toLowerCase() !== 'websocket') throw new DomainError('upgrade_required')
+    const network = networkOf(c.env)
+    const { id } = await readTask(network, c.get('principal'), c.req.param('id'), 0)
+    return network.room(id).fetch(`https://room/?after=${encodeURIComponent(c.req.query('after') ?? '')}`, {
+      headers: { upgrade: 'websocket' },
+    })
+  })
+
+async function readTask(network: Network, { address }: Principal, task: string, waitMs: number): Promise<TaskView> {
+  const { id, cell } = known(task)
+  return unwrap(await network.market(cell).read(address, id, waitMs))
+}
+
+function known(id: string): { id: string; cell: string } {
+  const parsed = parseTaskId(id)
+  if (!parsed) throw new DomainError('task_not_found')
+  return { id, cell: parsed.cell }
+}

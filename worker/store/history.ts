@@ -1,0 +1,74 @@
+/** The history in D1. Written in batches by effects and cron, read by pages; never on the path of a task. */
+import { and, asc, between, inArray, sql } from 'drizzle-orm'
+import { drizzle } from 'drizzle-orm/d1'
+import type { Address, Metrics, Minute, TaskSummary } from '#core/protocol.ts'
+import { minutes, taskPages } from '#drizzle/schema.ts'
+import { cost } from '../cost.ts'
+
+export type HistoryTask = TaskSummary & { requester: Address }
+
+/** Rows a statement may carry: D1 binds at most 100 parameters. */
+const MINUTES_A_STATEMENT = 8
+
+export type History = ReturnType<typeof openHistory>
+
+export function openHistory(database: D1Database) {
+  const db = drizzle(database)
+  const counted = async (work: Promise<D1Result>) => {
+    const { meta } = await work
+    cost.databaseRows += meta.rows_written
+  }
+  return {
+    /** Keeps a pack of ended tasks; saving it again changes nothing. */
+    async savePage(cell: string, pack: number, tasks: HistoryTask[]): Promise<void> {
+      const times = tasks.map(({ createdAt }) => createdAt)
+      const page = {
+        cell,
+        pack,
+        firstAt: Math.min(...times),
+        lastAt: Math.max(...times),
+        count: tasks.length,
+        tasks: JSON.stringify(tasks),
+      }
+      await counted(db.insert(taskPages).values(page).onConflictDoNothing().run())
+    },
+
+    /** Keeps a market's minutes; a minute saved again is replaced. The metrics belong to the last of them. */
+    async saveMinutes(cell: string, counts: Minute[], metrics: Metrics): Promise<void> {
+      const rows = counts.map((minute, i) => ({ cell, ...minute, ...(i === counts.length - 1 ? metrics : {}) }))
+      for (let i = 0; i < rows.length; i += MINUTES_A_STATEMENT) {
+        await counted(
+          db
+            .insert(minutes)
+            .values(rows.slice(i, i + MINUTES_A_STATEMENT))
+            .onConflictDoUpdate({
+              target: [minutes.cell, minutes.at],
+              set: {
+                submitted: sql`excluded.submitted`,
+                succeeded: sql`excluded.succeeded`,
+                failed: sql`excluded.failed`,
+                waitP50Ms: sql`excluded.wait_p50_ms`,
+                waitP95Ms: sql`excluded.wait_p95_ms`,
+                volume: sql`excluded.volume`,
+                totalProviders: sql`coalesce(excluded.total_providers, total_providers)`,
+                activeProviders: sql`coalesce(excluded.active_providers, active_providers)`,
+                averageReputation: sql`coalesce(excluded.average_reputation, average_reputation)`,
+                healthScore: sql`coalesce(excluded.health_score, health_score)`,
+              },
+            })
+            .run(),
+        )
+      }
+    },
+
+    /** The minutes of these markets from `from` to `to`, Unix milliseconds, oldest first. */
+    async readMinutes(cells: readonly string[], from: number, to: number) {
+      return db
+        .select()
+        .from(minutes)
+        .where(and(inArray(minutes.cell, [...cells]), between(minutes.at, from, to)))
+        .orderBy(asc(minutes.at))
+        .limit(10_000)
+    },
+  }
+}
