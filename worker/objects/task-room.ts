@@ -1,5 +1,5 @@
 import { DurableObject } from 'cloudflare:workers'
-import { isEnded, OutputFrame, type TaskView, type WatchEvent } from '#core/protocol.ts'
+import { isEnded, OutputFrame, type OutputOf, type TaskView, type WatchEvent } from '#core/protocol.ts'
 import { parseTaskId } from '#core/task-id.ts'
 import { type Env, networkOf } from '../env.ts'
 
@@ -43,9 +43,22 @@ export class TaskRoom extends DurableObject<Env> {
   tell(event: WatchEvent): void {
     if (this.done) return
     if (event.type === 'status') this.status = event
-    if (event.type === 'done') this.done = event.task
+    if (event.type === 'done') this.complete(event.task)
     this.broadcast(event)
     if (event.type === 'done') this.close()
+  }
+
+  /** The result may overtake the last of the output on its way here: what is missing of the text is in the result. */
+  private complete(task: TaskView): void {
+    this.done = task
+    const attempt = task.attempts.find(({ state }) => state === 'succeeded')?.number
+    if (attempt === undefined || task.kind !== 'llm.chat') return
+    const content = (task.output as OutputOf<'llm.chat'>).content ?? ''
+    const told = this.log(attempt).join('')
+    const rest = content.slice(told.length)
+    if (rest !== '' && content.startsWith(told)) {
+      this.append(attempt, { from: this.log(attempt).length, deltas: [rest] })
+    }
   }
 
   /** From an agent: more of an attempt's output. @returns the index wanted next */
