@@ -49,8 +49,7 @@ export function headlines(snapshot: NetworkSnapshot): Headline[] {
       label: 'Network health',
       value: formatScore(metrics.healthScore),
       caption: metrics.healthScore === null ? 'not known yet' : 'of 100',
-      formula:
-        'The weighted mean of the components below, from 0 to 100. A component with nothing to measure leaves its weight to the others.',
+      formula: 'The weighted mean of the components below, from 0 to 100.',
     },
   ]
 }

@@ -3,12 +3,12 @@ import type { TaskStatus } from '#core/protocol.ts'
 /** In the order of a task's life; the same as TASK_STATUSES (a test holds them together), without shipping the schemas. */
 export const STATUSES: { status: TaskStatus; label: string; meaning: string }[] = [
   { status: 'queued', label: 'Queued', meaning: 'waiting for a provider' },
-  { status: 'leased', label: 'Leased', meaning: 'granted to a provider, not begun' },
-  { status: 'running', label: 'Running', meaning: 'a provider is at work' },
+  { status: 'leased', label: 'Leased', meaning: 'granted, not begun' },
+  { status: 'running', label: 'Running', meaning: 'at work' },
   { status: 'succeeded', label: 'Succeeded', meaning: 'delivered and paid' },
-  { status: 'failed', label: 'Failed', meaning: 'every attempt failed; not charged' },
-  { status: 'cancelled', label: 'Cancelled', meaning: 'stopped by its requester' },
-  { status: 'expired', label: 'Expired', meaning: 'its deadline passed first' },
+  { status: 'failed', label: 'Failed', meaning: 'no attempt delivered' },
+  { status: 'cancelled', label: 'Cancelled', meaning: 'stopped by requester' },
+  { status: 'expired', label: 'Expired', meaning: 'deadline passed' },
 ]
 
 const LABELS = new Map<string, string>(STATUSES.map(({ status, label }) => [status, label]))

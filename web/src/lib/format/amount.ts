@@ -9,7 +9,7 @@ const DIGITS = 4
 const SMALLEST = ONE_TOKEN / 1_000_000n
 const MILLION = 1_000_000n
 
-/** A decimal token amount, rounded to four significant digits (whole tokens are never rounded): '1,204.5', '0.0042', '<0.000001'. */
+/** A decimal token amount, rounded to four significant digits (whole tokens are never rounded): '1,205', '0.0042', '<0.000001'. */
 export function formatAmount(amount: string | null | undefined): string {
   if (typeof amount !== 'string' || !isAmount(amount)) return MISSING
   return shorten(parseAmount(amount))
