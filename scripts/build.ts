@@ -96,7 +96,8 @@ function run(script: string, args: string[], cwd: string): Promise<void> {
       env: {
         ...process.env,
         CI: '1',
-        NO_COLOR: '1',
+        FORCE_COLOR: '0',
+        NODE_NO_WARNINGS: '1',
         WRANGLER_SEND_METRICS: 'false',
         WRANGLER_LOG_PATH: inRoot('dist'),
       },

@@ -66,7 +66,7 @@ async function embed({ out, requester }: Stage): Promise<TaskView> {
   for (const sentence of SENTENCES) out.item(`sentence ${SENTENCES.indexOf(sentence) + 1}`, sentence)
   if (a && b && c) {
     const pairs = [`1 and 2  ${bar(out, a, b)}`, `1 and 3  ${bar(out, a, c)}`, `2 and 3  ${bar(out, b, c)}`]
-    out.item('similarity', pairs.join(`\n  ${out.indent}`))
+    out.item('similarity', pairs.join(`\n${out.indent}`))
   }
   return task
 }
@@ -76,7 +76,7 @@ async function ocr({ out, requester }: Stage): Promise<TaskView> {
   const task = await runTask(requester.caller, { kind: 'doc.ocr', input: { image, mediaType: 'image/png' } })
   const output = task.output as OutputOf<'doc.ocr'> | undefined
   out.item('page', PAGE)
-  if (output) out.item('text', output.text.trim().split('\n').join(`\n  ${out.indent}`))
+  if (output) out.item('text', output.text.trim().split('\n').join(`\n${out.indent}`))
   return task
 }
 

@@ -1,0 +1,75 @@
+import type { Browser, Page } from 'playwright-core'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { openRequester, type Requester, runTask } from '../../scripts/requester.ts'
+import { type Agents, MODEL, registerProviders, startAgents } from '../bench/agents.ts'
+import { launchBrowser } from '../support/browser.ts'
+import { spawnEdge, type TestEdge, temporaryState } from '../support/edge.ts'
+
+let folder: Awaited<ReturnType<typeof temporaryState>>
+let edge: TestEdge
+let agents: Agents
+let requester: Requester
+let browser: Browser
+let page: Page
+const faults: string[] = []
+
+beforeAll(async () => {
+  folder = await temporaryState()
+  edge = await spawnEdge({ state: folder.state })
+  agents = await startAgents(edge.url, await registerProviders(edge.url, 1, 1), 1)
+  requester = await openRequester(edge.url, `${folder.state}/requester`)
+  browser = await launchBrowser()
+  page = await browser.newPage()
+  page.setDefaultTimeout(20_000)
+  page.on('pageerror', (error) => faults.push(error.message))
+  page.on('requestfailed', (request) => faults.push(`${request.url()} ${request.failure()?.errorText}`))
+})
+
+afterAll(async () => {
+  await browser?.close()
+  await agents?.stop().catch(() => {})
+  await edge?.stop()
+  await folder?.remove()
+})
+
+const tile = (label: string) => page.getByRole('button', { name: label }).locator('.value')
+const shows = (label: string, value: string) =>
+  tile(label)
+    .filter({ hasText: new RegExp(`^${value}$`) })
+    .waitFor()
+const chat = () =>
+  runTask(requester.caller, {
+    kind: 'llm.chat',
+    model: MODEL,
+    input: { messages: [{ role: 'user', content: 'Hello' }] },
+  })
+
+test('the numbers move live when a task is done', async () => {
+  await page.goto(edge.url)
+  await shows('Total providers', '1')
+  await shows('Active providers', '1')
+  await shows('Total tasks', '0')
+
+  expect((await chat()).status).toBe('succeeded')
+  await shows('Total tasks', '1')
+  const row = page.getByRole('row').filter({ hasText: MODEL }).first()
+  await row.filter({ hasText: /succeeded/i }).waitFor()
+  expect(faults).toEqual([])
+})
+
+test('a page of the dashboard is served under any address of its own', async () => {
+  const answer = await fetch(`${edge.url}/some/page`)
+  expect(answer.status).toBe(200)
+  expect(answer.headers.get('content-type')).toContain('text/html')
+  expect((await fetch(`${edge.url}/v1/nothing`)).status).toBe(404)
+})
+
+test('the page comes back by itself after the edge was killed', async () => {
+  await agents.stop()
+  await edge.kill9()
+  edge = await spawnEdge({ state: folder.state, port: edge.port })
+  agents = await startAgents(edge.url, await registerProviders(edge.url, 1, 1), 1)
+  await shows('Total providers', '2')
+  expect((await chat()).status).toBe('succeeded')
+  await shows('Total tasks', '2')
+})
