@@ -22,37 +22,41 @@ export type ChildRunnerOptions = {
 /** What a runner's process may see of the environment: where to find programs and where to put temporary files. */
 const ENVIRONMENT = ['PATH', 'HOME', 'LANG', 'TMPDIR', 'TEMP', 'SystemRoot', 'LD_LIBRARY_PATH']
 
+type Done = Extract<FromHost, { type: 'loaded' | 'probed' | 'done' }>
 type Request = {
-  settle: (message: Extract<FromHost, { type: 'loaded' | 'probed' | 'done' | 'failed' }>) => void
+  settle: (message: Done | Extract<FromHost, { type: 'failed' }>) => void
   crash: (reason: RunnerError) => void
   onDelta: (text: string) => void
 }
+/** One process and what it has been asked: what happens to it is no matter of its successor. */
+type Host = { process: ChildProcess; requests: Map<number, Request> }
 
 export function createChildRunner(options: ChildRunnerOptions): Runner {
   const { kind, model, patienceMs, abortMs = 2000, idleMs = 10 * 60_000 } = options
-  const requests = new Map<number, Request>()
-  let child: ChildProcess | undefined
+  let host: Host | undefined
   let idle: NodeJS.Timeout | undefined
   let lastId = 0
 
-  function start(): ChildProcess {
+  function start(): Host {
     const env = Object.fromEntries(
       ENVIRONMENT.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])),
     )
-    const started = fork(fileURLToPath(new URL('./runner-host.ts', import.meta.url)), [options.module.href], {
+    const child = fork(fileURLToPath(new URL('./runner-host.ts', import.meta.url)), [options.module.href], {
       env,
       execArgv: [],
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     })
-    started.on('message', (message: FromHost) => {
+    const started: Host = { process: child, requests: new Map() }
+    const { requests } = started
+    child.on('message', (message: FromHost) => {
       const request = requests.get(message.id)
       if (message.type === 'delta') request?.onDelta(message.text)
       else request?.settle(message)
     })
-    started.on('error', () => {})
-    started.on('exit', (code, signal) => {
-      if (child === started) child = undefined
+    child.on('error', () => {})
+    child.on('exit', (code, signal) => {
+      if (host === started) host = undefined
       if (requests.size === 0) return
       const reason = `the runner's process ended with ${signal ?? `code ${code}`}`
       options.onCrash?.(reason)
@@ -63,19 +67,19 @@ export function createChildRunner(options: ChildRunnerOptions): Runner {
 
   /** SIGKILL, because a process that does not answer will not heed less; its exit fails what it was running. */
   function kill() {
-    child?.kill('SIGKILL')
-    child = undefined
+    host?.process.kill('SIGKILL')
+    host = undefined
   }
 
   function request(
     message: { type: 'load' | 'probe' } | { type: 'run'; input: unknown; maxUnits: number },
     { signal, onDelta }: Pick<RunOptions, 'signal' | 'onDelta'>,
-  ): Promise<Extract<FromHost, { type: 'loaded' | 'probed' | 'done' }>> {
+  ): Promise<Done> {
     if (signal.aborted) return Promise.reject(aborted())
     clearTimeout(idle)
     const id = ++lastId
-    child ??= start()
-    const host = child
+    host ??= start()
+    const { process: child, requests } = host
     return new Promise((resolve, reject) => {
       const end = () => {
         clearTimeout(patience)
@@ -96,7 +100,7 @@ export function createChildRunner(options: ChildRunnerOptions): Runner {
       let stopping: NodeJS.Timeout | undefined
       const patience = setTimeout(giveUp, patienceMs)
       const onAbort = () => {
-        host.send({ type: 'abort', id } satisfies ToHost, () => {})
+        child.send({ type: 'abort', id } satisfies ToHost, () => {})
         stopping = setTimeout(giveUp, abortMs)
       }
       signal.addEventListener('abort', onAbort, { once: true })
@@ -113,7 +117,7 @@ export function createChildRunner(options: ChildRunnerOptions): Runner {
           resolve(answer)
         },
       })
-      host.send(
+      child.send(
         { ...message, id } satisfies ToHost,
         (error) => error && fail(new RunnerError('runner_crashed', error.message)),
       )

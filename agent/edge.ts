@@ -31,6 +31,12 @@ export type Edge = {
   openSocket: (path: string) => Promise<WebSocket>
 }
 
+/** Node's WebSocket takes headers; the type that browsers share with it does not say so. */
+const HeadedWebSocket = WebSocket as unknown as new (
+  url: string,
+  options: { headers: Record<string, string> },
+) => WebSocket
+
 const REQUEST_MS = 15_000
 const SIGN_IN_TRIES = 4
 /** A token is renewed this long before its end, so that a socket is never opened with one that dies on the way. */
@@ -120,7 +126,9 @@ export function createEdge(url: string, signer: Signer, now: () => number): Edge
     putOutput: async (lease, frame, signal) =>
       (await authorized('PUT', outputPath(lease), frame, signal)) as { next: number },
     openSocket: async (path) =>
-      new WebSocket(origin.replace(/^http/, 'ws') + path, { headers: { authorization: `Bearer ${await token()}` } }),
+      new HeadedWebSocket(origin.replace(/^http/, 'ws') + path, {
+        headers: { authorization: `Bearer ${await token()}` },
+      }),
   }
 }
 

@@ -19,7 +19,11 @@ export function linkPolls({ edge, book, leaseSeconds, onAnswer, now, timing }: L
 
   async function poll(): Promise<{ empty: boolean }> {
     // The first poll is answered at once and so proves the connection.
-    const longest = held(book) > 0 ? Math.min(LIMITS.waitSeconds, leaseSeconds / 3) : LIMITS.waitSeconds
+    const longest = Math.min(
+      LIMITS.waitSeconds,
+      held(book) > 0 ? leaseSeconds / 3 : LIMITS.waitSeconds,
+      Math.max(untilMs - now(), 0) / 1000,
+    )
     const body = { ...nextPoll(book, now()), waitSeconds: answered ? longest : 0 }
     const signal = body.results.length === 0 && answered ? wait() : closing.signal
     const answer = await edge.poll(body, signal)

@@ -30,7 +30,9 @@ function serve(modulePath: string) {
     const controller = new AbortController()
     active.set(id, controller)
     try {
-      send(await work(await loading, controller.signal))
+      const runner = await loading
+      controller.signal.throwIfAborted()
+      send(await work(runner, controller.signal))
     } catch (error) {
       const { code, message, mend } = toRunnerError(error)
       send({ type: 'failed', id, error: { code, message, mend } })

@@ -13,13 +13,21 @@ export type Seen = Omit<Poll, 'waitSeconds'> & { transport: 'socket' | 'poll'; w
 
 export type ScriptedEdge = Awaited<ReturnType<typeof startScriptedEdge>>
 
-export async function startScriptedEdge({ sockets = true, leaseSeconds = 30, port = 0, skewMs = 0 } = {}) {
+export async function startScriptedEdge({
+  sockets = true,
+  leaseSeconds = 30,
+  port = 0,
+  skewMs = 0,
+  holdPolls = true,
+} = {}) {
   const script = {
     sockets,
     leaseSeconds,
     /** Answers 409 until the provider registers (again). */
     registered: false,
     token: 1,
+    /** Frames of the provider are neither read nor answered. */
+    deaf: false,
     /** Answers are computed and then lost on the way, this many times. */
     loseAnswers: 0,
     /** Leases that are open, by id. */
@@ -35,11 +43,12 @@ export async function startScriptedEdge({ sockets = true, leaseSeconds = 30, por
     /** Output sockets are cut after this many frames. */
     cutOutputAfter: Number.POSITIVE_INFINITY,
     outputBy: 'socket' as 'socket' | 'put',
+    /** NaN: pings are answered no more. */
     pings: 0,
   }
   const changes = new EventEmitter().setMaxListeners(0)
   const provider = new Set<WebSocket>()
-  const sockets_ = new Set<WebSocket>()
+  const connections = new Set<WebSocket>()
   let seq = 0
 
   const changed = () => changes.emit('change')
@@ -101,7 +110,7 @@ export async function startScriptedEdge({ sockets = true, leaseSeconds = 30, por
     changed()
     if (!script.registered) return problem(409, 'not_registered')
     const gone = once(request.socket, 'close')
-    const until = Date.now() + poll.waitSeconds * 1000
+    const until = Date.now() + (holdPolls ? poll.waitSeconds * 1000 : 0)
     let answer = answerTo(poll)
     while (!answer.leases.length && !answer.results.length && !answer.revoked.length && Date.now() < until) {
       const timer = setTimeout(changed, until - Date.now())
@@ -137,8 +146,8 @@ export async function startScriptedEdge({ sockets = true, leaseSeconds = 30, por
       return
     }
     upgrades.handleUpgrade(request, raw, head, (socket) => {
-      sockets_.add(socket)
-      socket.on('close', () => sockets_.delete(socket))
+      connections.add(socket)
+      socket.on('close', () => connections.delete(socket))
       const output = /^\/v1\/leases\/([^/]+)\/output$/.exec(request.url!)
       if (output) serveOutput(socket, decodeURIComponent(output[1]!))
       else serveProvider(socket)
@@ -150,9 +159,8 @@ export async function startScriptedEdge({ sockets = true, leaseSeconds = 30, por
     socket.on('message', (data) => {
       if (++frames > script.cutOutputAfter) {
         script.cutOutputAfter = Number.POSITIVE_INFINITY
-        return socket.terminate()
-      }
-      socket.send(JSON.stringify(takeOutput(lease, JSON.parse(String(data)))))
+        socket.terminate()
+      } else socket.send(JSON.stringify(takeOutput(lease, JSON.parse(String(data)))))
     })
   }
 
@@ -160,10 +168,12 @@ export async function startScriptedEdge({ sockets = true, leaseSeconds = 30, por
     provider.add(socket)
     socket.on('close', () => provider.delete(socket))
     socket.on('message', (data) => {
+      if (script.deaf) return
       if (String(data) === 'ping') {
         script.pings++
-        socket.send('pong')
-        return changed()
+        if (script.pings > 0) socket.send('pong')
+        changed()
+        return
       }
       const { type: _, ...poll } = ProviderFrame.parse(JSON.parse(String(data)))
       script.polls.push({ ...poll, transport: 'socket', at: Date.now() })
@@ -174,7 +184,8 @@ export async function startScriptedEdge({ sockets = true, leaseSeconds = 30, por
             problem: { code: 'not_registered', title: 'The provider is not registered here' },
           }),
         )
-        return changed()
+        changed()
+        return
       }
       const answer = { type: 'answer', ...answerTo(poll) }
       if (script.loseAnswers > 0) {
@@ -219,7 +230,7 @@ export async function startScriptedEdge({ sockets = true, leaseSeconds = 30, por
     push,
     /** Cuts every socket, as an outage would. */
     cut() {
-      for (const socket of sockets_) socket.terminate()
+      for (const socket of connections) socket.terminate()
     },
     /** Resolves when the condition holds; checked after everything that happens. */
     async until(condition: () => boolean, ms = 10_000): Promise<void> {
@@ -227,7 +238,7 @@ export async function startScriptedEdge({ sockets = true, leaseSeconds = 30, por
       while (!condition()) await once(changes, 'change', { signal })
     },
     async close() {
-      for (const socket of sockets_) socket.terminate()
+      for (const socket of connections) socket.terminate()
       server.closeAllConnections()
       server.close()
       await once(server, 'close')

@@ -1,0 +1,99 @@
+import { expect, test } from 'vitest'
+import { parseAnswer, parseFrame } from '#agent/answer.ts'
+import { imageSize } from '#agent/image-size.ts'
+import { createLog } from '#agent/log.ts'
+import { parseOptions } from '#agent/options.ts'
+import { defaultAsk, parsePrices } from '#agent/price.ts'
+import { continuation } from '#agent/prompt.ts'
+import { eventData } from '#agent/sse.ts'
+import { backoff, TIMING } from '#agent/timing.ts'
+
+test('the command line is parsed, with an origin for the edge and defaults for the rest', () => {
+  const argv = ['--edge', 'https://edge.example/v1/', '--runners', 'doc.ocr', '--price', 'doc.ocr=0.02', '--slots', '2']
+  const options = parseOptions(argv)
+  expect(options).toMatchObject({
+    edge: 'https://edge.example',
+    kinds: ['doc.ocr'],
+    slots: 2,
+    log: 'pretty',
+    upstreams: [],
+  })
+  expect(options !== 'help' && options.prices).toEqual(new Map([['doc.ocr', '0.02']]))
+})
+
+test.each([
+  [[], '--edge'],
+  [['--edge', 'edge'], '--edge'],
+  [['--edge', 'http://e', '--runners', 'x'], '--runners'],
+  [['--edge', 'http://e', '--slots', '0'], '--slots'],
+  [['--edge', 'http://e', '--price', 'doc.ocr=-1'], '--price'],
+  [['--edge', 'http://e', '--region', 'moon'], '--region'],
+])('a wrong command line %j is refused by the name of the option', (argv, flag) => {
+  expect(() => parseOptions(argv)).toThrow(flag)
+})
+
+test('asks are half of the default bids unless they are given', () => {
+  expect(defaultAsk('llm.chat')).toBe('0.000005')
+  expect(parsePrices(['llm.chat=1']).get('llm.chat')).toBe('1')
+})
+
+test('a prompt is the end of the text of the messages, never half a character', () => {
+  const messages = [
+    { role: 'system' as const, content: 'be brief' },
+    { role: 'user' as const, content: [{ type: 'text', text: 'añb' }, { type: 'image_url' }] },
+    { role: 'assistant' as const, content: null },
+  ]
+  expect(Buffer.from(continuation(messages, 100)).toString()).toBe('be brief\nañb')
+  expect(Buffer.from(continuation(messages, 3)).toString()).toBe('ñb')
+  expect(Buffer.from(continuation(messages, 2)).toString()).toBe('b')
+})
+
+test('the size of a JPEG is found behind its other segments', () => {
+  const app = [0xff, 0xe0, 0x00, 0x04, 1, 2]
+  const frame = [0xff, 0xc2, 0x00, 0x0b, 8, 0x01, 0x00, 0x02, 0x00, 3, 0, 0, 0]
+  expect(imageSize(Buffer.from([0xff, 0xd8, ...app, ...frame]))).toEqual({ height: 256, width: 512 })
+  expect(imageSize(Buffer.from([0xff, 0xd8, ...app]))).toBeUndefined()
+  expect(imageSize(Buffer.from('GIF89a'))).toBeUndefined()
+})
+
+test('server-sent events are put together over chunk borders', async () => {
+  const encoder = new TextEncoder()
+  const bytes = encoder.encode(': hi\n\ndata: {"a":"é"}\r\n\r\nevent: x\ndata:[DONE]')
+  const body = new ReadableStream<Uint8Array>({
+    start(controller) {
+      for (const byte of bytes) controller.enqueue(Uint8Array.of(byte))
+      controller.close()
+    },
+  })
+  const data: string[] = []
+  for await (const event of eventData(body)) data.push(event)
+  expect(data).toEqual(['{"a":"é"}', '[DONE]'])
+})
+
+test('what is not a frame of the protocol is refused', () => {
+  const answer = { leases: [], results: [], revoked: [], now: 1 }
+  expect(parseAnswer(answer)).toEqual(answer)
+  expect(parseFrame(JSON.stringify({ type: 'answer', ...answer })).type).toBe('answer')
+  for (const bad of [null, {}, { ...answer, leases: [{ id: 'a' }] }, { ...answer, now: 'x' }])
+    expect(() => parseAnswer(bad)).toThrow(TypeError)
+  expect(() => parseFrame('{"type":"other"}')).toThrow(TypeError)
+})
+
+test('backoff doubles up to its limit and is jittered', () => {
+  expect(backoff(0, TIMING, () => 0)).toBe(250)
+  expect(backoff(3, TIMING, () => 1)).toBe(4000)
+  expect(backoff(50, TIMING, () => 1)).toBe(TIMING.backoffMaxMs)
+})
+
+test('a log line is JSON for programs and a sentence for people', () => {
+  const lines: string[] = []
+  const at = () => new Date(5)
+  createLog('json', (line) => lines.push(line), at)('offline', { reason: 'gone' })
+  createLog(
+    'pretty',
+    (line) => lines.push(line),
+    at,
+  )('task', { kind: 'doc.ocr', model: 'm', ms: 7, status: 'failed', code: 'x' })
+  expect(JSON.parse(lines[0]!)).toEqual({ at: 5, event: 'offline', reason: 'gone' })
+  expect(lines[1]).toMatch(/^\d\d:\d\d:\d\d ✗ doc\.ocr m failed in 7 ms \(x\)\n$/)
+})

@@ -1,0 +1,109 @@
+import { afterEach, expect, test } from 'vitest'
+import { probeAll } from '#agent/discovery.ts'
+import type { LogEvent, LogFields } from '#agent/log.ts'
+import { findUpstreams } from '#agent/upstreams.ts'
+import { startOpenAiServer } from '../support/openai-server.ts'
+
+const servers: { close: () => Promise<void> }[] = []
+afterEach(() => Promise.all(servers.splice(0).map((server) => server.close())))
+
+async function serve(...models: Parameters<typeof startOpenAiServer>) {
+  const server = await startOpenAiServer(...models)
+  servers.push(server)
+  return server
+}
+
+function search(parts: Partial<Parameters<typeof findUpstreams>[0]>) {
+  const lines: { event: LogEvent; fields: LogFields }[] = []
+  const log = (event: LogEvent, fields: LogFields = {}) => void lines.push({ event, fields })
+  const found = findUpstreams({ named: [], usual: [], edge: 'https://edge.example', apiKey: undefined, ...parts }, log)
+  return { found, lines, log }
+}
+
+const options = (onDelta = (_: string) => {}) => ({ signal: AbortSignal.timeout(5000), onDelta, maxUnits: 100 })
+const chat = (fields = {}) => ({ messages: [{ role: 'user', content: 'count' }], ...fields })
+
+test('a server on a usual port is found, probed with a completion, and what it says of its model kept', async () => {
+  const { url } = await serve()
+  const { found, lines, log } = search({ usual: [url] })
+  const [offer] = await probeAll(await found, log, AbortSignal.timeout(5000))
+  expect(offer).toMatchObject({ runner: { kind: 'llm.chat', model: 'm', concurrency: 8 }, probe: { context: 4096 } })
+  expect(offer!.probe.speed).toBeGreaterThan(0)
+  expect(lines.map(({ event }) => event)).toEqual(['found'])
+})
+
+test('a model that fails its completion is not offered, with the reason', async () => {
+  const { url, behaviour } = await serve()
+  behaviour.fail = 500
+  const { found, lines, log } = search({ named: [url] })
+  expect(await probeAll(await found, log, AbortSignal.timeout(5000))).toEqual([])
+  expect(lines).toMatchObject([
+    { event: 'missing', fields: { model: 'm', why: 'the model server answered 500: out of order' } },
+  ])
+})
+
+test('silence is told of a server that was named, and of no other', async () => {
+  const nobody = 'http://127.0.0.1:9'
+  const usual = search({ usual: [nobody] })
+  expect([await usual.found, usual.lines]).toEqual([[], []])
+  const named = search({ named: [nobody] })
+  await named.found
+  expect(named.lines).toMatchObject([{ event: 'missing', fields: { model: nobody } }])
+})
+
+test('an edge is no upstream: neither the one worked for nor another that sells the same models', async () => {
+  const { url } = await serve([{ id: 'm', owned_by: 'daicn' }])
+  expect(await search({ usual: [url] }).found).toEqual([])
+  const other = await serve()
+  expect(await search({ usual: [other.url], edge: other.url }).found).toEqual([])
+})
+
+test('the API key goes to a server that was named, not to whoever listens on a usual port', async () => {
+  const [named, usual] = [await serve(), await serve()]
+  await search({ named: [named.url], usual: [usual.url], apiKey: 'k' }).found
+  expect(named.requests[0]!.authorization).toBe('Bearer k')
+  expect(usual.requests[0]!.authorization).toBeUndefined()
+})
+
+test('a chat is streamed, its unknown fields passed on, its length limited to what is paid', async () => {
+  const { url, requests } = await serve()
+  const [runner] = await search({ named: [url] }).found
+  const deltas: string[] = []
+  const outcome = await runner!.run(
+    chat({ max_tokens: 500, logit_bias: { 1: 2 } }),
+    options((text) => deltas.push(text)),
+  )
+  expect(outcome).toEqual({
+    output: { content: 'one two three', finishReason: 'stop' },
+    usage: { inputTokens: 7, outputTokens: 3 },
+  })
+  expect(deltas).toEqual(['one', ' two', ' three'])
+  expect(requests.at(-1)!.body).toMatchObject({
+    model: 'm',
+    max_tokens: 100,
+    logit_bias: { 1: 2 },
+    stream: true,
+    stream_options: { include_usage: true },
+  })
+})
+
+test('tool calls are put together from their pieces', async () => {
+  const { url, behaviour } = await serve()
+  behaviour.tools = true
+  const [runner] = await search({ named: [url] }).found
+  const { output } = await runner!.run(chat({ tools: [] }), options())
+  expect(output).toEqual({
+    content: null,
+    finishReason: 'tool_calls',
+    toolCalls: [{ id: 'call_1', type: 'function', function: { name: 'add', arguments: '{"a":1}' } }],
+  })
+})
+
+test('a refused request and a stream that breaks off fail with their own codes', async () => {
+  const { url, behaviour } = await serve()
+  const [runner] = await search({ named: [url] }).found
+  behaviour.breakOff = true
+  await expect(runner!.run(chat(), options())).rejects.toMatchObject({ code: 'upstream_failed' })
+  behaviour.fail = 400
+  await expect(runner!.run(chat(), options())).rejects.toMatchObject({ code: 'upstream_refused' })
+})

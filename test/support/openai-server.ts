@@ -1,0 +1,57 @@
+/** A server that speaks the OpenAI protocol as llama-server and vLLM do, with made-up text. */
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+type Model = { id: string; owned_by?: string; max_model_len?: number }
+
+export async function startOpenAiServer(models: Model[] = [{ id: 'm', owned_by: 'vllm', max_model_len: 4096 }]) {
+  const requests: { path: string; authorization: string | undefined; body: Record<string, unknown> | undefined }[] = []
+  const behaviour = {
+    fail: undefined as number | undefined,
+    words: ['one', ' two', ' three'],
+    breakOff: false,
+    tools: false,
+  }
+
+  const server = createServer(async (request, response) => {
+    let text = ''
+    for await (const chunk of request) text += chunk
+    const body = text ? JSON.parse(text) : undefined
+    requests.push({ path: request.url!, authorization: request.headers.authorization, body })
+    const json = (status: number, value: unknown) =>
+      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value))
+    if (request.url === '/v1/models') return json(200, { object: 'list', data: models })
+    if (request.url !== '/v1/chat/completions') return json(404, { error: { message: 'not here' } })
+    if (behaviour.fail) return json(behaviour.fail, { error: { message: 'out of order' } })
+
+    const chunk = (value: unknown) => response.write(`data: ${JSON.stringify(value)}\n\n`)
+    const choice = (delta: unknown, finish_reason: string | null = null) =>
+      chunk({ choices: [{ index: 0, delta, finish_reason }] })
+    response.writeHead(200, { 'content-type': 'text/event-stream' })
+    choice({ role: 'assistant', content: '' })
+    if (behaviour.tools) {
+      choice({ tool_calls: [{ index: 0, id: 'call_1', type: 'function', function: { name: 'add', arguments: '' } }] })
+      for (const piece of ['{"a":', '1}']) choice({ tool_calls: [{ index: 0, function: { arguments: piece } }] })
+      choice({}, 'tool_calls')
+    } else {
+      for (const word of behaviour.words.slice(0, body.max_tokens)) choice({ content: word })
+      if (behaviour.breakOff) return response.end()
+      choice({}, 'stop')
+    }
+    chunk({ choices: [], usage: { prompt_tokens: 7, completion_tokens: behaviour.words.length } })
+    return response.end('data: [DONE]\n\n')
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    requests,
+    behaviour,
+    async close() {
+      server.closeAllConnections()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}
