@@ -47,7 +47,7 @@ function startAgent(edge: ScriptedEdge, state: string) {
 const MODEL = { kind: 'text.embed' as const, model: 'universal-sentence-encoder' }
 const task = (id: string, texts = ['hello']) => ({ id, ...MODEL, input: { texts } })
 /** About three seconds of work. */
-const LONG = Array.from({ length: 256 }, (_, i) => `A rather long sentence number ${i} about nothing in particular.`)
+const LONG = Array.from({ length: 64 }, (_, i) => `A rather long sentence number ${i}. `.repeat(20))
 
 test('a new agent makes its key, says what it offers, works, and stops at SIGTERM', async () => {
   const [edge, state] = [await startEdge(), await newState()]
