@@ -19,7 +19,8 @@ type Chunk = {
 }
 
 export type Chat = {
-  output: { content: string | null; finishReason: string; reasoning?: string; toolCalls?: ToolCall[] }
+  /** What goes beyond our own fields keeps OpenAI's names: requesters get it as the message of their completion. */
+  output: { content: string | null; finishReason: string; reasoning_content?: string; tool_calls?: ToolCall[] }
   usage: Usage | undefined
   /** Chunks that carried output, about one a token. */
   pieces: number
@@ -56,8 +57,8 @@ export async function collectChat(events: AsyncIterable<string>, onDelta: (text:
     output: {
       content: content === '' && toolCalls.length > 0 ? null : content,
       finishReason,
-      ...(reasoning ? { reasoning } : {}),
-      ...(toolCalls.length > 0 ? { toolCalls } : {}),
+      ...(reasoning ? { reasoning_content: reasoning } : {}),
+      ...(toolCalls.length > 0 ? { tool_calls: toolCalls } : {}),
     },
     usage,
     pieces,

@@ -57,7 +57,7 @@ export function openOutput(edge: Edge, lease: string, timing: Timing, random: ()
   async function bySocket(): Promise<boolean> {
     const socket = await edge.openSocket(outputPath(lease))
     const { promise, resolve } = Promise.withResolvers<boolean>()
-    /** Ends of the frames that wait for their answer, in order. */
+    /** Where each frame that waits for its answer starts, in order. */
     const expected: number[] = []
     let opened = false
     const timeout = setTimeout(() => socket.close(), timing.openMs)
@@ -71,7 +71,7 @@ export function openOutput(edge: Edge, lease: string, timing: Timing, random: ()
       carrier = {
         close: () => socket.close(),
         send(out) {
-          expected.push(out.from + out.deltas.length)
+          expected.push(out.from)
           socket.send(JSON.stringify(out))
         },
       }
@@ -79,11 +79,12 @@ export function openOutput(edge: Edge, lease: string, timing: Timing, random: ()
     })
     socket.addEventListener('message', ({ data }) => {
       const next = nextOf(String(data))
-      const end = expected.shift()
-      if (next === undefined || end === undefined) return socket.close()
+      if (next === undefined) return socket.close()
       acked = Math.min(next, log.length)
-      // The edge misses something that was sent: start again from what it wants.
-      if (next < end) socket.close()
+      // An edge may greet with what it has, which pairs the answers with later frames: harmless, as starts only grow.
+      const from = expected.shift()
+      // It misses what was there before that frame: start again from what it wants.
+      if (from !== undefined && next < from) return socket.close()
       settle()
     })
     socket.addEventListener('error', () => {})

@@ -288,8 +288,9 @@ test('output is streamed as it comes and complete before the result is handed in
   expect(script.outputFrames.length).toBeLessThan(10)
 })
 
-test('a cut output stream goes on where the edge wants it, without gap or repeat', async () => {
+test.each([false, true])('a cut output stream goes on where the edge wants it (greeted: %s)', async (greeted) => {
   const { edge, script, runs, running, grant } = await start({ kind: 'llm.chat' })
+  script.greetOutput = greeted
   script.cutOutputAfter = 2
   grant('a.1', { stream: true, input: { messages: [{ role: 'user', content: 'hi' }] } })
   await running(1)
@@ -301,6 +302,23 @@ test('a cut output stream goes on where the edge wants it, without gap or repeat
   runs[0]!.resolve({ content: '0 1 2 3 4 ', finishReason: 'stop' })
   await edge.until(() => script.results.has('a.1'))
   expect(script.outputs.get('a.1')).toEqual(['0 ', '1 ', '2 ', '3 ', '4 '])
+})
+
+test.each([false, true])('an edge that lost the output gets all of it again (greeted: %s)', async (greeted) => {
+  const { edge, script, runs, running, grant } = await start({ kind: 'llm.chat' })
+  script.greetOutput = greeted
+  grant('a.1', { stream: true, input: { messages: [{ role: 'user', content: 'hi' }] } })
+  await running(1)
+  for (let i = 0; i < 3; i++) {
+    runs[0]!.options.onDelta(`${i} `)
+    await edge.until(() => script.outputs.get('a.1')?.length === i + 1)
+  }
+  script.outputs.delete('a.1')
+  runs[0]!.options.onDelta('3 ')
+  await edge.until(() => script.outputs.get('a.1')?.length === 4)
+  runs[0]!.resolve({ content: '0 1 2 3 ', finishReason: 'stop' })
+  await edge.until(() => script.results.has('a.1'))
+  expect(script.outputs.get('a.1')).toEqual(['0 ', '1 ', '2 ', '3 '])
 })
 
 test('where sockets are shut out, output goes by PUT', async () => {

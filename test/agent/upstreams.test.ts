@@ -95,7 +95,7 @@ test('tool calls are put together from their pieces', async () => {
   expect(output).toEqual({
     content: null,
     finishReason: 'tool_calls',
-    toolCalls: [{ id: 'call_1', type: 'function', function: { name: 'add', arguments: '{"a":1}' } }],
+    tool_calls: [{ id: 'call_1', type: 'function', function: { name: 'add', arguments: '{"a":1}' } }],
   })
 })
 

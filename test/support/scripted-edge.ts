@@ -42,6 +42,8 @@ export async function startScriptedEdge({
     outputFrames: [] as { lease: string; frame: OutputFrame }[],
     /** Output sockets are cut after this many frames. */
     cutOutputAfter: Number.POSITIVE_INFINITY,
+    /** Output sockets are told on opening what the edge wants next. */
+    greetOutput: false,
     outputBy: 'socket' as 'socket' | 'put',
     /** NaN: pings are answered no more. */
     pings: 0,
@@ -155,6 +157,7 @@ export async function startScriptedEdge({
   })
 
   function serveOutput(socket: WebSocket, lease: string) {
+    if (script.greetOutput) socket.send(JSON.stringify({ next: script.outputs.get(lease)?.length ?? 0 }))
     let frames = 0
     socket.on('message', (data) => {
       if (++frames > script.cutOutputAfter) {
