@@ -69,7 +69,7 @@ test('the page comes back by itself after the edge was killed', async () => {
   await edge.kill9()
   edge = await spawnEdge({ state: folder.state, port: edge.port })
   agents = await startAgents(edge.url, await registerProviders(edge.url, 1, 1), 1)
-  await shows('Total providers', '2')
   expect((await chat()).status).toBe('succeeded')
   await shows('Total tasks', '2')
+  await shows('Total providers', '2')
 })
