@@ -7,6 +7,8 @@ export default defineConfig({
     sveltekit({
       // Unknown paths get the app's own not-found page; every real page is prerendered as a shell.
       adapter: adapter({ pages: 'build', fallback: '404.html' }),
+      // One page may be served under many addresses, so its parts are named from the root.
+      paths: { relative: false },
       compilerOptions: { runes: true },
       csp: {
         mode: 'hash',

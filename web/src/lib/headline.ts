@@ -1,4 +1,4 @@
-/** The five headline figures as the page words them. Pure; null snapshot while nothing is known yet. */
+/** The five headline figures as the page words them; what they mean is decided in core/health.ts. Pure. */
 import type { Metrics, NetworkSnapshot } from '#core/protocol.ts'
 import { formatCount, formatScore, formatShare, formatUnitInterval } from './format/number.ts'
 import { countSlots } from './provider-list.ts'
@@ -18,21 +18,21 @@ export function headlines(snapshot: NetworkSnapshot): Headline[] {
         metrics.totalProviders > 0
           ? `${formatShare(metrics.activeProviders, metrics.totalProviders)} active`
           : 'none registered yet',
-      formula: 'Every provider that has registered with this network, active or not.',
+      formula: 'Every provider that ever registered with this network.',
     },
     {
       metric: 'activeProviders',
       label: 'Active providers',
       value: formatCount(metrics.activeProviders),
       caption: slots > 0 ? `${formatCount(busy)} of ${formatCount(slots)} slots busy` : 'none connected',
-      formula: 'Providers the edge can give work to now: registered, and heard from recently.',
+      formula: 'Providers that are connected now, or were heard of in the last 60 seconds.',
     },
     {
       metric: 'totalTasks',
       label: 'Total tasks',
       value: formatCount(metrics.totalTasks),
       caption: `${formatCount(submitted)} in the last hour`,
-      formula: 'Every task ever submitted to this network, whatever became of it.',
+      formula: 'Every task this network ever accepted, whatever became of it.',
     },
     {
       metric: 'averageReputation',
@@ -42,14 +42,14 @@ export function headlines(snapshot: NetworkSnapshot): Headline[] {
         ? `${formatUnitInterval(reputation.low, 2)} to ${formatUnitInterval(reputation.high, 2)}, 90 % interval`
         : 'not known yet',
       formula:
-        'The mean of the providers’ reputations, each from 0 to 1 and learnt from how the provider’s tasks ended. The interval holds nine tenths of what it may really be.',
+        'The mean reputation of the providers heard of in the last 24 hours. A reputation is the expected chance, from 0 to 1, that a task given to the provider succeeds, learnt from how its tasks ended.',
     },
     {
       metric: 'healthScore',
       label: 'Network health',
       value: formatScore(metrics.healthScore),
       caption: metrics.healthScore === null ? 'not known yet' : 'of 100',
-      formula: 'The weighted mean of the components below, from 0 to 100.',
+      formula: '100 × the weighted geometric mean of the components that can be measured. One at 0 makes it 0.',
     },
   ]
 }
