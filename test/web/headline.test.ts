@@ -31,7 +31,7 @@ test('the five headline figures, each with a formula', () => {
     reputation: { low: 0.871, mean: 0.912, high: 0.944 },
   })
   expect(shown.map(({ value }) => value)).toEqual(['40', '30', '1,204,332', '0.912', '92.4'])
-  expect(shown[3]!.caption).toBe('0.87 to 0.94, 90 % interval')
+  expect(shown[3]!.caption).toBe('0.87–0.94, 90 % interval')
   expect(shown.every(({ formula }) => formula.length > 0)).toBe(true)
 })
 

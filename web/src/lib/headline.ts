@@ -39,7 +39,7 @@ export function headlines(snapshot: NetworkSnapshot): Headline[] {
       label: 'Average reputation',
       value: formatUnitInterval(metrics.averageReputation),
       caption: reputation
-        ? `${formatUnitInterval(reputation.low, 2)} to ${formatUnitInterval(reputation.high, 2)}, 90 % interval`
+        ? `${formatUnitInterval(reputation.low, 2)}–${formatUnitInterval(reputation.high, 2)}, 90 % interval`
         : 'not known yet',
       formula:
         'The mean reputation of the providers heard of in the last 24 hours. A reputation is the expected chance, from 0 to 1, that a task given to the provider succeeds, learnt from how its tasks ended.',
