@@ -1,4 +1,5 @@
 /** Pull agents: each a signed-in provider that answers every lease at once, over its own connection. */
+import { setTimeout as wait } from 'node:timers/promises'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import type { PollAnswer, Register } from '../../core/protocol.ts'
 import { call, signIn } from '../../scripts/api.ts'
@@ -59,9 +60,8 @@ async function startAgent(edge: string, token: string, free: number): Promise<Ag
     if (status !== 200) throw new Error(`poll answered ${status}: ${answer.toString().slice(0, 500)}`)
     return JSON.parse(answer.toString()) as PollAnswer
   }
-  const work = async (): Promise<never> => {
-    let results = ''
-    for (;;) {
+  const work = async (): Promise<void> => {
+    for (let results = ''; !stopping || results !== ''; ) {
       const body = `{"free":${free},"seen":${seen},"results":[${results}],"renew":[],"waitSeconds":25}`
       const answer = await poll(connection, body)
       const refused = answer.results.find((receipt) => !receipt.accepted)
@@ -70,18 +70,20 @@ async function startAgent(edge: string, token: string, free: number): Promise<Ag
       results = answer.leases.map((lease) => `{"lease":"${lease.id}","outcome":${OUTCOME}}`).join()
     }
   }
-  const failed = work().catch((error) => {
-    if (stopping) return new Promise<never>(() => {})
-    throw error
-  })
+  const worked = work()
+  const failed = worked.then(() => new Promise<never>(() => {}))
   failed.catch(() => {})
   return {
     failed,
     async stop() {
       stopping = true
-      const last = await openConnection(url)
-      await poll(last, `{"free":0,"seen":${seen},"results":[],"renew":[],"waitSeconds":0}`)
-      last.close()
+      // A second poll of a provider ends its first; one that overtook the first is tried again.
+      const second = await openConnection(url)
+      for (let over = false; !over; ) {
+        await poll(second, `{"free":0,"seen":${seen},"results":[],"renew":[],"waitSeconds":0.01}`)
+        over = await Promise.race([worked.then(() => true), wait(50).then(() => false)])
+      }
+      second.close()
       connection.close()
     },
   }
