@@ -50,7 +50,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   function onSettled({ receipts, revoked, fresh }: Settled) {
     for (const { lease, accepted, code } of receipts) {
       if (!accepted) log('refused', { lease, code })
-      spool.remove(lease).catch((error) => log('error', { reason: `cannot empty the spool: ${error.message}` }))
+      void forget(lease)
     }
     for (const id of revoked) end(id, 'revoked')
     for (const lease of fresh) void begin(lease)
@@ -80,11 +80,15 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       const { outcome } = result
       end(lease.id, outcome.status, outcome.status === 'failed' ? outcome.error.code : undefined)
       connection.wake()
-    } else await spool.remove(lease.id)
+    } else await forget(lease.id)
   }
 
   async function save(result: Result) {
     await spool.save(result).catch((error) => log('error', { reason: `cannot write the spool: ${error.message}` }))
+  }
+
+  async function forget(lease: string) {
+    await spool.remove(lease).catch((error) => log('error', { reason: `cannot empty the spool: ${error.message}` }))
   }
 
   /** Resolves when `done` holds, or at the signal. */

@@ -2,6 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { Kind } from '#core/protocol.ts'
+import { type Grants, permissionArguments } from './permissions.ts'
 import { type Outcome, type Probe, type Runner, RunnerError, type RunOptions } from './runner.ts'
 import type { FromHost, ToHost } from './runner-host.ts'
 
@@ -10,6 +11,8 @@ export type ChildRunnerOptions = {
   model: string
   /** URL of the module that exports `createRunner`. */
   module: URL
+  /** What its process may do besides reading its own code. */
+  grants?: Grants
   /** How long a request may show no sign of life before its process is killed. */
   patienceMs: number
   /** How long an aborted request may take to stop. */
@@ -43,7 +46,7 @@ export function createChildRunner(options: ChildRunnerOptions): Runner {
     )
     const child = fork(fileURLToPath(new URL('./runner-host.ts', import.meta.url)), [options.module.href], {
       env,
-      execArgv: [],
+      execArgv: permissionArguments(options.module, options.grants ?? {}),
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     })

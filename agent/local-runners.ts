@@ -2,21 +2,35 @@
 import type { Kind } from '#core/protocol.ts'
 import { createChildRunner } from './child-runner.ts'
 import type { Log } from './log.ts'
+import type { Grants } from './permissions.ts'
 import type { Runner } from './runner.ts'
 
-const LOCAL: { kind: Kind; model: string; file: string; patienceMs: number }[] = [
-  { kind: 'text.embed', model: 'universal-sentence-encoder', file: './runners/text-embed.ts', patienceMs: 60_000 },
-  { kind: 'doc.ocr', model: 'tesseract-eng', file: './runners/doc-ocr.ts', patienceMs: 60_000 },
-  { kind: 'llm.chat', model: 'daicn-tiny', file: './runners/llama.ts', patienceMs: 30_000 },
+const LOCAL: { kind: Kind; model: string; file: string; patienceMs: number; grants: Grants }[] = [
+  {
+    kind: 'text.embed',
+    model: 'universal-sentence-encoder',
+    file: './runners/text-embed.ts',
+    patienceMs: 60_000,
+    grants: {},
+  },
+  {
+    kind: 'doc.ocr',
+    model: 'tesseract-eng',
+    file: './runners/doc-ocr.ts',
+    patienceMs: 60_000,
+    grants: { threads: true },
+  },
+  { kind: 'llm.chat', model: 'daicn-tiny', file: './runners/llama.ts', patienceMs: 30_000, grants: { native: true } },
 ]
 
 export function localRunners(kinds: Kind[], log: Log): Runner[] {
-  return LOCAL.filter(({ kind }) => kinds.includes(kind)).map(({ kind, model, file, patienceMs }) =>
+  return LOCAL.filter(({ kind }) => kinds.includes(kind)).map(({ kind, model, file, patienceMs, grants }) =>
     createChildRunner({
       kind,
       model,
       module: new URL(file, import.meta.url),
       patienceMs,
+      grants,
       onCrash: (reason) => log('restart', { kind, model, reason }),
     }),
   )

@@ -1,6 +1,7 @@
 /** `node agent/main.ts --edge URL`: finds out what this machine can do, offers it to the edge, does what is asked. */
 import { join } from 'node:path'
 import { LIMITS, type Offer, type Register } from '#core/protocol.ts'
+import { claimState } from './claim.ts'
 import { type Found, probeAll } from './discovery.ts'
 import { localRunners } from './local-runners.ts'
 import { createLog, type Log } from './log.ts'
@@ -17,9 +18,15 @@ async function main(options: Options, log: Log): Promise<number> {
   const stopping = new AbortController()
   const hurry = new AbortController()
   const onSignal = () => (stopping.signal.aborted ? hurry : stopping).abort()
-  process.on('SIGTERM', onSignal)
-  process.on('SIGINT', onSignal)
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(signal, onSignal)
 
+  if (!(await claimState(options.state))) {
+    log('error', {
+      reason: `another agent runs on ${options.state}`,
+      mend: 'stop it, or give this one its own --state',
+    })
+    return 1
+  }
   // Probing is what takes long; the key and the code that signs with it are loaded beside it.
   const probing = candidates(options, log).then((runners) => probeAll(runners, log, stopping.signal))
   const [{ loadAccount }, { createEdge }, { startAgent }, { openSpool }] = await Promise.all([

@@ -1,5 +1,5 @@
 /** The command line, parsed once. Throws RangeError or TypeError with a message for its user. */
-import { homedir, hostname } from 'node:os'
+import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { KINDS, Kind, LIMITS, Region } from '#core/protocol.ts'
@@ -9,7 +9,7 @@ export const USAGE = `usage: node agent/main.ts --edge URL [options]
 
   --edge URL          the edge to take work from
   --state DIR         key and unsent results (default ~/.daicn/agent)
-  --name NAME         shown to others (default: this machine's name)
+  --name NAME         shown to others beside the address
   --region REGION     ${Region.options.join(', ')}
   --runners KINDS     kinds of work to offer, with commas (default ${KINDS.join(',')})
   --upstream URL      an OpenAI-compatible server to offer; repeat for more.
@@ -38,7 +38,7 @@ export function parseOptions(argv: string[]): Options | 'help' {
     options: {
       edge: { type: 'string' },
       state: { type: 'string', default: join(homedir(), '.daicn', 'agent') },
-      name: { type: 'string', default: hostname() },
+      name: { type: 'string', default: '' },
       region: { type: 'string' },
       runners: { type: 'string', default: KINDS.join(',') },
       upstream: { type: 'string', multiple: true, default: [] },

@@ -1,3 +1,6 @@
+import { mkdtemp, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterEach, expect, test, vi } from 'vitest'
 import { createChildRunner } from '#agent/child-runner.ts'
 import type { Runner } from '#agent/runner.ts'
@@ -71,4 +74,12 @@ test('nothing of the agent environment reaches a runner but paths', async () => 
   expect(
     (output.environment as string[]).filter((name) => !allowed.includes(name) && !name.startsWith('NODE_')),
   ).toEqual([])
+})
+
+test('a runner cannot read the key', async () => {
+  const file = join(await mkdtemp(join(tmpdir(), 'state-')), 'key')
+  await writeFile(file, 'secret')
+  const options = { signal: AbortSignal.timeout(10_000), onDelta: () => {}, maxUnits: 1 }
+  const reading = start().run({ order: 'read', file }, options)
+  await expect(reading).rejects.toMatchObject({ message: expect.stringContaining('restricted') })
 })

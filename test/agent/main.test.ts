@@ -85,6 +85,14 @@ test('an agent that was killed comes back under its address and hands in what it
   expect(second.lines.some((line) => line.event === 'task')).toBe(false)
 })
 
+test('a second agent on the same state refuses to start', async () => {
+  const [edge, state] = [await startEdge(), await newState()]
+  await startAgent(edge, state).event('start')
+  const second = startAgent(edge, state)
+  expect(await second.event('error')).toMatchObject({ reason: `another agent runs on ${state}` })
+  expect(await second.exit).toEqual([1, null])
+})
+
 test('a second signal gives back what runs and leaves at once', async () => {
   const edge = await startEdge(1)
   const { child, event, exit } = startAgent(edge, await newState())

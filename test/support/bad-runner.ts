@@ -1,4 +1,5 @@
 /** A runner that does to its process whatever the task says. */
+import { readFile } from 'node:fs/promises'
 import type { Runner } from '#agent/runner.ts'
 
 export async function createRunner(): Promise<Runner> {
@@ -17,6 +18,7 @@ export async function createRunner(): Promise<Runner> {
       if (order === 'crash') process.kill(process.pid, 'SIGSEGV')
       if (order === 'exit') process.exit(3)
       if (order === 'hang') for (;;);
+      if (order === 'read') await readFile((input as { file: string }).file)
       if (order === 'throw') throw new Error('no such luck')
       if (order === 'drip') {
         for (let i = 0; i < 6; i++) {
