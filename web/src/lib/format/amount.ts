@@ -7,9 +7,11 @@ import { MISSING } from './missing.ts'
 export const SYMBOL = 'DAICN'
 const DIGITS = 4
 const SMALLEST = ONE_TOKEN / 1_000_000n
+const LARGE = ONE_TOKEN * 1_000_000_000n
 const MILLION = 1_000_000n
+const COMPACT = new Intl.NumberFormat('en-US', { notation: 'compact', maximumFractionDigits: 1 })
 
-/** A decimal token amount, rounded to four significant digits (whole tokens are never rounded): '1,205', '0.0042', '<0.000001'. */
+/** A decimal token amount, rounded to four significant digits (whole tokens are kept up to a billion): '1,205', '0.0042', '<0.000001', '1.2B'. */
 export function formatAmount(amount: string | null | undefined): string {
   if (typeof amount !== 'string' || !isAmount(amount)) return MISSING
   return shorten(parseAmount(amount))
@@ -32,6 +34,7 @@ export function formatAsk(kind: Kind, ask: string): { amount: string; unit: stri
 function shorten(base: bigint): string {
   if (base === 0n) return '0'
   if (base < SMALLEST) return '<0.000001'
+  if (base >= LARGE) return COMPACT.format(base / ONE_TOKEN)
   const rounded = round(base)
   const whole = (rounded / ONE_TOKEN).toString().replace(/\B(?=(\d{3})+$)/g, ',')
   const fraction = (rounded % ONE_TOKEN).toString().padStart(18, '0').replace(/0+$/, '')
