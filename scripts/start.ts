@@ -63,16 +63,18 @@ async function prepare(port: number, state: string): Promise<void> {
 const short = ({ address }: Requester) => `${address.slice(0, 8)}…${address.slice(-6)}`
 
 function introduce(agent: Agent): void {
-  if (agent.failure !== undefined) out.warning(`Agent ${agent.name} is not online: ${agent.failure}.`, '')
   agent.offerings.forEach(({ kind, model, ask, unit, speed }, index) => {
     const rate = `${Number(speed.toPrecision(3)).toLocaleString('en')} units/s`
     const offer = `${kind.padEnd(12)}${model}  ${out.faint(`${ask} ${unit}, ${rate}`)}`
     out.item(index === 0 ? agent.name : '', offer)
   })
   for (const { kind, model, why, mend } of agent.missing) {
-    out.warning(`${kind} ${model} is missing: ${why}.`, mend ?? 'Run `npm ci` again.')
+    out.warning(`${agent.name} lacks ${kind} ${model}: ${sentence(why)}`, sentence(mend ?? 'run `npm ci` again'))
   }
+  if (agent.failure !== undefined) out.warning(`${agent.name} is not online: ${sentence(agent.failure)}`, '')
 }
+
+const sentence = (text: string) => text.trim().replace(/\.*$/, '.')
 
 const network = (edge: string) => call<NetworkSnapshot>({ edge }, 'GET', '/v1/network')
 
