@@ -5,7 +5,7 @@
  */
 import { backoffMs, GRACE_MS, LEASE_MS, leaseId } from './lease.ts'
 import {
-  addIdle,
+  addSupply,
   addWant,
   advance,
   bestSupply,
@@ -15,14 +15,15 @@ import {
   type Fairness,
   type Match,
   type Matching,
-  removeIdle,
+  removeSupply,
   removeWant,
   type Supply,
+  setRoom,
   stamp,
   type Want,
 } from './matching.ts'
 import { parseAmount, splitFee } from './money.ts'
-import { createIndex, first, insert, type OrderedIndex, remove, type Tree } from './ordered-index.ts'
+import { createIndex, first, firstKey, insert, type OrderedIndex, remove, type Tree } from './ordered-index.ts'
 import type { Address, Register } from './protocol.ts'
 import { newPurse, type Purse } from './purse.ts'
 import { newcomer, observe, type Reputation, score } from './reputation.ts'
@@ -60,6 +61,8 @@ export type OpenTask = {
   due: number
 }
 
+const NOBODY: readonly Address[] = []
+
 export type HeldLease = { seq: number; task: string; attempt: number; expiresAt: number }
 
 export type Provider = {
@@ -95,7 +98,6 @@ export type Book = {
   due: OrderedIndex<OpenTask>
   dueTree: Tree
   lastTask: number
-  lastGrant: number
   fees: bigint
   stats: Stats
   /** Ended tasks that are not archived yet. */
@@ -119,7 +121,6 @@ export function createBook(cell: string): Book {
     due: createIndex(),
     dueTree: { root: 0 },
     lastTask: 0,
-    lastGrant: 0,
     fees: 0n,
     stats: createStats(),
     ended: new Map(),
@@ -168,7 +169,7 @@ export function purseOf(book: Book, id: string): Purse {
 /** The earliest time at which `tick` has something to do, or null. */
 export function nextDue(book: Book): number | null {
   const node = first(book.due, book.dueTree.root, 0, 0, 1, () => true)
-  return node === 0 ? null : book.due.key0[node]!
+  return node === 0 ? null : firstKey(book.due, node)
 }
 
 /** Everything that time alone brings about: leases lost, tasks expired, retries ready for the provider that failed them. */
@@ -202,11 +203,10 @@ export function fill(book: Book, provider: Provider, now: number): void {
   }
 }
 
-/** Lists a provider for work that comes, or unlists it. */
-export function setReachable(book: Book, provider: Provider, reachable: boolean): void {
-  provider.reachable = reachable
-  if (reachable && provider.supply.room > 0) addIdle(book.matching, provider.supply)
-  else removeIdle(book.matching, provider.supply)
+/** Nobody can hand the provider work until it is heard of again. */
+export function disconnect(book: Book, provider: Provider): void {
+  provider.reachable = false
+  setRoom(book.matching, provider.supply, 0)
 }
 
 /**
@@ -256,14 +256,15 @@ function register(book: Book, address: Address, registration: Register, at: numb
     reputation: score(reputation),
     offers,
     room: 0,
-    lastGrant: known?.supply.lastGrant ?? 0,
+    places: [],
   }
   if (known) {
-    removeIdle(book.matching, known.supply)
+    removeSupply(book.matching, known.supply)
+    addSupply(book.matching, supply)
     Object.assign(known, { supply, registration, heardAt: at, reachable: false })
     return
   }
-  book.providers.set(address, {
+  addProvider(book, {
     supply,
     registration,
     registeredAt: at,
@@ -278,6 +279,12 @@ function register(book: Book, address: Address, registration: Register, at: numb
     reachable: false,
     heardAt: at,
   })
+}
+
+/** Puts a provider into the book and lists its offers; also how a snapshot is read back. */
+export function addProvider(book: Book, provider: Provider): void {
+  book.providers.set(provider.supply.address, provider)
+  addSupply(book.matching, provider.supply)
 }
 
 function submit(book: Book, spec: TaskSpec): void {
@@ -307,8 +314,9 @@ export function openTask(book: Book, task: Task, tag: number, deadline: number, 
     exclude: spec.exclude,
     tag,
     deadline: spec.deadline,
-    avoid: [],
+    avoid: NOBODY,
     avoidUntil: 0,
+    node: 0,
   }
   const open: OpenTask = { task, want, deadline, due: 0 }
   book.tasks.set(spec.id, open)
@@ -356,8 +364,6 @@ function granted(book: Book, open: OpenTask, address: Address, at: number): void
   const lease = { seq: ++provider.lastSeq, task: id, attempt, expiresAt: at + LEASE_MS }
   provider.leases.set(leaseId(id, attempt), lease)
   provider.supply.room--
-  provider.supply.lastGrant = ++book.lastGrant
-  if (provider.supply.room < 1) removeIdle(book.matching, provider.supply)
   advance(book.fairness, open.want.tag)
   book.news.providers.add(address)
   countGranted(book.stats, open.task)
@@ -408,10 +414,9 @@ function rate(book: Book, address: Address, outcome: 'success' | 'failure', at: 
   else provider.failed++
   const reputation = score(provider.reputation)
   if (reputation === provider.supply.reputation) return
-  const listed = book.matching.idlers.has(provider.supply)
-  removeIdle(book.matching, provider.supply)
+  removeSupply(book.matching, provider.supply)
   provider.supply.reputation = reputation
-  if (listed) addIdle(book.matching, provider.supply)
+  addSupply(book.matching, provider.supply)
 }
 
 /** Keeps a task that failed away from the providers that failed it, for a while. */

@@ -1,7 +1,8 @@
 /** What requesters and providers do in a market, as steps over its book: each is synchronous, takes the time, and leaves events. */
-import { apply, type Book, fill, type Provider, place, purseOf, record, setReachable, tick } from './book.ts'
+import { apply, type Book, fill, type Provider, place, purseOf, record, tick } from './book.ts'
 import { DomainError } from './errors.ts'
 import { LEASE_MS, parseLeaseId } from './lease.ts'
+import { setRoom } from './matching.ts'
 import { meter } from './pricing.ts'
 import {
   type Address,
@@ -100,6 +101,7 @@ export function register(book: Book, address: Address, registration: Register, n
 /**
  * A provider's call: takes its results, renews what it still runs, notices what it dropped, and gives it work.
  * Its leases are read from the provider afterwards, so that what an earlier answer lost is told again.
+ * It keeps the room it has left until the caller says that it cannot be reached (`disconnect`).
  */
 export function poll(book: Book, provider: Provider, call: Omit<Poll, 'waitSeconds'>, now: number): ResultReceipt[] {
   provider.heardAt = now
@@ -113,9 +115,8 @@ export function poll(book: Book, provider: Provider, call: Omit<Poll, 'waitSecon
   tick(book, now)
   let undelivered = 0
   for (const lease of provider.leases.values()) if (lease.seq > call.seen) undelivered++
-  provider.supply.room = Math.max(0, call.free - undelivered)
+  setRoom(book.matching, provider.supply, Math.max(0, call.free - undelivered))
   fill(book, provider, now)
-  if (provider.reachable) setReachable(book, provider, true)
   return receipts
 }
 

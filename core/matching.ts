@@ -10,6 +10,7 @@ import {
   insert,
   type OrderedIndex,
   remove,
+  setMask,
   type Tree,
 } from './ordered-index.ts'
 import { type Address, type Kind, type Preference, Region } from './protocol.ts'
@@ -49,6 +50,8 @@ export type Want = {
   /** Providers that failed it, kept away until `avoidUntil` so that a retry goes to another where there is one. */
   avoid: readonly Address[]
   avoidUntil: number
+  /** Its node in the queue, 0 when it is not queued. Matching's own. */
+  node: number
 }
 
 export type Ask = { kind: Kind; model: string; ask: bigint; speed: number; context: number }
@@ -60,34 +63,35 @@ export type Supply = {
   region: Region | null
   reputation: number
   offers: readonly Ask[]
-  /** Leases it can take now. */
+  /** Leases it can be given now; 0 while nobody can reach it. Raised only by `setRoom`. */
   room: number
-  /** Number of the last grant it got; among equals the longest idle goes first. */
-  lastGrant: number
+  /** Where its offers stand. Matching's own. */
+  places: Place[]
 }
 
 export type Match = { want: Want; supply: Supply; offer: Ask }
 
-type Idle = { supply: Supply; offer: Ask }
-type Placed = { tree: Tree; node: number }
+/** An offer in the tree of one preference. Hidden once a search met it without room, until there is room again. */
+export type Place = { supply: Supply; offer: Ask; tree: Tree; node: number; hidden: boolean }
 
 export type Matching = {
   open: OrderedIndex<Want>
-  idle: OrderedIndex<Idle>
+  offers: OrderedIndex<Place>
   openTrees: Map<string, Tree>
-  idleTrees: Map<string, Record<Preference, Tree>>
-  wants: Map<Want, number>
-  idlers: Map<Supply, Placed[]>
+  offerTrees: Map<string, Record<Preference, Tree>>
+  queued: number
+  /** Places that the search under way found without room. */
+  full: Place[]
 }
 
 export function createMatching(): Matching {
   return {
     open: createIndex(),
-    idle: createIndex(),
+    offers: createIndex(),
     openTrees: new Map(),
-    idleTrees: new Map(),
-    wants: new Map(),
-    idlers: new Map(),
+    offerTrees: new Map(),
+    queued: 0,
+    full: [],
   }
 }
 
@@ -159,17 +163,18 @@ export function addWant(matching: Matching, want: Want): void {
   const name = classOf(want)
   const tree = matching.openTrees.get(name) ?? { root: 0 }
   matching.openTrees.set(name, tree)
-  matching.wants.set(want, insert(matching.open, tree, want, wantEntry(want)))
+  want.node = insert(matching.open, tree, want, wantEntry(want))
+  matching.queued++
 }
 
 /** Takes a task out of the queue; nothing happens if it is not in it. */
 export function removeWant(matching: Matching, want: Want): void {
-  const node = matching.wants.get(want)
-  if (node === undefined) return
+  if (want.node === 0) return
   const name = classOf(want)
   const tree = matching.openTrees.get(name)!
-  remove(matching.open, tree, node)
-  matching.wants.delete(want)
+  remove(matching.open, tree, want.node)
+  want.node = 0
+  matching.queued--
   if (tree.root === 0) matching.openTrees.delete(name)
 }
 
@@ -191,49 +196,66 @@ export function bestWant(matching: Matching, supply: Supply, now: number): Match
   return bestOffer && { want: matching.open.items[best]!, supply, offer: bestOffer }
 }
 
-/* Idle providers */
+/* Offers */
 
-/** Lists a provider with room; it stays listed while its room changes, until `removeIdle`. */
-export function addIdle(matching: Matching, supply: Supply): void {
-  removeIdle(matching, supply)
-  const placed: Placed[] = []
+/** Lists a provider's offers. */
+export function addSupply(matching: Matching, supply: Supply): void {
   for (const offer of supply.offers) {
     const name = classOf(offer)
-    let trees = matching.idleTrees.get(name)
-    if (!trees) {
-      trees = { cheapest: { root: 0 }, balanced: { root: 0 }, fastest: { root: 0 } }
-      matching.idleTrees.set(name, trees)
+    const trees = matching.offerTrees.get(name) ?? {
+      cheapest: { root: 0 },
+      balanced: { root: 0 },
+      fastest: { root: 0 },
     }
+    matching.offerTrees.set(name, trees)
     for (const preference of PREFERENCES) {
-      const tree = trees[preference]
-      const node = insert(matching.idle, tree, { supply, offer }, idleEntry(preference, supply, offer))
-      placed.push({ tree, node })
+      const place: Place = { supply, offer, tree: trees[preference], node: 0, hidden: false }
+      place.node = insert(matching.offers, place.tree, place, offerEntry(preference, supply, offer))
+      supply.places.push(place)
     }
   }
-  matching.idlers.set(supply, placed)
 }
 
-/** Unlists a provider; nothing happens if it is not listed. Call it before changing what `idleEntry` reads. */
-export function removeIdle(matching: Matching, supply: Supply): void {
-  const placed = matching.idlers.get(supply)
-  if (!placed) return
-  for (const { tree, node } of placed) remove(matching.idle, tree, node)
-  matching.idlers.delete(supply)
+/** Unlists a provider's offers, as before its offers or its reputation change. */
+export function removeSupply(matching: Matching, supply: Supply): void {
+  for (const { tree, node } of supply.places) remove(matching.offers, tree, node)
+  supply.places = []
   for (const offer of supply.offers) {
-    const trees = matching.idleTrees.get(classOf(offer))
-    if (trees?.balanced.root === 0) matching.idleTrees.delete(classOf(offer))
+    if (matching.offerTrees.get(classOf(offer))?.balanced.root === 0) matching.offerTrees.delete(classOf(offer))
   }
+}
+
+/** Sets how many leases a provider can be given. */
+export function setRoom(matching: Matching, supply: Supply, room: number): void {
+  supply.room = room
+  if (room < 1) return
+  for (const place of supply.places) if (place.hidden) hide(matching, place, false)
 }
 
 /** The best listed provider that may run this task now. */
 export function bestSupply(matching: Matching, want: Want, now: number): Match | null {
-  const trees = matching.idleTrees.get(classOf(want))
+  const trees = matching.offerTrees.get(classOf(want))
   if (!trees) return null
-  const accept = ({ supply, offer }: Idle) => offerExclusion(want, supply, offer, now) === null
+  const accept = (place: Place) => {
+    const { supply, offer } = place
+    if (supply.room < 1) matching.full.push(place)
+    return offerExclusion(want, supply, offer, now) === null
+  }
   const { root } = trees[want.preference]
-  const node = first(matching.idle, root, -Number(want.bid), -want.minReputation, wantMask(want), accept)
+  const node = first(matching.offers, root, -Number(want.bid), -want.minReputation, wantMask(want), accept)
+  for (let place = matching.full.pop(); place; place = matching.full.pop()) hide(matching, place, true)
   if (node === 0) return null
-  return { want, ...matching.idle.items[node]! }
+  const { supply, offer } = matching.offers.items[node]!
+  return { want, supply, offer }
+}
+
+/**
+ * Hides a place from searches or shows it again. It is hidden only when a search has met it, so that a provider whose room
+ * comes and goes costs nothing in the trees where nobody looked.
+ */
+function hide(matching: Matching, place: Place, hidden: boolean): void {
+  place.hidden = hidden
+  setMask(matching.offers, place.tree, place.node, hidden ? 0 : supplyMask(place.supply))
 }
 
 /* Fair queueing */
@@ -265,11 +287,11 @@ function wantEntry(want: Want): Entry {
   return { key0: tag, key1: deadline, key2: seq, a: Number(bid), b: minReputation, mask: wantMask(want) }
 }
 
-function idleEntry(preference: Preference, supply: Supply, offer: Ask): Entry {
+function offerEntry(preference: Preference, supply: Supply, offer: Ask): Entry {
   return {
     key0: -merit(preference, supply, offer),
-    key1: supply.lastGrant,
-    key2: supply.seq,
+    key1: supply.seq,
+    key2: supply.offers.indexOf(offer),
     a: -Number(offer.ask),
     b: -supply.reputation,
     mask: supplyMask(supply),

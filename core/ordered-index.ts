@@ -1,23 +1,15 @@
 /**
- * Many small ordered sets in one arena of typed arrays: treaps whose nodes also carry, for their subtree, the greatest `a`,
- * the least `b` and the union of `mask`. So the first item in order with a >= x, b <= y and a shared mask bit is found
- * without looking at what cannot fit: O(log n) where the bounds are independent of the order, as prices and reputations are.
+ * Many small ordered sets in one arena: treaps whose nodes also carry, for their subtree, the greatest `a`, the least `b` and
+ * the union of `mask`. So the first item in order with a >= x, b <= y and a shared mask bit is found without looking at what
+ * cannot fit: O(log n) where the bounds are independent of the order, as prices and reputations are.
+ *
+ * A node is one run of 72 bytes, because a walk down a large tree costs what it touches in memory: seven doubles, then four
+ * integers seen through a second view of the same buffer.
  */
 export type OrderedIndex<T> = {
   items: (T | undefined)[]
-  /** Order: key0, then key1, then key2, ascending; key2 must make keys unique within a tree. */
-  key0: Float64Array
-  key1: Float64Array
-  key2: Float64Array
-  a: Float64Array
-  b: Float64Array
-  mask: Uint16Array
-  maxA: Float64Array
-  minB: Float64Array
-  anyMask: Uint16Array
-  left: Int32Array
-  right: Int32Array
-  priority: Uint32Array
+  numbers: Float64Array
+  integers: Int32Array
   free: number[]
   used: number
   random: number
@@ -29,46 +21,52 @@ export type OrderedIndex<T> = {
 /** A set within an index: the node at its root, 0 when empty. */
 export type Tree = { root: number }
 
+/** Order: key0, then key1, then key2, ascending; key2 must make keys unique within a tree. `mask` has 16 bits. */
 export type Entry = { key0: number; key1: number; key2: number; a: number; b: number; mask: number }
 
+const SIZE = 9
+const KEY0 = 0
+const KEY1 = 1
+const KEY2 = 2
+const A = 3
+const B = 4
+const MAX_A = 5
+const MIN_B = 6
+/** Offsets in the view of integers, of which there are two to a double. */
+const LEFT = 14
+const RIGHT = 15
+const PRIORITY = 16
+/** The node's own mask in the upper half, its subtree's union in the lower. */
+const MASKS = 17
+const LOWER = 0xffff
+
+const GROWTH = 1.25
+
 export function createIndex<T>(): OrderedIndex<T> {
-  const capacity = 64
-  return {
-    items: [],
-    key0: new Float64Array(capacity),
-    key1: new Float64Array(capacity),
-    key2: new Float64Array(capacity),
-    a: new Float64Array(capacity),
-    b: new Float64Array(capacity),
-    mask: new Uint16Array(capacity),
-    maxA: new Float64Array(capacity).fill(Number.NEGATIVE_INFINITY),
-    minB: new Float64Array(capacity).fill(Number.POSITIVE_INFINITY),
-    anyMask: new Uint16Array(capacity),
-    left: new Int32Array(capacity),
-    right: new Int32Array(capacity),
-    priority: new Uint32Array(capacity),
-    free: [],
-    used: 1,
-    random: 0x9e3779b9,
-    low: 0,
-    high: 0,
-  }
+  const numbers = new Float64Array(64 * SIZE)
+  // Node 0 stands for empty: it never changes an aggregate.
+  numbers[MAX_A] = Number.NEGATIVE_INFINITY
+  numbers[MIN_B] = Number.POSITIVE_INFINITY
+  const integers = new Int32Array(numbers.buffer)
+  return { items: [undefined], numbers, integers, free: [], used: 1, random: 0x9e3779b9, low: 0, high: 0 }
 }
 
 /** Adds an item; returns its node, by which it is removed. */
 export function insert<T>(index: OrderedIndex<T>, tree: Tree, item: T, entry: Entry): number {
   const node = index.free.pop() ?? index.used++
-  if (node >= index.left.length) grow(index)
+  if ((node + 1) * SIZE > index.numbers.length) grow(index)
   index.items[node] = item
-  index.key0[node] = entry.key0
-  index.key1[node] = entry.key1
-  index.key2[node] = entry.key2
-  index.a[node] = entry.a
-  index.b[node] = entry.b
-  index.mask[node] = entry.mask
-  index.priority[node] = nextPriority(index)
-  index.left[node] = 0
-  index.right[node] = 0
+  const { numbers, integers } = index
+  const at = node * SIZE
+  numbers[at + KEY0] = entry.key0
+  numbers[at + KEY1] = entry.key1
+  numbers[at + KEY2] = entry.key2
+  numbers[at + A] = entry.a
+  numbers[at + B] = entry.b
+  integers[at * 2 + LEFT] = 0
+  integers[at * 2 + RIGHT] = 0
+  integers[at * 2 + PRIORITY] = nextPriority(index)
+  integers[at * 2 + MASKS] = entry.mask << 16
   refresh(index, node)
   tree.root = insertInto(index, tree.root, node)
   return node
@@ -80,46 +78,66 @@ export function remove<T>(index: OrderedIndex<T>, tree: Tree, node: number): voi
   index.free.push(node)
 }
 
-/** The first node in order with a >= minA, b <= maxB, a bit of `mask`, and `accept(item)`; 0 when there is none. */
+/** Changes a node's mask where it stands; with 0 no search finds it. */
+export function setMask<T>(index: OrderedIndex<T>, tree: Tree, node: number, mask: number): void {
+  index.integers[node * SIZE * 2 + MASKS] = mask << 16
+  refreshPath(index, tree.root, node)
+}
+
+/** The first node in order with a >= minA, b <= maxB, a bit of `mask`, and `accept(item, node)`; 0 when there is none. */
 export function first<T>(
   index: OrderedIndex<T>,
   root: number,
   minA: number,
   maxB: number,
   mask: number,
-  accept: (item: T) => boolean,
+  accept: (item: T, node: number) => boolean,
 ): number {
+  const { numbers, integers } = index
   let node = root
-  while (node !== 0 && index.maxA[node]! >= minA && index.minB[node]! <= maxB && index.anyMask[node]! & mask) {
-    const found = first(index, index.left[node]!, minA, maxB, mask, accept)
-    if (found !== 0) return found
-    const fits = index.a[node]! >= minA && index.b[node]! <= maxB && (index.mask[node]! & mask) !== 0
-    if (fits && accept(index.items[node]!)) return node
-    node = index.right[node]!
+  while (node !== 0) {
+    const at = node * SIZE
+    const masks = integers[at * 2 + MASKS]!
+    if (!(numbers[at + MAX_A]! >= minA && numbers[at + MIN_B]! <= maxB && (masks & mask) !== 0)) return 0
+    const left = integers[at * 2 + LEFT]!
+    if (left !== 0) {
+      const found = first(index, left, minA, maxB, mask, accept)
+      if (found !== 0) return found
+    }
+    const fits = numbers[at + A]! >= minA && numbers[at + B]! <= maxB && ((masks >>> 16) & mask) !== 0
+    if (fits && accept(index.items[node]!, node)) return node
+    node = integers[at * 2 + RIGHT]!
   }
   return 0
 }
 
+/** The node's first key. */
+export const firstKey = <T>(index: OrderedIndex<T>, node: number): number => index.numbers[node * SIZE + KEY0]!
+
 /** True when x comes before y. */
-export function before<T>(index: OrderedIndex<T>, x: number, y: number): boolean {
-  const by0 = index.key0[x]! - index.key0[y]!
+export function before<T>({ numbers }: OrderedIndex<T>, x: number, y: number): boolean {
+  const i = x * SIZE
+  const j = y * SIZE
+  const by0 = numbers[i + KEY0]! - numbers[j + KEY0]!
   if (by0 !== 0) return by0 < 0
-  const by1 = index.key1[x]! - index.key1[y]!
+  const by1 = numbers[i + KEY1]! - numbers[j + KEY1]!
   if (by1 !== 0) return by1 < 0
-  return index.key2[x]! < index.key2[y]!
+  return numbers[i + KEY2]! < numbers[j + KEY2]!
 }
 
 function insertInto<T>(index: OrderedIndex<T>, root: number, node: number): number {
   if (root === 0) return node
-  if (index.priority[node]! > index.priority[root]!) {
+  const { integers } = index
+  const at = root * SIZE * 2
+  if (integers[node * SIZE * 2 + PRIORITY]! > integers[at + PRIORITY]!) {
     split(index, root, node)
-    index.left[node] = index.low
-    index.right[node] = index.high
+    integers[node * SIZE * 2 + LEFT] = index.low
+    integers[node * SIZE * 2 + RIGHT] = index.high
     refresh(index, node)
     return node
   }
-  if (before(index, node, root)) index.left[root] = insertInto(index, index.left[root]!, node)
-  else index.right[root] = insertInto(index, index.right[root]!, node)
+  const side = before(index, node, root) ? LEFT : RIGHT
+  integers[at + side] = insertInto(index, integers[at + side]!, node)
   refresh(index, root)
   return root
 }
@@ -129,14 +147,18 @@ function split<T>(index: OrderedIndex<T>, root: number, pivot: number): void {
   if (root === 0) {
     index.low = 0
     index.high = 0
-  } else if (before(index, root, pivot)) {
-    split(index, index.right[root]!, pivot)
-    index.right[root] = index.low
+    return
+  }
+  const { integers } = index
+  const at = root * SIZE * 2
+  if (before(index, root, pivot)) {
+    split(index, integers[at + RIGHT]!, pivot)
+    integers[at + RIGHT] = index.low
     refresh(index, root)
     index.low = root
   } else {
-    split(index, index.left[root]!, pivot)
-    index.left[root] = index.high
+    split(index, integers[at + LEFT]!, pivot)
+    integers[at + LEFT] = index.high
     refresh(index, root)
     index.high = root
   }
@@ -146,32 +168,46 @@ function split<T>(index: OrderedIndex<T>, root: number, pivot: number): void {
 function merge<T>(index: OrderedIndex<T>, low: number, high: number): number {
   if (low === 0) return high
   if (high === 0) return low
-  if (index.priority[low]! > index.priority[high]!) {
-    index.right[low] = merge(index, index.right[low]!, high)
+  const { integers } = index
+  if (integers[low * SIZE * 2 + PRIORITY]! > integers[high * SIZE * 2 + PRIORITY]!) {
+    integers[low * SIZE * 2 + RIGHT] = merge(index, integers[low * SIZE * 2 + RIGHT]!, high)
     refresh(index, low)
     return low
   }
-  index.left[high] = merge(index, low, index.left[high]!)
+  integers[high * SIZE * 2 + LEFT] = merge(index, low, integers[high * SIZE * 2 + LEFT]!)
   refresh(index, high)
   return high
 }
 
 function removeFrom<T>(index: OrderedIndex<T>, root: number, node: number): number {
   if (root === 0) throw new Error('ordered index: the node is not in this tree')
-  if (root === node) return merge(index, index.left[node]!, index.right[node]!)
-  if (before(index, node, root)) index.left[root] = removeFrom(index, index.left[root]!, node)
-  else index.right[root] = removeFrom(index, index.right[root]!, node)
+  const { integers } = index
+  const at = root * SIZE * 2
+  if (root === node) return merge(index, integers[at + LEFT]!, integers[at + RIGHT]!)
+  const side = before(index, node, root) ? LEFT : RIGHT
+  integers[at + side] = removeFrom(index, integers[at + side]!, node)
   refresh(index, root)
   return root
 }
 
-/** Recomputes what a node says of its subtree. Node 0 stands for empty and never changes an aggregate. */
-function refresh<T>(index: OrderedIndex<T>, node: number): void {
-  const left = index.left[node]!
-  const right = index.right[node]!
-  index.maxA[node] = Math.max(index.a[node]!, index.maxA[left]!, index.maxA[right]!)
-  index.minB[node] = Math.min(index.b[node]!, index.minB[left]!, index.minB[right]!)
-  index.anyMask[node] = index.mask[node]! | index.anyMask[left]! | index.anyMask[right]!
+function refreshPath<T>(index: OrderedIndex<T>, root: number, node: number): void {
+  if (root === 0) throw new Error('ordered index: the node is not in this tree')
+  if (root !== node) {
+    refreshPath(index, index.integers[root * SIZE * 2 + (before(index, node, root) ? LEFT : RIGHT)]!, node)
+  }
+  refresh(index, root)
+}
+
+/** Recomputes what a node says of its subtree. */
+function refresh<T>({ numbers, integers }: OrderedIndex<T>, node: number): void {
+  const at = node * SIZE
+  const left = integers[at * 2 + LEFT]! * SIZE
+  const right = integers[at * 2 + RIGHT]! * SIZE
+  numbers[at + MAX_A] = Math.max(numbers[at + A]!, numbers[left + MAX_A]!, numbers[right + MAX_A]!)
+  numbers[at + MIN_B] = Math.min(numbers[at + B]!, numbers[left + MIN_B]!, numbers[right + MIN_B]!)
+  const own = integers[at * 2 + MASKS]! >>> 16
+  const below = (integers[left * 2 + MASKS]! | integers[right * 2 + MASKS]!) & LOWER
+  integers[at * 2 + MASKS] = (own << 16) | own | below
 }
 
 /** xorshift32: priorities need to be spread, not secret, and the same inserts must give the same tree. */
@@ -181,27 +217,13 @@ function nextPriority<T>(index: OrderedIndex<T>): number {
   x ^= x >>> 17
   x ^= x << 5
   index.random = x
-  return x >>> 0
+  return x
 }
 
 function grow<T>(index: OrderedIndex<T>): void {
-  const capacity = Math.ceil(index.left.length * 1.5)
-  index.key0 = enlarge(index.key0, capacity)
-  index.key1 = enlarge(index.key1, capacity)
-  index.key2 = enlarge(index.key2, capacity)
-  index.a = enlarge(index.a, capacity)
-  index.b = enlarge(index.b, capacity)
-  index.mask = enlarge(index.mask, capacity)
-  index.maxA = enlarge(index.maxA, capacity)
-  index.minB = enlarge(index.minB, capacity)
-  index.anyMask = enlarge(index.anyMask, capacity)
-  index.left = enlarge(index.left, capacity)
-  index.right = enlarge(index.right, capacity)
-  index.priority = enlarge(index.priority, capacity)
-}
-
-function enlarge<A extends Float64Array | Int32Array | Uint32Array | Uint16Array>(from: A, capacity: number): A {
-  const to = new (from.constructor as new (length: number) => A)(capacity)
-  to.set(from)
-  return to
+  const nodes = Math.ceil((index.numbers.length / SIZE) * GROWTH)
+  const numbers = new Float64Array(nodes * SIZE)
+  numbers.set(index.numbers)
+  index.numbers = numbers
+  index.integers = new Int32Array(numbers.buffer)
 }

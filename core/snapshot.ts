@@ -2,7 +2,7 @@
  * A book written down whole, so that the events before it can go. Plain data for structured clone: a head, and its many
  * providers, purses and open tasks apart from it, so that they can be stored in pieces.
  */
-import { type Book, createBook, openTask, type Provider } from './book.ts'
+import { addProvider, type Book, createBook, openTask, type Provider } from './book.ts'
 import type { Purse } from './purse.ts'
 import type { Task } from './task.ts'
 
@@ -11,7 +11,7 @@ export const SNAPSHOT_VERSION = 1
 
 export type SnapshotHead = { version: number } & Pick<
   Book,
-  'cell' | 'classes' | 'fairness' | 'lastTask' | 'lastGrant' | 'fees' | 'stats'
+  'cell' | 'classes' | 'fairness' | 'lastTask' | 'fees' | 'stats'
 >
 
 export type SnapshotPart =
@@ -20,12 +20,12 @@ export type SnapshotPart =
   | { type: 'task'; task: Task; tag: number; deadline: number }
 
 export function headOf(book: Book): SnapshotHead {
-  const { cell, classes, fairness, lastTask, lastGrant, fees, stats } = book
-  return { version: SNAPSHOT_VERSION, cell, classes, fairness, lastTask, lastGrant, fees, stats }
+  const { cell, classes, fairness, lastTask, fees, stats } = book
+  return { version: SNAPSHOT_VERSION, cell, classes, fairness, lastTask, fees, stats }
 }
 
 export function* partsOf(book: Book): Generator<SnapshotPart> {
-  for (const provider of book.providers.values()) yield { type: 'provider', provider }
+  for (const provider of book.providers.values()) yield { type: 'provider', provider: unlisted(provider) }
   for (const purse of book.purses.values()) yield { type: 'purse', purse }
   for (const { task, want, deadline } of book.tasks.values()) yield { type: 'task', task, tag: want.tag, deadline }
 }
@@ -38,9 +38,7 @@ export function restore(head: SnapshotHead, parts: Iterable<SnapshotPart>, now: 
   for (const part of parts) {
     switch (part.type) {
       case 'provider':
-        part.provider.reachable = false
-        part.provider.supply.room = 0
-        book.providers.set(part.provider.supply.address, part.provider)
+        addProvider(book, part.provider)
         break
       case 'purse':
         book.purses.set(part.purse.id, part.purse)
@@ -68,4 +66,9 @@ export function sizeOf(value: unknown): number {
     default:
       return 12
   }
+}
+
+/** Where a provider's offers stand in the indexes, and whether it can be reached, is not kept. */
+function unlisted(provider: Provider): Provider {
+  return { ...provider, reachable: false, supply: { ...provider.supply, room: 0, places: [] } }
 }

@@ -108,7 +108,7 @@ export function networkSnapshot(book: Book, now: number): NetworkSnapshot {
 function statusCounts(book: Book): Record<TaskStatus, number> {
   const counts = Object.fromEntries(TASK_STATUSES.map((status) => [status, 0])) as Record<TaskStatus, number>
   Object.assign(counts, book.stats.ended)
-  counts.queued = book.matching.wants.size
+  counts.queued = book.matching.queued
   // Telling leased from running takes a look at each lease, of which there are never more than slots.
   for (const { leases } of book.providers.values()) {
     for (const { task } of leases.values()) {

@@ -1,18 +1,9 @@
 import { DurableObject } from 'cloudflare:workers'
-import {
-  type Book,
-  expireSoon,
-  nextDue,
-  type Provider,
-  pardon,
-  purseOf,
-  record,
-  setReachable,
-  tick,
-} from '#core/book.ts'
+import { type Book, disconnect, expireSoon, nextDue, type Provider, pardon, purseOf, record, tick } from '#core/book.ts'
 import { DomainError } from '#core/errors.ts'
 import { LEASE_MS } from '#core/lease.ts'
 import { cancel, poll, register, submit } from '#core/market.ts'
+import { setRoom } from '#core/matching.ts'
 import {
   type Address,
   type EdgeFrame,
@@ -124,11 +115,12 @@ export class Market extends DurableObject<Env> {
       const nothing = results.length === 0 && provider.revoked.length === 0 && !hasLeasesAfter(provider, call.seen)
       if (nothing && call.waitSeconds > 0) {
         const called = untilCalled(this.waiters, address, call.waitSeconds * 1000)
-        setReachable(this.book, provider, true)
+        provider.reachable = true
         await this.flush()
         await called
-        setReachable(this.book, provider, false)
-      }
+        // Unless a later poll of the same provider ended this one: then the provider waits in that.
+        if (!this.waiters.polls.has(address)) disconnect(this.book, provider)
+      } else disconnect(this.book, provider)
       await this.flush()
       return { ...this.answer(provider, call.seen), results }
     })
@@ -188,7 +180,7 @@ export class Market extends DurableObject<Env> {
       return
     }
     const results = poll(this.book, provider, frame, Date.now())
-    setReachable(this.book, provider, true)
+    provider.reachable = true
     await this.flush()
     this.send(socket, provider, { ...session, free: frame.free, seen: frame.seen, sent: frame.seen }, results)
   }
@@ -202,7 +194,7 @@ export class Market extends DurableObject<Env> {
     )
       return
     provider.heardAt = Date.now()
-    setReachable(this.book, provider, false)
+    disconnect(this.book, provider)
     expireSoon(this.book, provider, Date.now())
     this.arm()
   }
@@ -281,8 +273,8 @@ export class Market extends DurableObject<Env> {
     const provider = this.book.providers.get(address)
     if (!provider) return
     const untold = [...provider.leases.values()].filter((lease) => lease.seq > seen).length
-    provider.supply.room = Math.max(0, free - untold)
-    setReachable(this.book, provider, true)
+    setRoom(this.book.matching, provider.supply, Math.max(0, free - untold))
+    provider.reachable = true
   }
 
   /** Draws on the account so that the purse can cover what is short, if the account can. */
