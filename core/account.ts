@@ -113,8 +113,8 @@ export function drawable(account: Account, keyId: string, now: number): bigint {
 }
 
 /**
- * The total a market ends up with on a key: at least `least` if that can be had, and up to `most`, but beyond what is needed
- * never more than a quarter of what is free, so that one key's reserve does not starve another's.
+ * The total a market ends up with on a key: at least `least`, or nothing more if that cannot be had; and up to `most`, but
+ * beyond what is needed never more than a quarter of what is free, so that one key's reserve does not starve another's.
  */
 export function grantDraw(
   account: Account,
@@ -124,7 +124,8 @@ export function grantDraw(
   const { drawn } = drawOf(account, draw.cell, draw.key)
   if (draw.least <= drawn) return drawn
   const limit = drawable(account, draw.key, now)
-  return drawn + min(limit, max(draw.least - drawn, min(draw.most - drawn, limit / 4n)))
+  if (drawn + limit < draw.least) return drawn
+  return drawn + max(draw.least - drawn, min(draw.most - drawn, limit / 4n))
 }
 
 /** Refuses a sign-in that was used before; the nonce is its time, which must grow. */
