@@ -173,11 +173,12 @@ function succeed(task: Task, event: Extract<TaskEvent, { type: 'succeeded' }>, n
 
 /** Ends the attempt that holds the lease without a result: back to the queue, or the end of the task. */
 function endAttempt(task: Task, number: number, state: AttemptState, now: number): Transition {
-  if (currentAttempt(task) !== number) return refuse(task, number)
+  const attempt = task.attempts[number - 1]
+  if (!attempt || currentAttempt(task) !== number) return refuse(task, number)
   const ended = withAttempt(task, number, state)
   const release: Effect = {
     type: 'release',
-    provider: task.attempts[number - 1]!.provider,
+    provider: attempt.provider,
     attempt: number,
     revoke: state.is === 'lost',
   }
