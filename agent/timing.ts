@@ -4,7 +4,7 @@ import { setTimeout } from 'node:timers/promises'
 export const TIMING = {
   /** First wait after a failure; doubles up to `backoffMaxMs`. */
   backoffMs: 500,
-  backoffMaxMs: 30_000,
+  backoffMaxMs: 10_000,
   /** How long a socket may take to open. */
   openMs: 10_000,
   /** How long the edge may leave a frame without an answer. */
