@@ -7,6 +7,7 @@ import {
   highestWait,
   lastWait,
   linePath,
+  minuteAt,
   runs,
   timeMarks,
   totals,
@@ -94,6 +95,13 @@ test('time marks are whole multiples with room for each label', () => {
   expect(timeMarks(minutes, 720).map(({ at }) => at / 60_000)).toEqual([1010, 1020, 1030, 1040, 1050, 1060])
   expect(timeMarks(minutes, 300).map(({ at }) => at / 60_000)).toEqual([1020, 1040, 1060])
   expect(timeMarks([], 300)).toEqual([])
+})
+
+test('a place in the drawing belongs to one minute, and places beside the plot to the nearest', () => {
+  const minutes = [minute(0), minute(1), minute(2)]
+  const places = [-50, 48, 81, 82, 147, 300].map((x) => minuteAt(minutes, x, 154)?.at)
+  expect(places).toEqual([0, 0, 0, 60_000, 120_000, 120_000])
+  expect(minuteAt([], 60, 154)).toBeUndefined()
 })
 
 test('sums and extremes of the hour', () => {

@@ -2,6 +2,9 @@
 import type { Minute } from '#core/protocol.ts'
 
 export const MINUTE_MS = 60_000
+/** Pixels of the drawing beside the plot: its labels, and room for the last bar. */
+export const INSET = { left: 48, right: 6 }
+
 export type Point = { x: number; y: number }
 export type Bar = { index: number; x: number; width: number; succeeded: Span; failed: Span }
 export type Span = { y: number; height: number }
@@ -82,6 +85,12 @@ export function timeMarks(minutes: readonly Minute[], width: number, spacing = 7
   const slot = width / Math.max(1, minutes.length)
   const step = [5, 10, 15, 20, 30, 60].find((s) => s * slot >= spacing) ?? 60
   return minutes.flatMap(({ at }, index) => ((at / MINUTE_MS) % step === 0 ? [{ x: (index + 0.5) * slot, at }] : []))
+}
+
+/** The minute drawn at `x` pixels of a drawing `width` wide; beside the plot, the nearest. */
+export function minuteAt(minutes: readonly Minute[], x: number, width: number): Minute | undefined {
+  const share = (x - INSET.left) / Math.max(1, width - INSET.left - INSET.right)
+  return minutes[Math.min(minutes.length - 1, Math.max(0, Math.floor(share * minutes.length)))]
 }
 
 /** The latest minute in which a task was granted. */
