@@ -1,0 +1,248 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import {
+  type Ask,
+  addSupply,
+  addWant,
+  bestSupply,
+  bestWant,
+  createMatching,
+  EXCLUSIONS,
+  type Exclusion,
+  exclusion,
+  explain,
+  type Matching,
+  merit,
+  PREFERENCES,
+  removeSupply,
+  removeWant,
+  type Supply,
+  setRoom,
+  type Want,
+} from '#core/matching.ts'
+import type { Region } from '#core/protocol.ts'
+import { ask, providerOf, requesterOf, supply, T0, want } from '../support/book.ts'
+import { holds } from '../support/property.ts'
+
+const kind = fc.constantFrom('text.embed' as const, 'llm.chat' as const)
+const model = fc.constantFrom('m', 'n')
+const price = fc.integer({ min: 0, max: 6 }).map((n) => BigInt(n) * 100n)
+const region = fc.constantFrom<Region | null>(null, null, 'weur', 'apac')
+const rank = fc.integer({ min: 0, max: 5 }).map((n) => n / 5)
+const context = fc.constantFrom(0, 10, 20)
+const someProviders = fc.uniqueArray(fc.integer({ min: 1, max: 6 }), { maxLength: 2 }).map((ns) => ns.map(providerOf))
+
+const anyAsk: fc.Arbitrary<Ask> = fc.record({ kind, model, ask: price, speed: fc.integer({ min: 1, max: 4 }), context })
+const anySupply = fc.record({
+  region,
+  reputation: rank,
+  offers: fc.array(anyAsk, { minLength: 1, maxLength: 3 }),
+  room: fc.integer({ min: 0, max: 2 }),
+})
+const anyWant = fc.record({
+  // Some requesters are providers too.
+  requester: fc.constantFrom(requesterOf(1), requesterOf(2), providerOf(1)),
+  kind,
+  model,
+  bid: price,
+  preference: fc.constantFrom(...PREFERENCES),
+  minReputation: rank,
+  minContext: context,
+  region,
+  exclude: someProviders,
+  tag: fc.integer({ min: 0, max: 3 }),
+  deadline: fc.integer({ min: 0, max: 2 }).map((n) => T0 + n * 1000),
+  avoid: someProviders,
+  avoidUntil: fc.constantFrom(0, T0 + 1),
+})
+const some = <T>(of: fc.Arbitrary<T>, max: number) => fc.array(of, { minLength: 1, maxLength: max })
+
+const suppliesOf = (parts: Partial<Supply>[]) => parts.map((part, i) => supply({ seq: i + 1, ...part }))
+const wantsOf = (parts: Partial<Want>[]) => parts.map((part, i) => want({ seq: i + 1, ...part }))
+
+function matchingOf(wants: Want[], supplies: Supply[]): Matching {
+  const matching = createMatching()
+  for (const one of wants) addWant(matching, one)
+  for (const one of supplies) {
+    addSupply(matching, one)
+    setRoom(matching, one, one.room)
+  }
+  return matching
+}
+
+const may = (want: Want, one: Supply, offer: Ask, now: number) =>
+  exclusion(want, { ...one, offers: [offer] }, now) === null
+
+/** The highest merit among all offers that may run the task, by looking at each. */
+function bestMerit(want: Want, supplies: Supply[], now: number): number | null {
+  const merits = supplies.flatMap((one) =>
+    one.offers.filter((offer) => may(want, one, offer, now)).map((offer) => merit(want.preference, one, offer)),
+  )
+  return merits.length === 0 ? null : Math.max(...merits)
+}
+
+/** The first task in order that the provider may run, by looking at each. */
+function firstWant(wants: Want[], one: Supply, now: number): Want | undefined {
+  return wants
+    .filter((want) => exclusion(want, one, now) === null)
+    .sort((x, y) => x.tag - y.tag || x.deadline - y.deadline || x.seq - y.seq)[0]
+}
+
+function expectBestSupply(matching: Matching, want: Want, supplies: Supply[], now: number): void {
+  const match = bestSupply(matching, want, now)
+  const best = bestMerit(want, supplies, now)
+  expect(match === null).toBe(best === null)
+  if (!match) return
+  expect(may(want, match.supply, match.offer, now)).toBe(true)
+  expect(merit(want.preference, match.supply, match.offer)).toBe(best)
+}
+
+function expectBestWant(matching: Matching, one: Supply, wants: Want[], now: number): void {
+  const match = bestWant(matching, one, now)
+  expect(match?.want.id).toBe(firstWant(wants, one, now)?.id)
+  if (match) expect(may(match.want, one, match.offer, now)).toBe(true)
+}
+
+test('the provider chosen for a task has the highest merit of all that may run it', () => {
+  holds(
+    fc.property(some(anyWant, 6), some(anySupply, 6), fc.constantFrom(T0, T0 + 1), (wantParts, supplyParts, now) => {
+      const supplies = suppliesOf(supplyParts)
+      const matching = matchingOf([], supplies)
+      // Each is asked twice: what a search leaves behind does not change the next.
+      for (const one of [...wantsOf(wantParts), ...wantsOf(wantParts)]) expectBestSupply(matching, one, supplies, now)
+    }),
+    500,
+  )
+})
+
+test('the task a provider takes is the first by turn, deadline and time of all that it may run', () => {
+  holds(
+    fc.property(some(anyWant, 12), some(anySupply, 3), fc.constantFrom(T0, T0 + 1), (wantParts, supplyParts, now) => {
+      const wants = wantsOf(wantParts)
+      const matching = matchingOf(wants, [])
+      for (const one of suppliesOf(supplyParts)) expectBestWant(matching, one, wants, now)
+    }),
+    500,
+  )
+})
+
+test('both stay right while tasks and providers come, go and fill up', () => {
+  const change = fc.oneof(
+    fc.record({ do: fc.constant('want' as const), part: anyWant }),
+    fc.record({ do: fc.constant('unwant' as const), which: fc.nat() }),
+    fc.record({ do: fc.constant('supply' as const), part: anySupply }),
+    fc.record({ do: fc.constant('unlist' as const), which: fc.nat() }),
+    fc.record({ do: fc.constant('room' as const), which: fc.nat(), room: fc.integer({ min: 0, max: 2 }) }),
+  )
+  holds(
+    fc.property(fc.array(change, { maxLength: 40 }), (changes) => {
+      const matching = createMatching()
+      const wants: Want[] = []
+      const supplies: Supply[] = []
+      for (const [i, op] of changes.entries()) {
+        if (op.do === 'want') {
+          const added = want({ seq: i + 1, ...op.part })
+          wants.push(added)
+          addWant(matching, added)
+        } else if (op.do === 'supply') {
+          const added = supply({ seq: i + 1, ...op.part })
+          supplies.push(added)
+          addSupply(matching, added)
+        } else if (op.do === 'unwant') {
+          for (const gone of wants.splice(op.which % (wants.length + 1), 1)) {
+            removeWant(matching, gone)
+            removeWant(matching, gone)
+          }
+        } else if (op.do === 'unlist') {
+          for (const gone of supplies.splice(op.which % (supplies.length + 1), 1)) removeSupply(matching, gone)
+        } else if (supplies.length > 0) setRoom(matching, supplies[op.which % supplies.length]!, op.room)
+        for (const one of wants) expectBestSupply(matching, one, supplies, T0)
+        for (const one of supplies) expectBestWant(matching, one, wants, T0)
+      }
+      expect(matching.queued).toBe(wants.length)
+    }),
+    150,
+  )
+})
+
+/** What takes away each reason, and nothing else. */
+const MENDS: Record<Exclusion, (want: Want, one: Supply) => [Want, Supply]> = {
+  self: (w, s) => [{ ...w, requester: requesterOf(99) }, s],
+  kind: (w, s) => [w, { ...s, offers: s.offers.map((offer) => ({ ...offer, kind: w.kind })) }],
+  model: (w, s) => [w, { ...s, offers: s.offers.map((offer) => ({ ...offer, model: w.model })) }],
+  context: (w, s) => [{ ...w, minContext: 0 }, s],
+  region: (w, s) => [{ ...w, region: null }, s],
+  price: (w, s) => [{ ...w, bid: 10_000n }, s],
+  reputation: (w, s) => [{ ...w, minReputation: 0 }, s],
+  excluded: (w, s) => [{ ...w, exclude: [] }, s],
+  avoided: (w, s) => [{ ...w, avoidUntil: 0 }, s],
+  slot: (w, s) => [w, { ...s, room: 1 }],
+}
+
+test('every provider that may not run a task has one reason; mending it brings it a step nearer, until it may', () => {
+  holds(
+    fc.property(anyWant, anySupply, (wantPart, supplyPart) => {
+      let pair: [Want, Supply] = [want(wantPart), supply(supplyPart)]
+      const reasons: Exclusion[] = []
+      for (let reason = exclusion(...pair, T0); reason !== null; reason = exclusion(...pair, T0)) {
+        expect(reasons).not.toContain(reason)
+        reasons.push(reason)
+        pair = MENDS[reason](...pair)
+      }
+      const order = reasons.map((reason) => EXCLUSIONS.indexOf(reason))
+      expect(order).toEqual([...order].sort((x, y) => x - y))
+    }),
+    1000,
+  )
+})
+
+test.each<[Exclusion, Partial<Want>, Partial<Supply>]>([
+  ['self', { requester: providerOf(1) }, {}],
+  ['kind', { kind: 'doc.ocr' }, {}],
+  ['model', { model: 'other' }, {}],
+  ['context', { minContext: 100 }, {}],
+  ['region', { region: 'weur' }, { region: 'apac' }],
+  ['region', { region: 'weur' }, { region: null }],
+  ['price', { bid: 99n }, {}],
+  ['reputation', { minReputation: 0.51 }, {}],
+  ['excluded', { exclude: [providerOf(1)] }, {}],
+  ['avoided', { avoid: [providerOf(1)], avoidUntil: T0 + 1 }, {}],
+  ['slot', {}, { room: 0 }],
+])('the reason is %s', (reason, wantPart, supplyPart) => {
+  expect(exclusion(want(wantPart), supply(supplyPart), T0)).toBe(reason)
+})
+
+test('a provider with several offers is told the reason of the one that comes closest', () => {
+  const one = supply({ offers: [ask({ kind: 'doc.ocr' }), ask({ ask: 5000n }), ask({ model: 'other' })] })
+  expect(exclusion(want(), one, T0)).toBe('price')
+})
+
+test('an account counts each provider once: as a candidate, or under its reason', () => {
+  holds(
+    fc.property(anyWant, fc.array(anySupply, { maxLength: 8 }), (wantPart, parts) => {
+      const supplies = suppliesOf(parts)
+      const { candidates, excluded } = explain(want(wantPart), supplies, T0)
+      expect(Object.values(excluded).reduce((sum, n) => sum + n, candidates)).toBe(supplies.length)
+      expect(candidates).toBe(supplies.filter((one) => exclusion(want(wantPart), one, T0) === null).length)
+    }),
+  )
+})
+
+test('each preference chooses what it is named after', () => {
+  const cheap = supply({ seq: 1, offers: [ask({ ask: 10n, speed: 5 })] })
+  const fast = supply({ seq: 2, offers: [ask({ ask: 1000n, speed: 50 })] })
+  const trusted = supply({ seq: 3, reputation: 0.99, offers: [ask({ ask: 50n, speed: 20 })] })
+  const matching = matchingOf([], [cheap, fast, trusted])
+  const chosen = PREFERENCES.map((preference) => [
+    preference,
+    bestSupply(matching, want({ preference }), T0)?.supply.seq,
+  ])
+  expect(Object.fromEntries(chosen)).toEqual({ cheapest: 1, fastest: 2, balanced: 3 })
+})
+
+test('an ask above what a double can tell from the bid is still refused', () => {
+  const bid = 10n ** 24n
+  const matching = matchingOf([], [supply({ offers: [ask({ ask: bid + 1n })] })])
+  expect(bestSupply(matching, want({ bid }), T0)).toBeNull()
+  expect(bestSupply(matching, want({ bid: bid + 1n }), T0)).not.toBeNull()
+})
