@@ -22,7 +22,7 @@ import type { Task, TaskEvent, TaskSpec } from './task.ts'
 /** The most a market holds open; beyond that it sheds. Inputs live in its memory, which the platform bounds at 128 MB. */
 export const CAPACITY = { tasks: 100_000, bytes: 48 * 1024 * 1024 }
 
-export type Submission = { requester: Address; purse: string; requests: TaskRequest[]; newId: () => string }
+export type Submission = { requester: Address; purse: string; requests: TaskRequest[]; newId: (createdAt: number) => string }
 
 /**
  * Accepts all of the tasks or none.
@@ -43,7 +43,7 @@ export function submit(book: Book, submission: Submission, now: number): { tasks
     const { deadlineMs, ...rest } = request
     const spec: TaskSpec = {
       ...rest,
-      id: newId(),
+      id: newId(now),
       seq: book.lastTask + 1,
       requester,
       purse,

@@ -59,7 +59,7 @@ export class Market extends DurableObject<Env> {
 
   async submit(requester: Address, key: string, requests: TaskRequest[], waitMs: number) {
     return outcomeOf(async (): Promise<TaskView[]> => {
-      const submission = { requester, purse: purseId(requester, key), requests, newId: () => this.newTaskId() }
+      const submission = { requester, purse: purseId(requester, key), requests, newId: (at: number) => this.newTaskId(at) }
       let result = submit(this.book, submission, Date.now())
       if ('short' in result) {
         await this.draw(requester, key, result.short)
@@ -298,9 +298,9 @@ export class Market extends DurableObject<Env> {
     return parsed ? findArchived(this.store, id, parsed.createdAt) : undefined
   }
 
-  private newTaskId(): string {
+  private newTaskId(createdAt: number): string {
     const random = Array.from(crypto.getRandomValues(new Uint8Array(10)), (byte) => (byte % 36).toString(36)).join('')
-    return makeTaskId(this.book.cell, Date.now(), random)
+    return makeTaskId(this.book.cell, createdAt, random)
   }
 
   /** One alarm for whatever comes first; set again only when something comes earlier. */

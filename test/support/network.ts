@@ -1,0 +1,113 @@
+/** Callers of the Worker under test, inside workerd: people who signed in, requesters with keys, providers that poll. */
+import { SELF } from 'cloudflare:test'
+import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
+import type { AccountView, Address, BooksView, Offer, Poll, PollAnswer, SubmitTask, TaskView } from '#core/protocol.ts'
+import { signInTypedData } from '#core/sign-in.ts'
+
+export const ORIGIN = 'https://edge.test'
+const CHAIN_ID = 31337
+
+export type Reply<T> = { status: number; body: T; headers: Headers }
+export type Problem = { code: string; pointer?: string; hint?: string; status: number; detail?: string }
+
+export async function send<T = unknown>(
+  method: string,
+  path: string,
+  {
+    token,
+    body,
+    raw,
+    headers,
+  }: { token?: string; body?: unknown; raw?: BodyInit; headers?: Record<string, string> } = {},
+): Promise<Reply<T>> {
+  const response = await SELF.fetch(ORIGIN + path, {
+    method,
+    headers: {
+      ...(token && { authorization: `Bearer ${token}` }),
+      ...(body !== undefined && { 'content-type': 'application/json' }),
+      ...headers,
+    },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+    ...(raw !== undefined && { body: raw }),
+  })
+  const text = await response.text()
+  const json = response.headers.get('content-type')?.includes('json') && text !== ''
+  return { status: response.status, body: (json ? JSON.parse(text) : text) as T, headers: response.headers }
+}
+
+export type Person = { address: Address; token: string }
+
+export async function signIn(account = privateKeyToAccount(generatePrivateKey()), issuedAt = Date.now()) {
+  const message = { address: account.address.toLowerCase() as Address, audience: ORIGIN, issuedAt }
+  const signature = await account.signTypedData(signInTypedData(CHAIN_ID, message))
+  return send<{ token: string } & Problem>('POST', '/v1/sign-in', { body: { ...message, signature } })
+}
+
+export async function person(): Promise<Person> {
+  const account = privateKeyToAccount(generatePrivateKey())
+  const { body } = await signIn(account)
+  return { address: account.address.toLowerCase() as Address, token: body.token }
+}
+
+/** A requester with 100 tokens and an API key. */
+export async function requester(): Promise<Person & { session: string }> {
+  const { address, token: session } = await person()
+  await send('POST', '/v1/account/faucet', { token: session })
+  const { body } = await send<{ key: string }>('POST', '/v1/keys', { token: session, body: { name: 'test' } })
+  return { address, token: body.key, session }
+}
+
+export const OFFER: Offer = { kind: 'llm.chat', model: 'echo', ask: '0.000001', speed: 100 }
+
+/** A registered provider. */
+export async function provider(offers: Offer[] = [OFFER], slots = 8): Promise<Person> {
+  const who = await person()
+  const { status } = await send('POST', '/v1/provider/register', { token: who.token, body: { slots, offers } })
+  if (status !== 200) throw new Error(`register answered ${status}`)
+  return who
+}
+
+export async function poll(who: Person, call: Partial<Poll>): Promise<PollAnswer> {
+  const { status, body } = await send<PollAnswer>('POST', '/v1/provider/poll', {
+    token: who.token,
+    body: { free: 0, seen: 0, ...call },
+  })
+  if (status !== 200) throw new Error(`poll answered ${status}: ${JSON.stringify(body)}`)
+  return body
+}
+
+export const CHAT = {
+  kind: 'llm.chat',
+  model: 'echo',
+  input: { messages: [{ role: 'user', content: 'hello' }], max_tokens: 20 },
+}
+
+export async function submit(
+  who: { token: string },
+  task: Partial<SubmitTask> | typeof CHAT = CHAT,
+): Promise<TaskView> {
+  const { status, body } = await send<TaskView>('POST', '/v1/tasks', { token: who.token, body: task })
+  if (status !== 201) throw new Error(`submit answered ${status}: ${JSON.stringify(body)}`)
+  return body
+}
+
+export const read = async (who: { token: string }, id: string) =>
+  (await send<TaskView>('GET', `/v1/tasks/${id}`, who)).body
+
+export const accountOf = async (who: { token: string }) => (await send<AccountView>('GET', '/v1/account', who)).body
+
+export const books = async () => (await send<BooksView>('GET', '/v1/network/books')).body
+
+export const succeeded = (lease: string, content = 'hello there', outputTokens = 4) => ({
+  lease,
+  outcome: {
+    status: 'succeeded' as const,
+    output: { content, finishReason: 'stop' },
+    usage: { inputTokens: 8, outputTokens },
+  },
+})
+
+export const failed = (lease: string, code = 'runner_crashed') => ({
+  lease,
+  outcome: { status: 'failed' as const, error: { code, message: `it failed: ${code}` } },
+})
