@@ -80,8 +80,10 @@ import worker from './index.js'
 export * from './index.js'
 export default {
   ...worker,
-  fetch: (request, env, context) =>
-    new URL(request.url).pathname.startsWith('/v1/') ? worker.fetch(request, env, context) : env.ASSETS.fetch(request),
+  fetch(request, env, context) {
+    const { url } = request
+    return url.startsWith('/v1/', url.indexOf('/', 8)) ? worker.fetch(request, env, context) : env.ASSETS.fetch(request)
+  },
 }`
 
 async function modules() {
