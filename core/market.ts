@@ -22,7 +22,12 @@ import type { Task, TaskEvent, TaskSpec } from './task.ts'
 /** The most a market holds open; beyond that it sheds. Inputs live in its memory, which the platform bounds at 128 MB. */
 export const CAPACITY = { tasks: 100_000, bytes: 48 * 1024 * 1024 }
 
-export type Submission = { requester: Address; purse: string; requests: TaskRequest[]; newId: (createdAt: number) => string }
+export type Submission = {
+  requester: Address
+  purse: string
+  requests: TaskRequest[]
+  newId: (createdAt: number) => string
+}
 
 /**
  * Accepts all of the tasks or none.
@@ -105,6 +110,8 @@ export function register(book: Book, address: Address, registration: Register, n
  */
 export function poll(book: Book, provider: Provider, call: Omit<Poll, 'waitSeconds'>, now: number): ResultReceipt[] {
   provider.heardAt = now
+  // What it could take before says nothing of now: until its room is known, what comes free goes to others or waits.
+  setRoom(book.matching, provider.supply, 0)
   // Before the clock is looked at: what the provider brings or renews now is not late because the market was.
   const receipts = call.results.map((result) => takeResult(book, provider, result, now))
   const kept = new Set(call.renew)
@@ -114,7 +121,12 @@ export function poll(book: Book, provider: Provider, call: Omit<Poll, 'waitSecon
   }
   tick(book, now)
   let undelivered = 0
-  for (const lease of provider.leases.values()) if (lease.seq > call.seen) undelivered++
+  for (const lease of provider.leases.values()) {
+    if (lease.seq <= call.seen) continue
+    undelivered++
+    // It is told with this call's answer, perhaps again: its time runs from now.
+    lease.expiresAt = now + LEASE_MS
+  }
   setRoom(book.matching, provider.supply, Math.max(0, call.free - undelivered))
   fill(book, provider, now)
   return receipts
