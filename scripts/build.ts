@@ -114,3 +114,9 @@ function run(script: string, args: string[], cwd: string): Promise<void> {
     )
   })
 }
+
+if (import.meta.main) {
+  const tell = (name: string, built: boolean) => console.log(`${name.padEnd(10)} ${built ? 'built' : 'up to date'}`)
+  tell('dashboard', await buildWeb())
+  tell('worker', await buildWorker())
+}
