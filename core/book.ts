@@ -322,7 +322,7 @@ export function openTask(book: Book, task: Task, tag: number, deadline: number, 
   book.tasks.set(spec.id, open)
   book.bytes += spec.bytes
   if (task.state.is === 'queued') {
-    avoidFailed(open, now)
+    avoidFailed(open)
     addWant(book.matching, want)
   }
   schedule(book, open, now)
@@ -373,7 +373,7 @@ function applyEffect(book: Book, open: OpenTask, effect: Effect, at: number): vo
   const { spec } = open.task
   switch (effect.type) {
     case 'queue':
-      avoidFailed(open, at)
+      avoidFailed(open)
       addWant(book.matching, open.want)
       return
     case 'release': {
@@ -420,11 +420,17 @@ function rate(book: Book, address: Address, outcome: 'success' | 'failure', at: 
 }
 
 /** Keeps a task that failed away from the providers that failed it, for a while. */
-function avoidFailed({ task, want }: OpenTask, now: number): void {
-  const ended = task.attempts.filter(({ state }) => state.is !== 'granted' && state.is !== 'started')
-  if (ended.length === 0) return
-  want.avoid = ended.map(({ provider }) => provider)
-  want.avoidUntil = now + backoffMs(triesOf(task))
+function avoidFailed({ task, want }: OpenTask): void {
+  const avoid: Address[] = []
+  let lastEnd = 0
+  for (const { provider, state } of task.attempts) {
+    if (state.is === 'granted' || state.is === 'started') continue
+    avoid.push(provider)
+    lastEnd = state.at
+  }
+  if (avoid.length === 0) return
+  want.avoid = avoid
+  want.avoidUntil = lastEnd + backoffMs(triesOf(task))
 }
 
 function dueOf(book: Book, open: OpenTask, now: number): number {
