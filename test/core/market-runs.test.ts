@@ -1,0 +1,152 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { earnedOf, freeOf } from '#core/account.ts'
+import { apply, createBook, tick } from '#core/book.ts'
+import { available } from '#core/purse.ts'
+import { headOf, partsOf, restore } from '#core/snapshot.ts'
+import { isOver } from '#core/task.ts'
+import { durable, expectNothingIdle, expectSound } from '../support/book-facts.ts'
+import { runs } from '../support/market-ops.ts'
+import { createWorld, REQUESTERS, sleepAndWake, step, type World } from '../support/market-world.ts'
+import { holds } from '../support/property.ts'
+
+/** Steps after which the book has looked at the clock and given out what it could. */
+const SETTLING = new Set(['submit', 'poll', 'wait', 'outage'])
+
+/** Lets all deadlines pass, gives back what is left and reports it. */
+function finish(world: World): void {
+  step(world, { do: 'wait', ms: 24 * 3_600_000 })
+  for (let requester = 0; requester < REQUESTERS; requester++) {
+    step(world, { do: 'restore', requester })
+    step(world, { do: 'settle', requester, old: true })
+    step(world, { do: 'settle', requester, old: false })
+  }
+}
+
+test('whatever requesters, providers and the clock do, the books add up and each task is in one place', () => {
+  holds(
+    fc.property(runs(80), (ops) => {
+      const world = createWorld()
+      for (const op of ops) {
+        step(world, op)
+        expectSound(world.book, world.submitted, world.ended)
+        if (SETTLING.has(op.do)) expectNothingIdle(world.book, world.now)
+        for (const account of world.accounts) expect(freeOf(account) >= 0n).toBe(true)
+      }
+    }),
+    250,
+  )
+})
+
+test('in the end every task has ended once, nothing is held, and every deposit is free, earned or a fee to the unit', () => {
+  holds(
+    fc.property(runs(80), (ops) => {
+      const world = createWorld()
+      for (const op of ops) step(world, op)
+      finish(world)
+      const { book, accounts, submitted, ended } = world
+      expect(book.tasks.size).toBe(0)
+      expect([...ended.keys()].sort()).toEqual([...submitted].sort())
+      let owed = book.fees
+      for (const provider of book.providers.values()) {
+        expect(provider.leases.size).toBe(0)
+        owed += provider.earned
+      }
+      for (const purse of book.purses.values()) expect([purse.held, available(purse)]).toEqual([0n, 0n])
+      const sum = (of: (account: World['accounts'][number]) => bigint) =>
+        accounts.reduce((total, one) => total + of(one), 0n)
+      expect(sum(freeOf) + owed).toBe(sum(({ deposited }) => deposited))
+      expect(sum(earnedOf)).toBe(0n)
+    }),
+    150,
+  )
+})
+
+test('what was written down gives the same book again, from the start and from any snapshot', () => {
+  holds(
+    fc.property(runs(60), fc.nat(), (ops, cut) => {
+      const world = createWorld()
+      let kept = structuredClone({ head: headOf(world.book), parts: [...partsOf(world.book)], from: 0 })
+      for (const [i, op] of ops.entries()) {
+        step(world, op)
+        if (i === cut % ops.length) {
+          kept = structuredClone({
+            head: headOf(world.book),
+            parts: [...partsOf(world.book)],
+            from: world.journal.length,
+          })
+        }
+      }
+      const journal = structuredClone(world.journal)
+      const fromStart = createBook('c1')
+      for (const event of journal) expect(apply(fromStart, event)).toBeNull()
+      expect(durable(fromStart)).toEqual(durable(world.book))
+      const fromSnapshot = restore(kept.head, kept.parts, world.now)
+      for (const event of journal.slice(kept.from)) expect(apply(fromSnapshot, event)).toBeNull()
+      expect(durable(fromSnapshot)).toEqual(durable(world.book))
+      for (const book of [fromStart, fromSnapshot]) {
+        tick(book, world.now + 48 * 3_600_000)
+        expect(book.tasks.size).toBe(0)
+      }
+    }),
+    150,
+  )
+})
+
+test('a market that slept goes on as one that lost only its connections', () => {
+  holds(
+    fc.property(runs(80), fc.nat(), (ops, cut) => {
+      const world = createWorld()
+      const at = cut % ops.length
+      for (const op of ops.slice(0, at)) step(world, op)
+      const woken = sleepAndWake(world)
+      expect(durable(woken.book)).toEqual(durable(world.book))
+      for (const op of ops.slice(at)) {
+        step(world, op)
+        step(woken, op)
+        expect(woken.answers.at(-1)).toEqual(world.answers.at(-1))
+        expect(woken.journal).toHaveLength(world.journal.length)
+      }
+      expect(woken.journal).toEqual(world.journal)
+      expect(durable(woken.book)).toEqual(durable(world.book))
+    }),
+    150,
+  )
+})
+
+test('the random runs reach what they are meant to: every end, retries, late results, refusals, shortage', () => {
+  const seen = new Set<string>()
+  holds(
+    fc.property(runs(80), (ops) => {
+      const world = createWorld()
+      for (const op of ops) step(world, op)
+      for (const { state, attempts } of world.ended.values()) {
+        if (isOver({ state } as never)) seen.add(state.is)
+        if (attempts.length > 1) seen.add('retried')
+        for (const attempt of attempts) seen.add(`attempt ${attempt.state.is}`)
+        if (state.is === 'succeeded' && state.attempt < attempts.length) seen.add('late')
+      }
+      for (const word of JSON.stringify(world.answers, (_, value) => (typeof value === 'bigint' ? 'n' : value)).match(
+        /"code":"\w+"|"short"/g,
+      ) ?? [])
+        seen.add(word)
+    }),
+    150,
+  )
+  expect([...seen].sort()).toEqual([
+    '"code":"attempt_over"',
+    '"code":"lease_not_found"',
+    '"code":"task_finished"',
+    '"short"',
+    'attempt failed',
+    'attempt lost',
+    'attempt succeeded',
+    'attempt superseded',
+    'cancelled',
+    'expired',
+    'failed',
+    'late',
+    'retried',
+    'succeeded',
+  ])
+})

@@ -1,0 +1,127 @@
+/** What must be true of every book at every moment, and what of a book must outlast its market. */
+import assert from 'node:assert/strict'
+import { type Book, leaseOf } from '#core/book.ts'
+import { leaseId } from '#core/lease.ts'
+import { exclusion } from '#core/matching.ts'
+import { splitFee } from '#core/money.ts'
+import { available } from '#core/purse.ts'
+import { headOf, partsOf } from '#core/snapshot.ts'
+import { type Attempt, currentAttempt, held, isOver, type Task } from '#core/task.ts'
+
+/** @param ended every task that has ended, the archived ones too */
+export function expectSound(book: Book, submitted: string[], ended: Map<string, Task>): void {
+  expectMoney(book, ended)
+  expectTasks(book, submitted, ended)
+  expectLeases(book)
+}
+
+function expectMoney(book: Book, ended: Map<string, Task>): void {
+  const prices = new Map<string, bigint>()
+  const earned = new Map<string, bigint>()
+  let fees = 0n
+  const add = (sums: Map<string, bigint>, key: string, amount: bigint) => sums.set(key, (sums.get(key) ?? 0n) + amount)
+  for (const { spec, state, attempts } of ended.values()) {
+    if (state.is !== 'succeeded') continue
+    assert.equal(state.price <= held(spec), true)
+    const split = splitFee(state.price)
+    add(prices, spec.purse, state.price)
+    add(earned, attempts[state.attempt - 1]!.provider, split.earned)
+    fees += split.fee
+  }
+  assert.equal(book.fees, fees)
+  for (const { supply, ...provider } of book.providers.values()) {
+    assert.equal(provider.earned, earned.get(supply.address) ?? 0n)
+  }
+  for (const purse of book.purses.values()) {
+    let open = 0n
+    for (const { task } of book.tasks.values()) if (task.spec.purse === purse.id) open += held(task.spec)
+    assert.equal(purse.held, open)
+    assert.equal(purse.captured, prices.get(purse.id) ?? 0n)
+    assert.equal(purse.restored >= 0n && available(purse) >= 0n, true)
+    assert.equal(purse.restored + purse.held + available(purse) + purse.captured, purse.drawn)
+  }
+}
+
+function expectTasks(book: Book, submitted: string[], ended: Map<string, Task>): void {
+  assert.deepEqual([...book.tasks.keys(), ...ended.keys()].sort(), [...submitted].sort())
+  let bytes = 0
+  let queued = 0
+  for (const open of book.tasks.values()) {
+    assert.equal(isOver(open.task), false)
+    const waits = open.task.state.is === 'queued'
+    assert.equal(open.want.node !== 0, waits)
+    assert.equal(leaseOf(book, open) === undefined, waits)
+    bytes += open.task.spec.bytes
+    if (waits) queued++
+  }
+  for (const task of ended.values()) {
+    assert.equal(isOver(task), true)
+    assert.equal(currentAttempt(task), 0)
+  }
+  assert.equal(book.bytes, bytes)
+  assert.equal(book.matching.queued, queued)
+  const { stats } = book
+  assert.equal(stats.totalTasks, submitted.length)
+  assert.equal(
+    Object.values(stats.ended).reduce((sum, n) => sum + n, 0),
+    ended.size,
+  )
+}
+
+function expectLeases(book: Book): void {
+  const leased = new Set<string>()
+  for (const { supply, leases, lastSeq } of book.providers.values()) {
+    assert.ok(supply.room >= 0)
+    for (const [id, lease] of leases) {
+      const task = book.tasks.get(lease.task)!.task
+      assert.equal(id, leaseId(lease.task, lease.attempt))
+      assert.equal(currentAttempt(task), lease.attempt)
+      assert.equal(task.attempts[lease.attempt - 1]!.provider, supply.address)
+      assert.ok(lease.seq <= lastSeq)
+      assert.equal(leased.has(lease.task), false)
+      leased.add(lease.task)
+    }
+  }
+  assert.equal(leased.size, book.tasks.size - book.matching.queued)
+}
+
+/** No task waits that a provider with room might run; true whenever the book has just looked at the clock. */
+export function expectNothingIdle(book: Book, now: number): void {
+  for (const { task, want } of book.tasks.values()) {
+    if (task.state.is !== 'queued') continue
+    for (const { supply } of book.providers.values()) assert.notEqual(exclusion(want, supply, now), null)
+  }
+}
+
+/**
+ * What lasts of a book, ready to compare. Who is connected, how long leases run, whether work has begun, what was acknowledged
+ * and which purses nothing was ever drawn into are not part of it.
+ */
+export function durable(book: Book) {
+  const providers = []
+  const purses = []
+  const tasks = []
+  for (const part of partsOf(book)) {
+    if (part.type === 'provider') {
+      const { reachable, heardAt, revoked, credited, leases, ...kept } = part.provider
+      const held = [...leases].map(([id, { seq, task, attempt }]) => ({ id, seq, task, attempt }))
+      providers.push({ ...kept, leases: held })
+    } else if (part.type === 'purse') {
+      const { settled, ...kept } = part.purse
+      if (kept.drawn > 0n) purses.push(kept)
+    } else {
+      const { spec, attempts, state } = part.task
+      const is = state.is === 'running' ? { ...state, is: 'leased' as const } : state
+      tasks.push({ spec, attempts: attempts.map(unstarted), state: is, tag: part.tag, avoid: avoided(book, spec.id) })
+    }
+  }
+  return { head: headOf(book), providers, purses: purses.sort((x, y) => (x.id < y.id ? -1 : 1)), tasks }
+}
+
+const unstarted = (attempt: Attempt): Attempt =>
+  attempt.state.is === 'started' ? { ...attempt, state: { is: 'granted' } } : attempt
+
+function avoided(book: Book, id: string) {
+  const { task, want } = book.tasks.get(id)!
+  return task.state.is === 'queued' ? { by: want.avoid, until: want.avoidUntil } : null
+}
