@@ -24,7 +24,7 @@ import { nextSignal } from '../outbox.ts'
 import { outcomeOf } from '../outcome.ts'
 import { createEffects, type MarketEffects } from './market-effects.ts'
 import { type ArchivedTask, findArchived, loadMarket, type MarketStore, writeMarket } from './market-store.ts'
-import { createWaiters, taskEnded, untilCalled, untilEnded, type Waiters } from './waiters.ts'
+import { call, createWaiters, taskEnded, untilCalled, untilEnded, type Waiters } from './waiters.ts'
 
 /** With this many tasks open, calls are worth a moment's wait for others to share their journal row. */
 const GROUP_FROM = 4
@@ -59,7 +59,12 @@ export class Market extends DurableObject<Env> {
 
   async submit(requester: Address, key: string, requests: TaskRequest[], waitMs: number) {
     return outcomeOf(async (): Promise<TaskView[]> => {
-      const submission = { requester, purse: purseId(requester, key), requests, newId: (at: number) => this.newTaskId(at) }
+      const submission = {
+        requester,
+        purse: purseId(requester, key),
+        requests,
+        newId: (at: number) => this.newTaskId(at),
+      }
       let result = submit(this.book, submission, Date.now())
       if ('short' in result) {
         await this.draw(requester, key, result.short)
@@ -68,7 +73,7 @@ export class Market extends DurableObject<Env> {
       if ('short' in result) throw new DomainError('insufficient_funds')
       const { tasks } = result
       const ids = tasks.map(({ spec }) => spec.id)
-      const waited = waitMs > 0 ? untilEnded(this.waiters, ids, waitMs) : null
+      const waited = waitMs > 0 ? untilEnded(this.waiters, ids, Date.now() + waitMs) : null
       await this.flush()
       const ended = await waited
       return tasks.map((task) => taskView(ended?.get(task.spec.id) ?? this.book.tasks.get(task.spec.id)?.task ?? task))
@@ -79,7 +84,7 @@ export class Market extends DurableObject<Env> {
     return outcomeOf(async () => {
       const view = this.owned(requester, id)
       if (waitMs <= 0 || !this.book.tasks.has(id)) return view
-      await untilEnded(this.waiters, [id], waitMs)
+      await untilEnded(this.waiters, [id], Date.now() + waitMs)
       return this.owned(requester, id)
     })
   }
@@ -112,9 +117,12 @@ export class Market extends DurableObject<Env> {
       const provider = this.book.providers.get(address)
       if (!provider) throw new DomainError('not_registered')
       const results = poll(this.book, provider, call, Date.now())
-      const nothing = results.length === 0 && provider.revoked.length === 0 && !hasLeasesAfter(provider, call.seen)
+      const nothing =
+        provider.revoked.length === 0 &&
+        !hasLeasesAfter(provider, call.seen) &&
+        results.every(({ accepted }) => accepted)
       if (nothing && call.waitSeconds > 0) {
-        const called = untilCalled(this.waiters, address, call.waitSeconds * 1000)
+        const called = untilCalled(this.waiters, address, Date.now() + call.waitSeconds * 1000)
         provider.reachable = true
         await this.flush()
         await called
@@ -234,18 +242,14 @@ export class Market extends DurableObject<Env> {
       taskEnded(this.waiters, task)
       this.effects.changed(task)
     }
-    for (const address of providers) this.call(address)
+    for (const address of providers) this.rouse(address)
     if (ended.length + changed.length > 0) this.effects.touch()
     this.arm()
   }
 
   /** Wakes a provider's long poll, or sends its sockets what is new. */
-  private call(address: Address): void {
-    const waiting = this.waiters.polls.get(address)
-    if (waiting) {
-      waiting()
-      return
-    }
+  private rouse(address: Address): void {
+    if (call(this.waiters, address)) return
     const provider = this.book.providers.get(address)!
     for (const socket of this.ctx.getWebSockets(address)) {
       const session = socket.deserializeAttachment() as Session
