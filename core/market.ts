@@ -40,12 +40,12 @@ export function submit(book: Book, submission: Submission, now: number): { tasks
   if (book.tasks.size + requests.length > CAPACITY.tasks || book.bytes + bytes > CAPACITY.bytes) {
     throw new DomainError('overloaded', { retryAfterSeconds: 5 })
   }
-  const models = requests.map((request, i) => modelOf(book, request, requests.length > 1 ? `/${i}` : ''))
+  const models = requests.map((request) => modelOf(book, request))
   const need = requests.reduce((sum, { bid, maxUnits }) => sum + bid * BigInt(maxUnits), 0n)
   const short = need - available(purseOf(book, purse))
   if (short > 0n) return { short }
   const ids = requests.map((request, i) => {
-    const { deadlineMs, ...rest } = request
+    const { deadlineMs, pointer: _, ...rest } = request
     const spec: TaskSpec = {
       ...rest,
       id: newId(now),
@@ -70,7 +70,7 @@ function placeNew(book: Book, id: string, now: number): Task {
 }
 
 /** The model a task names, or the one of its kind that most connected providers offer. */
-function modelOf(book: Book, { kind, model }: TaskRequest, pointer: string): string {
+function modelOf(book: Book, { kind, model, pointer = '' }: TaskRequest): string {
   if (model !== null) {
     if (book.classes.has(`${kind} ${model}`)) return model
     throw new DomainError('unknown_model', {

@@ -1,6 +1,7 @@
 import { DomainError } from './errors.ts'
+import { pointerTo } from './json.ts'
 import { formatAmount, parseAmount } from './money.ts'
-import { maxUnits, UNITS } from './pricing.ts'
+import { maxUnits, UNITS, utf8Length } from './pricing.ts'
 import {
   type Address,
   INPUTS,
@@ -14,6 +15,8 @@ import {
 
 /** A task as asked for, checked and priced; what is left to the market is who runs it and whether it can be paid. */
 export type TaskRequest = {
+  /** Where the task stands in the body, for errors; none when it is the body. */
+  pointer?: string
   kind: Kind
   /** Null: any model of this kind. */
   model: string | null
@@ -42,13 +45,16 @@ export function toRequest(task: SubmitTask, pointer = ''): TaskRequest {
   const parsed = INPUTS[kind].safeParse(task.input)
   if (!parsed.success) {
     const [issue] = parsed.error.issues
-    const path = [...issue!.path].map((part) => `/${String(part)}`).join('')
-    throw new DomainError('invalid_request', { detail: issue!.message, pointer: `${pointer}/input${path}` })
+    throw new DomainError('invalid_request', {
+      detail: issue!.message,
+      pointer: `${pointer}/input${pointerTo(issue!)}`,
+    })
   }
-  const bytes = JSON.stringify(task.input).length
+  const bytes = utf8Length(JSON.stringify(task.input))
   if (bytes > LIMITS.inputBytes) throw new DomainError('body_too_large', { pointer: `${pointer}/input` })
   const units = maxUnits(kind, parsed.data)
   return {
+    ...(pointer !== '' && { pointer }),
     kind,
     model: task.model ?? null,
     input: task.input,
@@ -75,4 +81,14 @@ function bidOf(kind: Kind, maxPrice: string | undefined, units: number, pointer:
     detail: `the task may come to ${units} units, so maxPrice must be at least ${least}`,
     pointer: `${pointer}/maxPrice`,
   })
+}
+
+/** Requests as JSON, on their way to a market. */
+export function encodeRequests(requests: TaskRequest[]): string {
+  return JSON.stringify(requests.map((request) => ({ ...request, bid: request.bid.toString() })))
+}
+
+export function decodeRequests(text: string): TaskRequest[] {
+  const requests = JSON.parse(text) as (Omit<TaskRequest, 'bid'> & { bid: string })[]
+  return requests.map((request) => ({ ...request, bid: BigInt(request.bid) }))
 }
