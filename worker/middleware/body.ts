@@ -1,7 +1,10 @@
 import type { Context } from 'hono'
 import type { z } from 'zod'
 import { DomainError } from '#core/errors.ts'
+import { isTooDeep, pointerTo } from '#core/json.ts'
 import { LIMITS } from '#core/protocol.ts'
+
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false })
 
 /** Reads and parses a JSON body: bounded, of the right type, well-formed, and as the schema says. */
 export async function readBody<S extends z.ZodType>(c: Context, schema: S): Promise<z.output<S>> {
@@ -11,9 +14,15 @@ export async function readBody<S extends z.ZodType>(c: Context, schema: S): Prom
 export async function readJson(c: Context): Promise<unknown> {
   const type = c.req.header('content-type') ?? ''
   if (!/^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i.test(type)) throw new DomainError('unsupported_media_type')
-  const text = await readText(c.req.raw)
+  const bytes = await readBytes(c.req.raw)
+  const value = parseJson(bytes)
+  if (isTooDeep(value)) throw new DomainError('invalid_request', { detail: 'nested too deep', pointer: '' })
+  return value
+}
+
+function parseJson(bytes: ArrayBuffer | Uint8Array): unknown {
   try {
-    return JSON.parse(text)
+    return JSON.parse(UTF8.decode(bytes))
   } catch (error) {
     throw new DomainError('malformed_json', {
       detail: error instanceof Error ? error.message.slice(0, 200) : 'not JSON',
@@ -26,8 +35,7 @@ export function parse<S extends z.ZodType>(schema: S, value: unknown, pointer = 
   const parsed = schema.safeParse(value)
   if (parsed.success) return parsed.data
   const [issue] = parsed.error.issues
-  const path = issue!.path.map((part) => `/${String(part).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')
-  throw new DomainError('invalid_request', { detail: issue!.message, pointer: pointer + path })
+  throw new DomainError('invalid_request', { detail: issue!.message, pointer: pointer + pointerTo(issue!) })
 }
 
 /** A query parameter that is a number of seconds, at most `most`. */
@@ -39,18 +47,17 @@ export function seconds(c: Context, name: string, most: number): number {
   throw new DomainError('invalid_request', { detail: `${name} must be a number of seconds`, pointer: `?${name}` })
 }
 
-async function readText(request: Request): Promise<string> {
+async function readBytes(request: Request): Promise<ArrayBuffer | Uint8Array> {
   const length = Number(request.headers.get('content-length') ?? Number.NaN)
   if (length > LIMITS.bodyBytes) throw new DomainError('body_too_large')
-  if (length >= 0) return request.text()
+  if (length >= 0) return request.arrayBuffer()
   // A body of unknown length is read only as far as it may go.
-  const decoder = new TextDecoder()
-  let text = ''
+  const chunks: Uint8Array[] = []
   let read = 0
   for await (const chunk of request.body ?? []) {
     read += chunk.byteLength
     if (read > LIMITS.bodyBytes) throw new DomainError('body_too_large')
-    text += decoder.decode(chunk, { stream: true })
+    chunks.push(chunk)
   }
-  return text + decoder.decode()
+  return new Uint8Array(await new Blob(chunks).arrayBuffer())
 }
