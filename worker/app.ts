@@ -24,7 +24,14 @@ export const app = new Hono<{ Bindings: Env }>()
   .route('/provider', provider)
   .route('/leases', leases)
   .route('/network', network)
-  .notFound(onNotFound)
+  .notFound((c) => onNotFound(c, methodsAt(c.req.path)))
   .onError(onError)
+
+function methodsAt(path: string): string[] {
+  const taken = ['GET', 'POST', 'PUT', 'DELETE'].filter((method) =>
+    app.router.match(method, path)[0].some(([[, route]]) => route.method === method),
+  )
+  return taken.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method]))
+}
 
 export type App = typeof app

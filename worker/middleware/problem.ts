@@ -1,4 +1,4 @@
-import type { Context, ErrorHandler, NotFoundHandler } from 'hono'
+import type { Context, ErrorHandler } from 'hono'
 import { DomainError, toProblem } from '#core/errors.ts'
 import { logError } from '../log.ts'
 
@@ -10,7 +10,13 @@ export const onError: ErrorHandler = (error, c) => {
   return answer(c, known, requestId)
 }
 
-export const onNotFound: NotFoundHandler = (c) => answer(c, new DomainError('not_found'), crypto.randomUUID())
+/** @param methods what the address takes, should it be only the method that is wrong */
+export function onNotFound(c: Context, methods: string[]): Response {
+  const error = new DomainError(methods.length > 0 ? 'method_not_allowed' : 'not_found')
+  const response = answer(c, error, crypto.randomUUID())
+  if (methods.length > 0) response.headers.set('allow', methods.join(', '))
+  return response
+}
 
 function answer(c: Context, error: DomainError, requestId: string): Response {
   const problem = { ...toProblem(error), requestId }
