@@ -31,6 +31,8 @@ type Remote<T> = Pick<Fetcher, 'fetch'> & {
 /** The cell that takes tasks that name none. */
 export const DEFAULT_CELL = 'c1'
 export const CELLS = [DEFAULT_CELL] as const
+/** An id that anybody made up must not make a market. */
+export const isCell = (name: string): boolean => CELLS.some((cell) => cell === name)
 
 let wired: { env: Env; network: Network } | undefined
 

@@ -3,7 +3,7 @@ import { DomainError } from '#core/errors.ts'
 import { parseLeaseId } from '#core/lease.ts'
 import { type Address, OutputFrame, Poll, Register } from '#core/protocol.ts'
 import { parseTaskId } from '#core/task-id.ts'
-import { type Network, networkOf } from '../env.ts'
+import { isCell, type Network, networkOf } from '../env.ts'
 import { type AuthEnv, signedIn } from '../middleware/auth.ts'
 import { readBody } from '../middleware/body.ts'
 import { unwrap } from '../outcome.ts'
@@ -43,6 +43,7 @@ export const leases = new Hono<AuthEnv>()
 async function holder(network: Network, address: Address, lease: string): Promise<{ task: string; attempt: number }> {
   const parsed = parseLeaseId(lease)
   const cell = parsed && parseTaskId(parsed.task)?.cell
-  if (!cell || !(await network.market(cell).holds(address, lease))) throw new DomainError('lease_not_found')
+  if (!cell || !isCell(cell) || !(await network.market(cell).holds(address, lease)))
+    throw new DomainError('lease_not_found')
   return parsed
 }

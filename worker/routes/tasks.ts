@@ -6,7 +6,7 @@ import { LIMITS, SubmitTask, type TaskView } from '#core/protocol.ts'
 import { toRequest } from '#core/request.ts'
 import { parseTaskId } from '#core/task-id.ts'
 import type { Principal } from '../auth.ts'
-import { type Network, networkOf } from '../env.ts'
+import { isCell, type Network, networkOf } from '../env.ts'
 import { type AuthEnv, scope } from '../middleware/auth.ts'
 import { parse, readJson, seconds } from '../middleware/body.ts'
 import { unwrap } from '../outcome.ts'
@@ -64,6 +64,6 @@ async function readTask(network: Network, { address }: Principal, task: string, 
 
 function known(id: string): { id: string; cell: string } {
   const parsed = parseTaskId(id)
-  if (!parsed) throw new DomainError('task_not_found')
+  if (!parsed || !isCell(parsed.cell)) throw new DomainError('task_not_found')
   return { id, cell: parsed.cell }
 }
