@@ -1,7 +1,19 @@
 /** Callers of the Worker under test, inside workerd: people who signed in, requesters with keys, providers that poll. */
 import { SELF } from 'cloudflare:test'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
-import type { AccountView, Address, BooksView, Offer, Poll, PollAnswer, SubmitTask, TaskView } from '#core/protocol.ts'
+import { expect } from 'vitest'
+import type { ErrorCode } from '#core/errors.ts'
+import type {
+  AccountView,
+  Address,
+  BooksView,
+  NetworkSnapshot,
+  Offer,
+  Poll,
+  PollAnswer,
+  SubmitTask,
+  TaskView,
+} from '#core/protocol.ts'
 import { signInTypedData } from '#core/sign-in.ts'
 
 export const ORIGIN = 'https://edge.test'
@@ -33,6 +45,31 @@ export async function send<T = unknown>(
   const text = await response.text()
   const json = response.headers.get('content-type')?.includes('json') && text !== ''
   return { status: response.status, body: (json ? JSON.parse(text) : text) as T, headers: response.headers }
+}
+
+/** Asserts that a call was refused as problem details, with this code and the pointer to this field. */
+export function refused({ status, body, headers }: Reply<unknown>, code: ErrorCode, pointer?: string): void {
+  expect(body).toMatchObject({
+    type: `urn:daicn:error:${code}`,
+    status,
+    code,
+    title: expect.stringMatching(/./),
+    hint: expect.stringMatching(/./),
+    requestId: expect.stringMatching(/./),
+  })
+  expect((body as Problem).pointer).toBe(pointer)
+  expect(headers.get('content-type')).toBe('application/problem+json')
+}
+
+/** Asserts that a call of an OpenAI route was refused in OpenAI's shape. */
+export function refusedAsOpenAi(
+  { body, headers }: Reply<unknown>,
+  type: string,
+  code: ErrorCode,
+  param: string | null,
+) {
+  expect(body).toEqual({ error: { message: expect.stringMatching(/./), type, code, param } })
+  expect(headers.get('content-type')).toBe('application/json')
 }
 
 export type Person = { address: Address; token: string }
@@ -95,6 +132,12 @@ export const read = async (who: { token: string }, id: string) =>
   (await send<TaskView>('GET', `/v1/tasks/${id}`, who)).body
 
 export const accountOf = async (who: { token: string }) => (await send<AccountView>('GET', '/v1/account', who)).body
+
+/** What must not change when a call is refused: the market's money, the account's, and how many tasks there ever were. */
+export async function ledger(who: { token: string }) {
+  const { body } = await send<NetworkSnapshot>('GET', '/v1/network')
+  return { books: await books(), account: await accountOf(who), tasks: body.metrics.totalTasks, status: body.status }
+}
 
 export const books = async () => (await send<BooksView>('GET', '/v1/network/books')).body
 
