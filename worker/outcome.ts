@@ -16,3 +16,8 @@ export function unwrap<T>(outcome: Outcome<T>): T {
   if ('value' in outcome) return outcome.value
   throw new DomainError(outcome.error.code, outcome.error.details)
 }
+
+/** A value on its way between a Worker and an object: text is far cheaper to carry than an object is to clone. */
+export type Json<T> = string & { readonly of?: T }
+export const toJson = <T>(value: T): Json<T> => JSON.stringify(value)
+export const fromJson = <T>(json: Json<T>): T => JSON.parse(json) as T

@@ -15,13 +15,13 @@ import {
   type TaskView,
 } from '#core/protocol.ts'
 import { drawTargets, purseId } from '#core/purse.ts'
-import type { TaskRequest } from '#core/request.ts'
+import { decodeRequests } from '#core/request.ts'
 import { makeTaskId, parseTaskId } from '#core/task-id.ts'
 import { booksOf, leasesAfter, modelsOf, networkSnapshot, pursesOf, taskView } from '#core/views.ts'
 import { cost } from '../cost.ts'
 import { type Env, type Network, networkOf } from '../env.ts'
 import { nextSignal } from '../outbox.ts'
-import { outcomeOf } from '../outcome.ts'
+import { fromJson, type Json, outcomeOf, toJson } from '../outcome.ts'
 import { createEffects, type MarketEffects } from './market-effects.ts'
 import { type ArchivedTask, findArchived, loadMarket, type MarketStore, writeMarket } from './market-store.ts'
 import { call, createWaiters, taskEnded, untilCalled, untilEnded, type Waiters } from './waiters.ts'
@@ -57,26 +57,29 @@ export class Market extends DurableObject<Env> {
 
   /* Requesters */
 
-  async submit(requester: Address, key: string, requests: TaskRequest[], waitMs: number) {
-    return outcomeOf(async (): Promise<TaskView[]> => {
+  /** @param requests as `encodeRequests` writes them @returns the tasks, ended or as they stand after `waitMs` */
+  async submit(requester: Address, key: string, requests: string, waitMs: number) {
+    return outcomeOf(async (): Promise<Json<TaskView[]>> => {
       const submission = {
         requester,
         purse: purseId(requester, key),
-        requests,
+        requests: decodeRequests(requests),
         newId: (at: number) => this.newTaskId(at),
       }
       let result = submit(this.book, submission, Date.now())
-      if ('short' in result) {
+      // Others may spend what was drawn for this one: the account's word is the end of it, not the first try.
+      while ('short' in result) {
         await this.draw(requester, key, result.short)
         result = submit(this.book, submission, Date.now())
       }
-      if ('short' in result) throw new DomainError('insufficient_funds')
       const { tasks } = result
       const ids = tasks.map(({ spec }) => spec.id)
       const waited = waitMs > 0 ? untilEnded(this.waiters, ids, Date.now() + waitMs) : null
       await this.flush()
       const ended = await waited
-      return tasks.map((task) => taskView(ended?.get(task.spec.id) ?? this.book.tasks.get(task.spec.id)?.task ?? task))
+      return toJson(
+        tasks.map((task) => taskView(ended?.get(task.spec.id) ?? this.book.tasks.get(task.spec.id)?.task ?? task)),
+      )
     })
   }
 
@@ -108,14 +111,16 @@ export class Market extends DurableObject<Env> {
 
   async register(address: Address, registration: Register): Promise<{ cell: string; leaseSeconds: number }> {
     register(this.book, address, registration, Date.now())
+    this.effects.touch()
     await this.flush()
     return { cell: this.book.cell, leaseSeconds: LEASE_MS / 1000 }
   }
 
-  async poll(address: Address, call: Poll) {
-    return outcomeOf(async () => {
+  async poll(address: Address, json: Json<Poll>) {
+    return outcomeOf(async (): Promise<Json<PollAnswer>> => {
       const provider = this.book.providers.get(address)
       if (!provider) throw new DomainError('not_registered')
+      const call = fromJson(json)
       const results = poll(this.book, provider, call, Date.now())
       const nothing =
         provider.revoked.length === 0 &&
@@ -130,7 +135,7 @@ export class Market extends DurableObject<Env> {
         if (!this.waiters.polls.has(address)) disconnect(this.book, provider)
       } else disconnect(this.book, provider)
       await this.flush()
-      return { ...this.answer(provider, call.seen), results }
+      return toJson({ ...this.answer(provider, call.seen), results })
     })
   }
 
@@ -281,11 +286,12 @@ export class Market extends DurableObject<Env> {
     provider.reachable = true
   }
 
-  /** Draws on the account so that the purse can cover what is short, if the account can. */
+  /** Draws on the account what the purse is short of. @throws DomainError when the account cannot cover it */
   private async draw(requester: Address, key: string, short: bigint): Promise<void> {
     const id = purseId(requester, key)
     const targets = drawTargets(purseOf(this.book, id), short)
     const total = await this.network.account(requester).draw({ cell: this.book.cell, key, ...targets })
+    if (total < targets.least) throw new DomainError('insufficient_funds')
     record(this.book, { type: 'drew', at: Date.now(), purse: id, total })
   }
 

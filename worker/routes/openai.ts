@@ -4,13 +4,13 @@ import { streamSSE } from 'hono/streaming'
 import { z } from 'zod'
 import { DomainError } from '#core/errors.ts'
 import { INPUTS, isEnded, LIMITS, type OutputOf, SubmitTask, type TaskView } from '#core/protocol.ts'
-import { toRequest } from '#core/request.ts'
+import { encodeRequests, toRequest } from '#core/request.ts'
 import { parseTaskId } from '#core/task-id.ts'
 import type { Principal } from '../auth.ts'
 import { type Network, networkOf } from '../env.ts'
 import { type AuthEnv, scope } from '../middleware/auth.ts'
 import { readBody } from '../middleware/body.ts'
-import { unwrap } from '../outcome.ts'
+import { fromJson, unwrap } from '../outcome.ts'
 import { watchTask } from '../watch.ts'
 
 const ChatRequest = INPUTS['llm.chat'].extend({
@@ -91,7 +91,8 @@ async function submit(
   { address, key }: Principal,
   task: z.input<typeof SubmitTask>,
 ): Promise<TaskView> {
-  const [view] = unwrap(await network.market().submit(address, key, [toRequest(SubmitTask.parse(task))], 0))
+  const requests = encodeRequests([toRequest(SubmitTask.parse(task))])
+  const [view] = fromJson(unwrap(await network.market().submit(address, key, requests, 0)))
   return view!
 }
 

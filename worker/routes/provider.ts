@@ -6,7 +6,8 @@ import { parseTaskId } from '#core/task-id.ts'
 import { isCell, type Network, networkOf } from '../env.ts'
 import { type AuthEnv, signedIn } from '../middleware/auth.ts'
 import { readBody } from '../middleware/body.ts'
-import { unwrap } from '../outcome.ts'
+import { reply } from '../middleware/reply.ts'
+import { toJson, unwrap } from '../outcome.ts'
 
 export const provider = new Hono<AuthEnv>()
   .use(signedIn)
@@ -16,7 +17,7 @@ export const provider = new Hono<AuthEnv>()
   })
   .post('/poll', async (c) => {
     const call = await readBody(c, Poll)
-    return c.json(unwrap(await networkOf(c.env).market().poll(c.get('principal').address, call)))
+    return reply(c, unwrap(await networkOf(c.env).market().poll(c.get('principal').address, toJson(call))), 200)
   })
   .get('/socket', async (c) => {
     if (c.req.header('upgrade')?.toLowerCase() !== 'websocket') throw new DomainError('upgrade_required')

@@ -3,13 +3,14 @@ import { streamSSE } from 'hono/streaming'
 import { z } from 'zod'
 import { DomainError } from '#core/errors.ts'
 import { LIMITS, SubmitTask, type TaskView } from '#core/protocol.ts'
-import { toRequest } from '#core/request.ts'
+import { encodeRequests, toRequest } from '#core/request.ts'
 import { parseTaskId } from '#core/task-id.ts'
 import type { Principal } from '../auth.ts'
 import { isCell, type Network, networkOf } from '../env.ts'
 import { type AuthEnv, scope } from '../middleware/auth.ts'
 import { parse, readJson, seconds } from '../middleware/body.ts'
-import { unwrap } from '../outcome.ts'
+import { reply } from '../middleware/reply.ts'
+import { type Json, unwrap } from '../outcome.ts'
 import { watchTask } from '../watch.ts'
 
 const Batch = z.array(z.unknown()).min(1).max(LIMITS.batchTasks)
@@ -23,8 +24,11 @@ export const tasks = new Hono<AuthEnv>()
     const requests = batch
       ? parse(Batch, body).map((task, i) => toRequest(parse(SubmitTask, task, `/${i}`), `/${i}`))
       : [toRequest(parse(SubmitTask, body))]
-    const views = unwrap(await networkOf(c.env).market().submit(address, key, requests, waitMs))
-    return batch ? c.json({ tasks: views }, 201) : c.json(views[0]!, 201, { location: `/v1/tasks/${views[0]!.id}` })
+    const market = networkOf(c.env).market()
+    const views = unwrap(await market.submit(address, key, encodeRequests(requests), waitMs))
+    if (batch) return reply(c, `{"tasks":${views}}` as Json<{ tasks: TaskView[] }>, 201)
+    // An array of one, without its brackets.
+    return reply(c, views.slice(1, -1) as Json<TaskView>, 201)
   })
   .get('/:id', scope('tasks:read'), async (c) => {
     const waitMs = seconds(c, 'waitSeconds', LIMITS.waitSeconds) * 1000
