@@ -1,6 +1,7 @@
 import { DurableObject } from 'cloudflare:workers'
 import { type Book, disconnect, expireSoon, nextDue, type Provider, pardon, purseOf, record, tick } from '#core/book.ts'
 import { DomainError } from '#core/errors.ts'
+import { isTooDeep } from '#core/json.ts'
 import { LEASE_MS } from '#core/lease.ts'
 import { cancel, poll, register, submit } from '#core/market.ts'
 import { setRoom } from '#core/matching.ts'
@@ -331,7 +332,8 @@ const hasLeasesAfter = (provider: Provider, seen: number): boolean =>
 function parseFrame(message: string | ArrayBuffer): ProviderFrame | null {
   if (typeof message !== 'string') return null
   try {
-    return ProviderFrame.parse(JSON.parse(message))
+    const value = JSON.parse(message)
+    return isTooDeep(value) ? null : ProviderFrame.parse(value)
   } catch {
     return null
   }
