@@ -154,3 +154,98 @@ export const failed = (lease: string, code = 'runner_crashed') => ({
   lease,
   outcome: { status: 'failed' as const, error: { code, message: `it failed: ${code}` } },
 })
+
+/* What goes on for longer: sockets and server-sent events. Each hands out what came, in order, and waits for what has not. */
+
+type Inbox<T> = { next: () => Promise<T>; end: () => void; put: (item: T) => void; rest: () => Promise<T[]> }
+
+/** A queue to await from. `next` rejects once it has ended; `rest` resolves when it has. */
+function inbox<T>(): Inbox<T> {
+  const items: T[] = []
+  let ended = false
+  let wake = Promise.withResolvers<void>()
+  const stir = () => {
+    wake.resolve()
+    wake = Promise.withResolvers<void>()
+  }
+  return {
+    put(item) {
+      items.push(item)
+      stir()
+    },
+    end() {
+      ended = true
+      stir()
+    },
+    async next() {
+      while (items.length === 0 && !ended) await wake.promise
+      if (items.length === 0) throw new Error('nothing more comes')
+      return items.shift()!
+    },
+    async rest() {
+      while (!ended) await wake.promise
+      return items.splice(0)
+    },
+  }
+}
+
+/** A WebSocket of the Worker under test, its text frames parsed; 'pong' stays as it is. */
+export async function openSocket<T>(path: string, { token }: { token?: string } = {}) {
+  const headers = { upgrade: 'websocket', ...(token && { authorization: `Bearer ${token}` }) }
+  const { webSocket, status } = await SELF.fetch(ORIGIN + path, { headers })
+  if (!webSocket) throw new Error(`the upgrade was answered ${status}`)
+  const { put, end, next, rest } = inbox<T>()
+  webSocket.addEventListener('message', ({ data }) => put(data === 'pong' ? data : JSON.parse(data as string)))
+  webSocket.addEventListener('close', end)
+  webSocket.addEventListener('error', end)
+  webSocket.accept()
+  return {
+    next,
+    rest,
+    send: (frame: unknown) => webSocket.send(typeof frame === 'string' ? frame : JSON.stringify(frame)),
+    close: () => webSocket.close(1000, 'bye'),
+  }
+}
+
+export type ServerEvent<T> = { event?: string; id?: string; data: T }
+
+/** A stream of server-sent events, their data parsed where it is JSON. */
+export async function openEvents<T>(
+  path: string,
+  { token, body, after }: { token: string; body?: unknown; after?: string },
+) {
+  const response = await SELF.fetch(ORIGIN + path, {
+    method: body === undefined ? 'GET' : 'POST',
+    headers: {
+      authorization: `Bearer ${token}`,
+      ...(body !== undefined && { 'content-type': 'application/json' }),
+      ...(after !== undefined && { 'last-event-id': after }),
+    },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+  })
+  if (!response.ok) throw new Error(`the stream was answered ${response.status}`)
+  const { put, end, next, rest } = inbox<ServerEvent<T>>()
+  const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
+  const pump = async () => {
+    let text = ''
+    for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read()) {
+      const blocks = (text + chunk.value).split('\n\n')
+      text = blocks.pop()!
+      for (const block of blocks) put(parseEvent<T>(block))
+    }
+  }
+  void pump()
+    .catch(() => {})
+    .finally(end)
+  return { next, rest, headers: response.headers, abort: () => reader.cancel() }
+}
+
+function parseEvent<T>(block: string): ServerEvent<T> {
+  const fields = Object.fromEntries(block.split('\n').map((line) => line.split(/: ?(.*)/s, 2))) as Record<
+    string,
+    string
+  >
+  const { event, id, data = '' } = fields
+  const json = /^[[{"]/.test(data) && data !== '[DONE]'
+  return { ...(event && { event }), ...(id && { id }), data: (json ? JSON.parse(data) : data) as T }
+}
