@@ -61,6 +61,13 @@ export function refused({ status, body, headers }: Reply<unknown>, code: ErrorCo
   expect(headers.get('content-type')).toBe('application/problem+json')
 }
 
+/** Asserts that a call was refused with this status too, and a 401 by the challenge that belongs to it. */
+export function denied(reply: Reply<unknown>, status: number, code: ErrorCode, pointer?: string): void {
+  refused(reply, code, pointer)
+  expect(reply.status).toBe(status)
+  if (status === 401) expect(reply.headers.get('www-authenticate')).toBe('Bearer')
+}
+
 /** Asserts that a call of an OpenAI route was refused in OpenAI's shape. */
 export function refusedAsOpenAi(
   { body, headers }: Reply<unknown>,
