@@ -179,7 +179,9 @@ export function tick(book: Book, now: number): void {
     const open = book.due.items[node]!
     const { spec } = open.task
     const attempt = currentAttempt(open.task)
-    if (now >= open.deadline) record(book, { type: 'task', at: now, id: spec.id, event: { type: 'expired' } })
+    // A lease that was renewed stands here too early; what is due first must happen first.
+    if (dueOf(book, open, due - 1) > due) schedule(book, open, due - 1)
+    else if (now >= open.deadline) record(book, { type: 'task', at: now, id: spec.id, event: { type: 'expired' } })
     else if (attempt !== 0 && now >= leaseOf(book, open)!.expiresAt) {
       record(book, { type: 'task', at: now, id: spec.id, event: { type: 'lost', attempt } })
     } else schedule(book, open, now)
