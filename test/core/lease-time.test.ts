@@ -144,3 +144,15 @@ test('vanishing never gives a lease more time than it had', () => {
   expireSoon(book, provider, T0 + LEASE_MS - 1)
   expect([...provider.leases.values()][0]!.expiresAt).toBe(T0 + LEASE_MS)
 })
+
+test('leases that are over when the clock is looked at late end in the order of their times', () => {
+  const book = openBook()
+  const renewing = join(book, 1, T0)
+  const [first] = order(book, 1, [request()], T0)
+  join(book, 2, T0 + 5000)
+  const [second] = order(book, 1, [request()], T0 + 5000)
+  say(book, renewing, { seen: 1, renew: [`${first}.1`] }, T0 + 10_000)
+  tick(book, T0 + 60_000)
+  const lost = book.log.flatMap((event) => (event.type === 'task' && event.event.type === 'lost' ? [event.id] : []))
+  expect(lost).toEqual([second, first])
+})

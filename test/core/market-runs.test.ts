@@ -110,7 +110,7 @@ test('a market that slept goes on as one that lost only its connections', () => 
       expect(woken.journal).toEqual(world.journal)
       expect(durable(woken.book)).toEqual(durable(world.book))
     }),
-    150,
+    400,
   )
 })
 
