@@ -6,11 +6,14 @@ import { type Env, networkOf } from '../env.ts'
 /** How often a room with watchers asks the market whether it missed the end. */
 const CHECK_MS = 15_000
 
-type Session = { role: 'watcher'; attempt: number; index: number } | { role: 'agent'; attempt: number }
+/** How far a watcher was told: outputs of `attempt` below `index`, of `chars` characters, null when that is not known. */
+type Watcher = { role: 'watcher'; attempt: number; index: number; chars: number | null }
+type Session = Watcher | { role: 'agent'; attempt: number }
 
 /**
  * Where the output of one task meets its watchers. The log is in memory only: until the task ends its agent holds the same
- * log and sends again what the room asks for, and afterwards the market has the whole output.
+ * log and sends again what the room asks for, and afterwards the market has the whole output. How far each watcher was told
+ * stays with its socket, which outlives the log, so that it hears everything once.
  */
 export class TaskRoom extends DurableObject<Env> {
   private readonly logs = new Map<number, string[]>()
@@ -32,9 +35,9 @@ export class TaskRoom extends DurableObject<Env> {
       server.serializeAttachment({ role: 'agent', attempt: Number(attempt) } satisfies Session)
       server.send(JSON.stringify({ next: this.log(Number(attempt)).length }))
     } else {
+      const task = this.done ?? (this.status ? null : await this.ask())
       this.ctx.acceptWebSocket(server, ['watcher'])
-      const [after = 0, index = 0] = (searchParams.get('after') ?? '').split('.').map(Number)
-      await this.welcome(server, { role: 'watcher', attempt: after || 0, index: index || 0 })
+      await this.welcome(server, parseCursor(searchParams.get('after') ?? ''), this.done ?? task)
     }
     return new Response(null, { status: 101, webSocket: client })
   }
@@ -56,6 +59,13 @@ export class TaskRoom extends DurableObject<Env> {
     const content = (task.output as OutputOf<'llm.chat'>).content ?? ''
     const told = this.log(attempt).join('')
     const rest = content.slice(told.length)
+    // Watchers that were told more than a room that lost its log has been told again.
+    for (const socket of this.ctx.getWebSockets('watcher')) {
+      const watcher = socket.deserializeAttachment() as Watcher
+      if (watcher.attempt !== attempt || watcher.index <= this.log(attempt).length || watcher.chars === null) continue
+      const delta = content.slice(watcher.chars)
+      if (delta !== '') send(socket, { type: 'output', attempt, index: watcher.index, delta })
+    }
     if (rest !== '' && content.startsWith(told)) {
       this.append(attempt, { from: this.log(attempt).length, deltas: [rest] })
     }
@@ -64,17 +74,15 @@ export class TaskRoom extends DurableObject<Env> {
   /** From an agent: more of an attempt's output. @returns the index wanted next */
   append(attempt: number, { from, deltas }: OutputFrame): { next: number } {
     const log = this.log(attempt)
-    for (let i = Math.max(0, log.length - from); from <= log.length && i < deltas.length; i++) {
-      const delta = deltas[i]!
-      log.push(delta)
-      this.broadcast({ type: 'output', attempt, index: log.length - 1, delta })
-    }
+    if (from > log.length) return { next: log.length }
+    log.push(...deltas.slice(log.length - from))
+    for (const socket of this.ctx.getWebSockets('watcher')) this.catchUp(socket)
     return { next: log.length }
   }
 
   override async webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
     const session = socket.deserializeAttachment() as Session
-    if (session.role !== 'agent' || typeof message !== 'string') return
+    if (this.done || session.role !== 'agent' || typeof message !== 'string') return
     const frame = OutputFrame.safeParse(safeJson(message))
     if (!frame.success) return socket.close(1003, 'not an output frame')
     socket.send(JSON.stringify(this.append(session.attempt, frame.data)))
@@ -88,20 +96,32 @@ export class TaskRoom extends DurableObject<Env> {
     await this.ctx.storage.setAlarm(Date.now() + CHECK_MS)
   }
 
-  private async welcome(socket: WebSocket, session: Extract<Session, { role: 'watcher' }>): Promise<void> {
-    socket.serializeAttachment(session)
-    const task = this.done ?? (this.status ? null : await this.ask())
+  private async welcome(socket: WebSocket, watcher: Watcher, task: TaskView | null): Promise<void> {
+    const told = (this.logs.get(watcher.attempt) ?? []).slice(0, watcher.index)
+    const chars = told.length < watcher.index ? null : told.join('').length
+    socket.serializeAttachment({ ...watcher, chars } satisfies Session)
     if (this.status) send(socket, this.status)
     else if (task) send(socket, { type: 'status', status: task.status, at: task.createdAt })
-    for (const [attempt, log] of this.logs) {
-      const from = attempt === session.attempt ? session.index : attempt < session.attempt ? log.length : 0
-      for (const [i, delta] of log.slice(from).entries())
-        send(socket, { type: 'output', attempt, index: from + i, delta })
-    }
+    this.catchUp(socket)
     if (task && isEnded(task.status)) {
       send(socket, { type: 'done', task })
       socket.close(1000, 'done')
     } else if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(Date.now() + CHECK_MS)
+  }
+
+  /** Tells a watcher all that it was not told yet. */
+  private catchUp(socket: WebSocket): void {
+    let watcher = socket.deserializeAttachment() as Watcher
+    for (const [attempt, log] of this.logs) {
+      if (attempt < watcher.attempt) continue
+      if (attempt > watcher.attempt && log.length > 0) watcher = { role: 'watcher', attempt, index: 0, chars: 0 }
+      for (const delta of log.slice(watcher.index)) {
+        send(socket, { type: 'output', attempt, index: watcher.index, delta })
+        const chars = watcher.chars === null ? null : watcher.chars + delta.length
+        watcher = { ...watcher, index: watcher.index + 1, chars }
+      }
+    }
+    socket.serializeAttachment(watcher satisfies Session)
   }
 
   private ask(): Promise<TaskView | null> {
@@ -132,6 +152,12 @@ export class TaskRoom extends DurableObject<Env> {
 
 function send(socket: WebSocket, event: WatchEvent): void {
   if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(event))
+}
+
+/** `<attempt>.<index>`; anything else is the beginning. */
+function parseCursor(after: string): Watcher {
+  const [, attempt = 0, index = 0] = /^(\d{1,9})\.(\d{1,9})$/.exec(after) ?? []
+  return { role: 'watcher', attempt: Number(attempt), index: Number(index), chars: 0 }
 }
 
 function safeJson(text: string): unknown {
