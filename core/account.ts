@@ -8,7 +8,7 @@ import { max, min } from './money.ts'
 import type { Scope } from './protocol.ts'
 
 /** What one market has drawn on one key, and has reported since. */
-export type Draw = { drawn: bigint; captured: bigint; restored: bigint }
+type Draw = { drawn: bigint; captured: bigint; restored: bigint }
 
 export type ApiKey = {
   id: string

@@ -52,7 +52,7 @@ export type BookEvent =
   /** The purse has given `total` in all back to its account. */
   | { type: 'restored'; at: number; purse: string; total: bigint }
 
-export type OpenTask = {
+type OpenTask = {
   task: Task
   want: Want
   /** The task's deadline, later than asked for only when the market itself was away. */
@@ -63,7 +63,7 @@ export type OpenTask = {
 
 const NOBODY: readonly Address[] = []
 
-export type HeldLease = { seq: number; task: string; attempt: number; expiresAt: number }
+type HeldLease = { seq: number; task: string; attempt: number; expiresAt: number }
 
 export type Provider = {
   supply: Supply

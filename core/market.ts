@@ -22,7 +22,7 @@ import type { Task, TaskEvent, TaskSpec } from './task.ts'
 /** The most a market holds open; beyond that it sheds. Inputs live in its memory, which the platform bounds at 128 MB. */
 export const CAPACITY = { tasks: 100_000, bytes: 48 * 1024 * 1024 }
 
-export type Submission = {
+type Submission = {
   requester: Address
   purse: string
   requests: TaskRequest[]

@@ -72,7 +72,7 @@ export type Supply = {
 export type Match = { want: Want; supply: Supply; offer: Ask }
 
 /** An offer in the tree of one preference. Hidden once a search met it without room, until there is room again. */
-export type Place = { supply: Supply; offer: Ask; tree: Tree; node: number; hidden: boolean }
+type Place = { supply: Supply; offer: Ask; tree: Tree; node: number; hidden: boolean }
 
 export type Matching = {
   open: OrderedIndex<Want>
@@ -122,18 +122,6 @@ export function exclusion(want: Want, supply: Supply, now: number): Exclusion | 
     if (EXCLUSIONS.indexOf(reason) > EXCLUSIONS.indexOf(closest) || reason === 'self') closest = reason
   }
   return closest
-}
-
-/** How many providers each reason excludes, and how many may run the task. */
-export function explain(want: Want, supplies: Iterable<Supply>, now: number) {
-  const excluded: Partial<Record<Exclusion, number>> = {}
-  let candidates = 0
-  for (const supply of supplies) {
-    const reason = exclusion(want, supply, now)
-    if (reason === null) candidates++
-    else excluded[reason] = (excluded[reason] ?? 0) + 1
-  }
-  return { candidates, excluded }
 }
 
 /** How much a requester minds price, time and reputation, by preference. */

@@ -7,7 +7,7 @@ import type { Purse } from './purse.ts'
 import type { Task } from './task.ts'
 
 /** Increased when an older reader would misread what is written. */
-export const SNAPSHOT_VERSION = 1
+const SNAPSHOT_VERSION = 1
 
 export type SnapshotHead = { version: number } & Pick<
   Book,

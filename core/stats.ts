@@ -9,7 +9,7 @@ const LATEST_KEPT = 20
 /** Waits are counted in buckets that grow by the square root of two, from one millisecond to about six hours. */
 const WAIT_BUCKETS = 50
 
-export type MinuteCount = {
+type MinuteCount = {
   at: number
   submitted: number
   succeeded: number
@@ -69,7 +69,7 @@ export function minutesUntil(stats: Stats, now: number): Minute[] {
   })
 }
 
-export function minuteView({ at, submitted, succeeded, failed, waits, volume }: MinuteCount): Minute {
+function minuteView({ at, submitted, succeeded, failed, waits, volume }: MinuteCount): Minute {
   return {
     at,
     submitted,
@@ -96,7 +96,7 @@ export function shareWithin(minutes: MinuteCount[], ms: number): number | null {
 }
 
 /** What the public may see of a task. */
-export function summaryOf(task: Task): TaskSummary {
+function summaryOf(task: Task): TaskSummary {
   const { spec, state } = task
   const summary: TaskSummary = {
     id: spec.id,

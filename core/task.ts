@@ -29,7 +29,7 @@ export type TaskSpec = {
   stream: boolean
 }
 
-export type AttemptState =
+type AttemptState =
   | { is: 'granted' }
   | { is: 'started'; at: number }
   | { is: 'succeeded'; at: number }
@@ -39,7 +39,7 @@ export type AttemptState =
 
 export type Attempt = { number: number; provider: Address; ask: bigint; grantedAt: number; state: AttemptState }
 
-export type TaskState =
+type TaskState =
   | { is: 'queued' }
   | { is: 'leased'; attempt: number }
   | { is: 'running'; attempt: number }
@@ -80,7 +80,7 @@ export type Effect =
 /** Why an event is refused. `already_accepted` answers a repeated result: the agent has nothing left to do. */
 export type Refusal = 'already_accepted' | 'task_finished' | 'attempt_over' | 'unknown_attempt'
 
-export type Transition = { task: Task; effects: Effect[] } | { refused: Refusal }
+type Transition = { task: Task; effects: Effect[] } | { refused: Refusal }
 
 export const newTask = (spec: TaskSpec): Task => ({ spec, attempts: [], state: { is: 'queued' } })
 

@@ -10,7 +10,6 @@ import {
   EXCLUSIONS,
   type Exclusion,
   exclusion,
-  explain,
   type Matching,
   merit,
   PREFERENCES,
@@ -215,17 +214,6 @@ test.each<[Exclusion, Partial<Want>, Partial<Supply>]>([
 test('a provider with several offers is told the reason of the one that comes closest', () => {
   const one = supply({ offers: [ask({ kind: 'doc.ocr' }), ask({ ask: 5000n }), ask({ model: 'other' })] })
   expect(exclusion(want(), one, T0)).toBe('price')
-})
-
-test('an account counts each provider once: as a candidate, or under its reason', () => {
-  holds(
-    fc.property(anyWant, fc.array(anySupply, { maxLength: 8 }), (wantPart, parts) => {
-      const supplies = suppliesOf(parts)
-      const { candidates, excluded } = explain(want(wantPart), supplies, T0)
-      expect(Object.values(excluded).reduce((sum, n) => sum + n, candidates)).toBe(supplies.length)
-      expect(candidates).toBe(supplies.filter((one) => exclusion(want(wantPart), one, T0) === null).length)
-    }),
-  )
 })
 
 test('each preference chooses what it is named after', () => {
