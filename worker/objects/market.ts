@@ -200,6 +200,8 @@ export class Market extends DurableObject<Env> {
   }
 
   override webSocketClose(socket: WebSocket): void {
+    // The other side waits for this word back.
+    socket.close()
     const { address } = socket.deserializeAttachment() as Session
     const provider = this.book.providers.get(address)
     if (

@@ -21,6 +21,10 @@ export class NetworkFeed extends DurableObject<Env> {
     return new Response(null, { status: 101, webSocket: client })
   }
 
+  override webSocketClose(socket: WebSocket): void {
+    socket.close()
+  }
+
   /** @returns how many are watching */
   publish(changes: Partial<NetworkSnapshot>): number {
     this.seq++

@@ -88,6 +88,10 @@ export class TaskRoom extends DurableObject<Env> {
     socket.send(JSON.stringify(this.append(session.attempt, frame.data)))
   }
 
+  override webSocketClose(socket: WebSocket): void {
+    socket.close()
+  }
+
   /** The end of a task is told once; should that be lost, the room asks. */
   override async alarm(): Promise<void> {
     if (this.done || this.ctx.getWebSockets('watcher').length === 0) return
