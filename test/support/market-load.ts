@@ -46,17 +46,17 @@ export async function submitAlong(
   return lost
 }
 
-/** Reads tasks through the API, a few at a time, each when it has ended. */
+/** Reads tasks through the API, a few at a time, each when it has ended. @returns them in the given order */
 export async function readEnded(world: World, tasks: Iterable<[id: string, submitter: number]>): Promise<TaskView[]> {
-  const left = [...tasks]
+  const wanted = [...tasks]
+  const left = [...wanted.entries()]
   const views: TaskView[] = []
   const reader = async () => {
     for (let next = left.shift(); next; next = left.shift()) {
-      const [id, submitter] = next
+      const [index, [id, submitter]] = next
       const { caller } = world.requesters[submitter]!
-      let view = await readTask(caller, id, 25)
-      if (view.finishedAt === undefined) view = await readTask(caller, id, 25)
-      views.push(view)
+      const view = await readTask(caller, id, 25)
+      views[index] = view.finishedAt === undefined ? await readTask(caller, id, 25) : view
     }
   }
   await Promise.all(Array.from({ length: 16 }, reader))
