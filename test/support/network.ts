@@ -1,5 +1,6 @@
 /** Callers of the Worker under test, inside workerd: people who signed in, requesters with keys, providers that poll. */
-import { SELF } from 'cloudflare:test'
+import { createExecutionContext } from 'cloudflare:test'
+import { env } from 'cloudflare:workers'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { expect } from 'vitest'
 import type { ErrorCode } from '#core/errors.ts'
@@ -15,9 +16,17 @@ import type {
   TaskView,
 } from '#core/protocol.ts'
 import { signInTypedData } from '#core/sign-in.ts'
+import type { Env } from '#worker/env.ts'
+import worker from '#worker/index.ts'
 
 export const ORIGIN = 'https://edge.test'
 const CHAIN_ID = 31337
+
+/** One call of the Worker, as the platform makes it; the tests of real processes reach it over real connections. */
+export async function request(path: string, init?: RequestInit): Promise<Response> {
+  const incoming = new Request(ORIGIN + path, init) as Parameters<typeof worker.fetch>[0]
+  return worker.fetch(incoming, env as unknown as Env, createExecutionContext())
+}
 
 export type Reply<T> = { status: number; body: T; headers: Headers }
 export type Problem = { code: string; pointer?: string; hint?: string; status: number; detail?: string }
@@ -32,7 +41,7 @@ export async function send<T = unknown>(
     headers,
   }: { token?: string; body?: unknown; raw?: BodyInit; headers?: Record<string, string> } = {},
 ): Promise<Reply<T>> {
-  const response = await SELF.fetch(ORIGIN + path, {
+  const response = await request(path, {
     method,
     headers: {
       ...(token && { authorization: `Bearer ${token}` }),
@@ -199,7 +208,7 @@ function inbox<T>(): Inbox<T> {
 /** A WebSocket of the Worker under test, its text frames parsed; 'pong' stays as it is. */
 export async function openSocket<T>(path: string, { token }: { token?: string } = {}) {
   const headers = { upgrade: 'websocket', ...(token && { authorization: `Bearer ${token}` }) }
-  const { webSocket, status } = await SELF.fetch(ORIGIN + path, { headers })
+  const { webSocket, status } = await request(path, { headers })
   if (!webSocket) throw new Error(`the upgrade was answered ${status}`)
   const { put, end, next, rest } = inbox<T>()
   webSocket.addEventListener('message', ({ data }) => put(data === 'pong' ? data : JSON.parse(data as string)))
@@ -221,7 +230,7 @@ export async function openEvents<T>(
   path: string,
   { token, body, after }: { token: string; body?: unknown; after?: string },
 ) {
-  const response = await SELF.fetch(ORIGIN + path, {
+  const response = await request(path, {
     method: body === undefined ? 'GET' : 'POST',
     headers: {
       authorization: `Bearer ${token}`,
