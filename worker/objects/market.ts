@@ -243,6 +243,8 @@ export class Market extends DurableObject<Env> {
   /** Writes down what has happened, then tells those it concerns: the platform holds what is sent until the write is durable. */
   private write(): void {
     const { ended, changed, providers } = this.book.news
+    // A new provider and a task that waits change what the network shows, though nobody in particular must be told.
+    const isNews = this.book.log.length + changed.length > 0
     this.book.news = { ended: [], changed: [], providers: new Set() }
     writeMarket(this.store)
     for (const task of changed) this.effects.changed(task)
@@ -251,7 +253,7 @@ export class Market extends DurableObject<Env> {
       this.effects.changed(task)
     }
     for (const address of providers) this.rouse(address)
-    if (ended.length + changed.length > 0) this.effects.touch()
+    if (isNews) this.effects.touch()
     this.arm()
   }
 
