@@ -1,4 +1,4 @@
-import { Hono } from 'hono'
+import { type Context, Hono } from 'hono'
 import { DomainError } from '#core/errors.ts'
 import { cost } from '../cost.ts'
 import { CELLS, type Env, networkOf } from '../env.ts'
@@ -11,8 +11,8 @@ export const network = new Hono<{ Bindings: Env }>()
   .get('/cost', (c) => c.json({ ...cost, rowsWritten: cost.objectRows + cost.databaseRows }))
   .get('/series', async (c) => {
     const now = Date.now()
-    const to = time(c.req.query('to'), now)
-    const from = time(c.req.query('from'), to - DAY_MS)
+    const to = time(c, 'to', now)
+    const from = time(c, 'from', to - DAY_MS)
     return c.json({ minutes: await networkOf(c.env).history.readMinutes(CELLS, from, to) })
   })
   .get('/socket', (c) => {
@@ -22,9 +22,10 @@ export const network = new Hono<{ Bindings: Env }>()
       .fetch('https://feed/', { headers: { upgrade: 'websocket' } })
   })
 
-function time(text: string | undefined, otherwise: number): number {
+function time(c: Context, name: string, otherwise: number): number {
+  const text = c.req.query(name)
   if (text === undefined) return otherwise
   const value = Number(text)
-  if (Number.isSafeInteger(value) && value >= 0) return value
-  throw new DomainError('invalid_request', { detail: 'times are Unix milliseconds', pointer: '?from' })
+  if (text !== '' && Number.isSafeInteger(value) && value >= 0) return value
+  throw new DomainError('invalid_request', { detail: `${name} must be Unix milliseconds`, pointer: `?${name}` })
 }
