@@ -1,0 +1,257 @@
+import {
+  createScheduledController,
+  evictDurableObject,
+  runDurableObjectAlarm,
+  runInDurableObject,
+} from 'cloudflare:test'
+import { env } from 'cloudflare:workers'
+import { expect, test } from 'vitest'
+import { formatAmount, parseAmount } from '#core/money.ts'
+import type { Minute, ModelView, NetworkFrame, NetworkSnapshot } from '#core/protocol.ts'
+import type { Env } from '#worker/env.ts'
+import worker from '#worker/index.ts'
+import type { Market } from '#worker/objects/market.ts'
+import {
+  accountOf,
+  books,
+  CHAT,
+  failed,
+  OFFER,
+  openSocket,
+  type Person,
+  poll,
+  provider,
+  read,
+  refused,
+  requester,
+  send,
+  submit,
+  succeeded,
+} from '../support/network.ts'
+
+const bindings = env as unknown as Env
+const market = () => bindings.MARKET.getByName('c1')
+const snapshot = async () => (await send<NetworkSnapshot>('GET', '/v1/network')).body
+const series = async (query = '') =>
+  (await send<{ minutes: Minute[] }>('GET', `/v1/network/series${query}`)).body.minutes
+const scheduled = () => worker.scheduled(createScheduledController({ cron: '* * * * *' }), bindings)
+
+/** One task of this model, done by its provider. */
+async function work(alice: Person, bob: Person, model = 'echo') {
+  const task = await submit(alice, { ...CHAT, model })
+  const [lease] = (await poll(bob, { free: 1, seen: 0 })).leases.slice(-1)
+  await poll(bob, { seen: lease!.seq, results: [succeeded(lease!.id)] })
+  return task
+}
+
+test('a network without anybody knows what it cannot know', async () => {
+  const { metrics, status, minutes, latest, providers } = await snapshot()
+  expect(metrics).toEqual({
+    totalProviders: 0,
+    activeProviders: 0,
+    totalTasks: 0,
+    averageReputation: null,
+    healthScore: null,
+  })
+  expect(Object.values(status)).toEqual([0, 0, 0, 0, 0, 0, 0])
+  expect([minutes.length, latest, providers]).toEqual([60, [], []])
+})
+
+test('the headline metrics are what their formulas make of a known set of tasks', async () => {
+  const [alice, bob, carol] = [await requester(), await provider(), await provider([{ ...OFFER, model: 'other' }])]
+  for (let i = 0; i < 3; i++) await work(alice, bob)
+  const poison = await submit(alice, { ...CHAT, maxAttempts: 1 })
+  const [lease] = (await poll(bob, { free: 1 })).leases
+  await poll(bob, { seen: lease!.seq, results: [failed(lease!.id)] })
+  const cancelled = await submit(alice)
+  await send('POST', `/v1/tasks/${cancelled.id}/cancel`, alice)
+  const held = await submit(alice, { ...CHAT, model: 'other' })
+  await poll(carol, { free: 1 })
+  const queued = await submit(alice)
+
+  const { metrics, health, reputation, status, latest, providers, minutes } = await snapshot()
+  // Three successes of Bob; a poison task counts against nobody.
+  const average = (4 / 5 + 1 / 2) / 2
+  expect(metrics).toMatchObject({ totalProviders: 2, activeProviders: 2, totalTasks: 7 })
+  expect(metrics.averageReputation).toBeCloseTo(average, 6)
+  expect(reputation!.mean).toBeCloseTo(average, 6)
+  expect(Object.fromEntries(health.map(({ name, value }) => [name, value]))).toEqual({
+    success: 3 / 4,
+    promptness: 1,
+    supply: 1,
+    reputation: expect.closeTo(average, 6),
+  })
+  expect(health.reduce((sum, { weight }) => sum + weight, 0)).toBeCloseTo(1)
+  expect(metrics.healthScore).toBeCloseTo(100 * 0.75 ** 0.4 * average ** 0.2, 6)
+  expect(status).toEqual({ queued: 1, leased: 1, running: 0, succeeded: 3, failed: 1, cancelled: 1, expired: 0 })
+  expect(latest.slice(0, 4).map(({ id, status }) => [id, status])).toEqual([
+    [queued.id, 'queued'],
+    [held.id, 'leased'],
+    [cancelled.id, 'cancelled'],
+    [poison.id, 'failed'],
+  ])
+  expect(latest[4]).toMatchObject({ status: 'succeeded', provider: bob.address, price: '0.000006' })
+  expect(JSON.stringify({ latest, providers })).not.toContain(alice.address)
+  const shown = providers.find(({ address }) => address === bob.address)
+  expect(shown).toMatchObject({ active: true, busy: 0, succeeded: 3, failed: 0, earned: '0.00001782' })
+  const sum = (count: (minute: Minute) => number) => minutes.reduce((total, minute) => total + count(minute), 0)
+  expect([sum((m) => m.submitted), sum((m) => m.succeeded), sum((m) => m.failed)]).toEqual([7, 3, 1])
+  expect(formatAmount(minutes.reduce((total, { volume }) => total + parseAmount(volume), 0n))).toBe('0.000018')
+
+  expect(await books()).toMatchObject({ captured: '0.000018', earned: '0.00001782', fees: '0.00000018' })
+  const { drawn, restored, held: holds, available, captured } = await books()
+  const parts = [restored, holds, available, captured].reduce((total, part) => total + parseAmount(part), 0n)
+  expect(parseAmount(drawn)).toBe(parts)
+  expect(parseAmount(holds)).toBe(parseAmount(held.maxPrice) + parseAmount(queued.maxPrice))
+  expect((await accountOf(alice)).spent).toBe('0.000018')
+})
+
+test('models are listed with who offers them, at the lowest ask', async () => {
+  const embed = { kind: 'text.embed', model: 'pair', speed: 10 } as const
+  await provider([{ ...embed, ask: '0.0000002' }])
+  await provider([{ ...embed, ask: '0.0000001' }])
+  const { body } = await send<{ object: string; data: ModelView[] }>('GET', '/v1/models')
+  expect(body.object).toBe('list')
+  expect(body.data.find(({ id }) => id === 'pair')).toEqual({
+    id: 'pair',
+    object: 'model',
+    created: expect.any(Number),
+    owned_by: 'daicn',
+    kind: 'text.embed',
+    providers: 2,
+    ask: '0.0000001',
+  })
+  expect(body.data.map(({ id }) => id)).toEqual(body.data.map(({ id }) => id).toSorted())
+})
+
+/** Reads deltas until one shows it; each must follow the last. */
+async function untilShown(
+  next: () => Promise<NetworkFrame>,
+  from: number,
+  shows: (changes: Partial<NetworkSnapshot>) => boolean | undefined,
+): Promise<number> {
+  for (let seq = from + 1; ; seq++) {
+    const frame = await next()
+    expect(frame.seq).toBe(seq)
+    if (frame.type === 'delta' && shows(frame.changes)) return seq
+  }
+}
+
+test('the feed tells how the network stands, then within a second what changes', async () => {
+  const feed = await openSocket<NetworkFrame>('/v1/network/socket')
+  const first = (await feed.next()) as Extract<NetworkFrame, { type: 'snapshot' }>
+  const { metrics, status } = first.snapshot
+  expect(first.type).toBe('snapshot')
+  expect(metrics).toEqual((await snapshot()).metrics)
+
+  let seq = first.seq
+  const within = async (shows: (changes: Partial<NetworkSnapshot>) => boolean | undefined) => {
+    const at = Date.now()
+    seq = await untilShown(feed.next, seq, shows)
+    expect(Date.now() - at).toBeLessThan(1000)
+  }
+  const model = 'watched'
+  const [alice, bob] = [await requester(), await provider([{ ...OFFER, model }])]
+  await within(({ metrics: now }) => now?.totalProviders === metrics.totalProviders + 1)
+  const { id } = await submit(alice, { ...CHAT, model })
+  await within(({ metrics: now }) => now?.totalTasks === metrics.totalTasks + 1)
+  const [lease] = (await poll(bob, { free: 1 })).leases
+  await within(({ latest }) => latest?.some((task) => task.id === id && task.status === 'leased'))
+  await poll(bob, { seen: lease!.seq, renew: [lease!.id] })
+  await within(({ status: now }) => now?.running === status.running + 1)
+  await poll(bob, { seen: lease!.seq, results: [succeeded(lease!.id)] })
+  await within(({ status: now }) => now?.succeeded === status.succeeded + 1)
+
+  const second = await openSocket<NetworkFrame>('/v1/network/socket')
+  expect(await second.next()).toMatchObject({ seq: seq + 1, type: 'snapshot' })
+  expect(await feed.next()).toMatchObject({ seq: seq + 1, type: 'snapshot' })
+  feed.send('ping')
+  expect(await feed.next()).toBe('pong')
+  feed.close()
+  second.close()
+})
+
+test('a feed that lost its count shows a gap, and begins anew for who reconnects', async () => {
+  const watcher = await openSocket<NetworkFrame>('/v1/network/socket')
+  const { seq } = await watcher.next()
+  await evictDurableObject(bindings.NETWORK_FEED.getByName('network'))
+  await provider([{ ...OFFER, model: 'after-the-gap' }])
+  expect((await watcher.next()).seq).not.toBe(seq + 1)
+  watcher.close()
+  const again = await openSocket<NetworkFrame>('/v1/network/socket')
+  expect((await again.next()).type).toBe('snapshot')
+  again.close()
+})
+
+test('the minutes reach the history by cron, and saving them again changes nothing', async () => {
+  const [alice, bob] = [await requester(), await provider([{ ...OFFER, model: 'counted' }])]
+  const { id } = await work(alice, bob, 'counted')
+  await scheduled()
+  const kept = await series()
+  const { minutes, metrics } = await snapshot()
+  const counted = minutes.filter(({ submitted }) => submitted > 0)
+  expect(counted.length).toBeGreaterThan(0)
+  for (const minute of counted) expect(kept).toContainEqual(expect.objectContaining(minute))
+  expect(kept.map(({ at }) => at)).toEqual(kept.map(({ at }) => at).toSorted())
+  expect(kept.at(-1)).toMatchObject({ totalProviders: metrics.totalProviders })
+  await scheduled()
+  const again = await series()
+  expect(again.filter(({ at }) => at <= kept.at(-1)!.at)).toEqual(expect.arrayContaining(kept.slice(0, -1)))
+  expect(again.find(({ at }) => at === kept.at(-1)!.at)).toMatchObject({ submitted: kept.at(-1)!.submitted })
+  expect(await series(`?from=${kept.at(-1)!.at + 3_600_000}&to=${kept.at(-1)!.at + 7_200_000}`)).toEqual([])
+  expect((await read(alice, id)).status).toBe('succeeded')
+})
+
+test.each(['from', 'to'])('a series whose %s is no time is refused', async (name) => {
+  for (const value of ['', 'noon', '-1', '1.5', '1e400']) {
+    refused(await send('GET', `/v1/network/series?${name}=${value}`), 'invalid_request', `?${name}`)
+  }
+})
+
+test('nothing is decided by the history: without its rows all goes on', async () => {
+  const model = 'without-history'
+  const [alice, bob] = [await requester(), await provider([{ ...OFFER, model }])]
+  const first = await work(alice, bob, model)
+  await scheduled()
+  const before = [await snapshot().then(({ metrics }) => metrics), await books(), await accountOf(alice)]
+  await bindings.DB.batch([bindings.DB.prepare('delete from minutes'), bindings.DB.prepare('delete from task_pages')])
+  await evictDurableObject(market())
+  expect([await snapshot().then(({ metrics }) => metrics), await books(), await accountOf(alice)]).toEqual(before)
+  expect((await read(alice, first.id)).output).toMatchObject({ content: 'hello there' })
+  expect((await read(alice, (await work(alice, bob, model)).id)).status).toBe('succeeded')
+})
+
+test('a history that fails harms no task, and is told everything once it is back', async () => {
+  const model = 'history-fails'
+  const [alice, bob] = [await requester(), await provider([{ ...OFFER, model }])]
+  await alarmsUntil(async () => (await unexported()) === 0 && (await pagesWith('')) > 0)
+  await bindings.DB.exec('alter table task_pages rename to task_pages_away')
+  const { id } = await work(alice, bob, model)
+  await alarmsUntil(async () => (await unexported()) > 0)
+  expect(await read(alice, id)).toMatchObject({ status: 'succeeded', price: '0.000006' })
+  expect((await accountOf(bob)).earned).toBe('0.00000594')
+  await bindings.DB.exec('alter table task_pages_away rename to task_pages')
+  await alarmsUntil(async () => (await unexported()) === 0)
+  expect(await pagesWith(id)).toBe(1)
+})
+
+const unexported = () =>
+  runInDurableObject(
+    market(),
+    (_: Market, { storage }) => storage.sql.exec('select id from archive where exported = 0').toArray().length,
+  )
+
+async function pagesWith(text: string): Promise<number> {
+  const { results } = await bindings.DB.prepare('select tasks from task_pages').all<{ tasks: string }>()
+  return results.filter(({ tasks }) => tasks.includes(text)).length
+}
+
+/** Runs the market's alarm each time it is due, until the condition holds. */
+async function alarmsUntil(holds: () => Promise<boolean>): Promise<void> {
+  while (!(await holds())) {
+    const at = await runInDurableObject(market(), (_: Market, { storage }) => storage.getAlarm())
+    if (at === null) throw new Error('no alarm is set')
+    if (at > Date.now()) await new Promise((resolve) => setTimeout(resolve, at - Date.now()))
+    await runDurableObjectAlarm(market())
+  }
+}
