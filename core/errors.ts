@@ -51,6 +51,11 @@ export const ERRORS = {
     'Raise deadlineSeconds, maxPrice, or ask for another model.',
   ],
   task_cancelled: [409, 'The task was cancelled', 'Submit it again.'],
+  market_restarted: [
+    503,
+    'The market was restarted while it held this call',
+    'Send it again; a task that was accepted is kept.',
+  ],
   internal: [500, 'Something broke on our side', 'Try again; if it persists, report it with the requestId.'],
 } as const satisfies Record<string, readonly [status: number, title: string, hint: string]>
 

@@ -1,10 +1,13 @@
 /** The platform's bindings, and the one place where the parts are wired to each other. */
-import type { Address } from '#core/protocol.ts'
+import { waitUntil } from 'cloudflare:workers'
+import type { Address, Poll, PollAnswer, TaskView } from '#core/protocol.ts'
 import { isSignedBy, type SignInMessage } from './chain/signature.ts'
+import { ask, type Carrier, type Line, openLine } from './line.ts'
 import type { Account } from './objects/account.ts'
 import type { Market } from './objects/market.ts'
 import type { NetworkFeed } from './objects/network-feed.ts'
 import type { TaskRoom } from './objects/task-room.ts'
+import type { Json } from './outcome.ts'
 import { openHistory } from './store/history.ts'
 
 export type Env = {
@@ -28,6 +31,25 @@ type Remote<T> = Pick<Fetcher, 'fetch'> & {
     : never
 }
 
+/** A market's calls as routes make them: they travel together, see line.ts. Values come back as JSON. */
+function marketLine(market: () => Remote<Market>, line: Line) {
+  const carrier: Carrier = {
+    exchange: (isolate, calls) => market().exchange(isolate, calls),
+    waitUntil,
+    wait: (ms) => scheduler.wait(ms),
+    now: Date.now,
+  }
+  return {
+    submit: (requester: Address, key: string, requests: string, waitMs: number): Promise<Json<TaskView[]>> =>
+      ask(line, carrier, 'submit', [requester, key, requests, waitMs]),
+    read: (requester: Address, id: string, waitMs: number): Promise<Json<TaskView>> =>
+      ask(line, carrier, 'read', [requester, id, waitMs]),
+    cancel: (requester: Address, id: string): Promise<Json<TaskView>> => ask(line, carrier, 'cancel', [requester, id]),
+    poll: (provider: Address, call: Json<Poll>): Promise<Json<PollAnswer>> =>
+      ask(line, carrier, 'poll', [provider, call]),
+  }
+}
+
 /** The cell that takes tasks that name none. */
 export const DEFAULT_CELL = 'c1'
 export const CELLS = [DEFAULT_CELL] as const
@@ -48,6 +70,7 @@ function wire(env: Env) {
   }
   const chainId = Number(env.CHAIN_ID)
   if (!Number.isSafeInteger(chainId) || chainId < 1) throw new Error(`CHAIN_ID is not a chain id: ${env.CHAIN_ID}`)
+  const lines = new Map<string, Line>()
   return {
     chainId,
     isDevelopment: env.DEV === 'true',
@@ -55,6 +78,11 @@ function wire(env: Env) {
     /** True when a sign-in was signed for this chain by the key of its address. */
     isSignedIn: (message: SignInMessage, signature: `0x${string}`) => isSignedBy(chainId, message, signature),
     market: (cell: string = DEFAULT_CELL) => env.MARKET.getByName(cell) as unknown as Remote<Market>,
+    line: (cell: string = DEFAULT_CELL) => {
+      const line = lines.get(cell) ?? openLine(crypto.randomUUID())
+      lines.set(cell, line)
+      return marketLine(() => env.MARKET.getByName(cell) as unknown as Remote<Market>, line)
+    },
     account: (address: Address) => env.ACCOUNT.getByName(address) as unknown as Remote<Account>,
     room: (task: string) => env.TASK_ROOM.getByName(task) as unknown as Remote<TaskRoom>,
     feed: () => env.NETWORK_FEED.getByName('network') as unknown as Remote<NetworkFeed>,

@@ -17,19 +17,26 @@ import {
 } from '#core/protocol.ts'
 import { drawTargets, purseId } from '#core/purse.ts'
 import { decodeRequests } from '#core/request.ts'
+import type { Task } from '#core/task.ts'
 import { makeTaskId, parseTaskId } from '#core/task-id.ts'
 import { booksOf, leasesAfter, modelsOf, networkSnapshot, pursesOf, taskView } from '#core/views.ts'
 import { cost } from '../cost.ts'
 import { type Env, type Network, networkOf } from '../env.ts'
+import type { Call, CallAnswer, Exchange } from '../line.ts'
+import { logError } from '../log.ts'
 import { nextSignal } from '../outbox.ts'
-import { fromJson, type Json, outcomeOf, toJson } from '../outcome.ts'
+import { fromJson, type Json, toJson } from '../outcome.ts'
+import { deliver, hold, type Mailboxes, mailboxOf, put, take } from './mailbox.ts'
 import { createEffects, type MarketEffects } from './market-effects.ts'
 import { type ArchivedTask, findArchived, loadMarket, type MarketStore, writeMarket } from './market-store.ts'
-import { call, createWaiters, taskEnded, untilCalled, untilEnded, type Waiters } from './waiters.ts'
+import { createWaiters, rouse, taskEnded, type Waiters, whenEnded, whenRoused } from './waiters.ts'
 
 /** With this many tasks open, calls are worth a moment's wait for others to share their journal row. */
 const GROUP_FROM = 4
 const GROUP_MS = 2
+
+/** Who makes a call, and where its answer goes; `done` takes the value as JSON. */
+type Caller = { who: Address; done: (json: string) => void; failed: (error: unknown) => void }
 
 /** What a provider's socket remembers while the market sleeps. */
 type Session = { address: Address; free: number; seen: number; sent: number }
@@ -40,7 +47,10 @@ export class Market extends DurableObject<Env> {
   private readonly store: MarketStore
   private readonly book: Book
   private readonly effects: MarketEffects
-  private readonly waiters: Waiters = createWaiters()
+  private readonly waiters: Waiters = createWaiters(() => this.publish())
+  private readonly mailboxes: Mailboxes = new Map()
+  /** Names this life of the object: what it holds in memory ends with it. */
+  private readonly epoch = crypto.randomUUID()
   private flushed: Promise<void> | null = null
   private alarmAt: number | null = null
 
@@ -56,50 +66,79 @@ export class Market extends DurableObject<Env> {
     this.arm()
   }
 
+  /** Takes an isolate's calls, or, when there are none, waits for answers to earlier ones. See worker/line.ts. */
+  async exchange(isolate: string, calls: Call[]): Promise<Exchange> {
+    const box = mailboxOf(this.mailboxes, isolate, Date.now())
+    if (calls.length === 0) await hold(box, Date.now())
+    else {
+      for (const call of calls) this.take(call, (answer) => put(box, answer))
+      this.write()
+    }
+    const exchange = { epoch: this.epoch, answers: take(box) }
+    deliver(this.mailboxes, Date.now())
+    return exchange
+  }
+
+  private take({ id, method, args }: Call, answer: (answer: CallAnswer) => void): void {
+    const done = (text: string) => answer({ id, ok: true, text })
+    const failed = (error: unknown) => answer({ id, ok: false, text: errorText(error) })
+    try {
+      const [who, ...rest] = args as [Address, ...never[]]
+      const methods = { submit: this.submit, read: this.read, cancel: this.cancel, poll: this.poll }
+      const run = methods[method as keyof typeof methods] as (...args: unknown[]) => void
+      run.call(this, { who, done, failed } satisfies Caller, ...rest)
+    } catch (error) {
+      failed(error)
+    }
+  }
+
   /* Requesters */
 
-  /** @param requests as `encodeRequests` writes them @returns the tasks, ended or as they stand after `waitMs` */
-  async submit(requester: Address, key: string, requests: string, waitMs: number) {
-    return outcomeOf(async (): Promise<Json<TaskView[]>> => {
-      const submission = {
-        requester,
-        purse: purseId(requester, key),
-        requests: decodeRequests(requests),
-        newId: (at: number) => this.newTaskId(at),
+  private submit({ who, done, failed }: Caller, key: string, encoded: string, waitMs: number): void {
+    const requests = decodeRequests(encoded)
+    const submission = { requester: who, purse: purseId(who, key), requests, newId: (at: number) => this.newTaskId(at) }
+    const tryOnce = (): void => {
+      const result = submit(this.book, submission, Date.now())
+      if ('short' in result) {
+        // Others may spend what was drawn for this one, so it tries until the account refuses.
+        this.draw(who, key, result.short)
+          .then(tryOnce)
+          .catch(failed)
+          .then(() => this.publish())
+        return
       }
-      let result = submit(this.book, submission, Date.now())
-      // Others may spend what was drawn for this one: the account's word is the end of it, not the first try.
-      while ('short' in result) {
-        await this.draw(requester, key, result.short)
-        result = submit(this.book, submission, Date.now())
+      const answer = (tasks: Task[]) => done(toJson(tasks.map(taskView)))
+      if (waitMs <= 0) {
+        answer(result.tasks)
+        return
       }
-      const { tasks } = result
-      const ids = tasks.map(({ spec }) => spec.id)
-      const waited = waitMs > 0 ? untilEnded(this.waiters, ids, Date.now() + waitMs) : null
-      await this.flush()
-      const ended = await waited
-      return toJson(
-        tasks.map((task) => taskView(ended?.get(task.spec.id) ?? this.book.tasks.get(task.spec.id)?.task ?? task)),
+      const ids = result.tasks.map(({ spec }) => spec.id)
+      whenEnded(this.waiters, ids, Date.now() + waitMs, (ended) =>
+        answer(result.tasks.map((task) => ended.get(task.spec.id) ?? this.book.tasks.get(task.spec.id)?.task ?? task)),
       )
+    }
+    tryOnce()
+  }
+
+  private read({ who, done, failed }: Caller, id: string, waitMs: number): void {
+    const view = this.owned(who, id)
+    if (waitMs <= 0 || !this.book.tasks.has(id)) {
+      done(toJson(view))
+      return
+    }
+    whenEnded(this.waiters, [id], Date.now() + waitMs, () => {
+      try {
+        done(toJson(this.owned(who, id)))
+      } catch (error) {
+        failed(error)
+      }
     })
   }
 
-  async read(requester: Address, id: string, waitMs: number) {
-    return outcomeOf(async () => {
-      const view = this.owned(requester, id)
-      if (waitMs <= 0 || !this.book.tasks.has(id)) return view
-      await untilEnded(this.waiters, [id], Date.now() + waitMs)
-      return this.owned(requester, id)
-    })
-  }
-
-  async cancel(requester: Address, id: string) {
-    return outcomeOf(async () => {
-      this.owned(requester, id)
-      cancel(this.book, id, Date.now())
-      await this.flush()
-      return this.owned(requester, id)
-    })
+  private cancel({ who, done }: Caller, id: string): void {
+    this.owned(who, id)
+    cancel(this.book, id, Date.now())
+    done(toJson(this.owned(who, id)))
   }
 
   /** For the room of a task: how it stands, and from now on every change. */
@@ -110,34 +149,31 @@ export class Market extends DurableObject<Env> {
 
   /* Providers */
 
-  async register(address: Address, registration: Register): Promise<{ cell: string; leaseSeconds: number }> {
+  register(address: Address, registration: Register): { cell: string; leaseSeconds: number } {
     register(this.book, address, registration, Date.now())
     this.effects.touch()
-    await this.flush()
+    this.publish()
     return { cell: this.book.cell, leaseSeconds: LEASE_MS / 1000 }
   }
 
-  async poll(address: Address, json: Json<Poll>) {
-    return outcomeOf(async (): Promise<Json<PollAnswer>> => {
-      const provider = this.book.providers.get(address)
-      if (!provider) throw new DomainError('not_registered')
-      const call = fromJson(json)
-      const results = poll(this.book, provider, call, Date.now())
-      const nothing =
-        provider.revoked.length === 0 &&
-        !hasLeasesAfter(provider, call.seen) &&
-        results.every(({ accepted }) => accepted)
-      if (nothing && call.waitSeconds > 0) {
-        const called = untilCalled(this.waiters, address, Date.now() + call.waitSeconds * 1000)
-        provider.reachable = true
-        await this.flush()
-        await called
-        // Unless a later poll of the same provider ended this one: then the provider waits in that.
-        if (!this.waiters.polls.has(address)) disconnect(this.book, provider)
-      } else disconnect(this.book, provider)
-      await this.flush()
-      return toJson({ ...this.answer(provider, call.seen), results })
-    })
+  private poll({ who, done }: Caller, json: Json<Poll>): void {
+    const provider = this.book.providers.get(who)
+    if (!provider) throw new DomainError('not_registered')
+    const call = fromJson(json)
+    // An earlier poll that still waits ends here: the provider is asking again.
+    rouse(this.waiters, who)
+    const results = poll(this.book, provider, call, Date.now())
+    const answer = () => {
+      disconnect(this.book, provider)
+      done(toJson({ ...this.answer(provider, call.seen), results }))
+    }
+    const news = provider.revoked.length > 0 || hasLeasesAfter(provider, call.seen)
+    if (news || call.waitSeconds <= 0 || results.some(({ accepted }) => !accepted)) {
+      answer()
+      return
+    }
+    provider.reachable = true
+    whenRoused(this.waiters, who, Date.now() + call.waitSeconds * 1000, answer)
   }
 
   /** True when the provider holds this lease, so that it may deliver its output. */
@@ -218,26 +254,32 @@ export class Market extends DurableObject<Env> {
   override async alarm(): Promise<void> {
     this.alarmAt = null
     tick(this.book, Date.now())
-    this.write()
+    this.publish()
     await this.effects.drain()
     this.arm()
   }
 
-  /** Resolves when all that has happened is written down. Busy, it waits a moment so that many calls share a row. */
+  /** Resolves when all that has happened is written down. Busy, it waits a moment so that many frames share a row. */
   private flush(): Promise<void> {
     if (this.flushed) return this.flushed
     if (this.book.tasks.size < GROUP_FROM) {
-      this.write()
+      this.publish()
       return Promise.resolve()
     }
     this.flushed = new Promise((resolve) => {
       setTimeout(() => {
         this.flushed = null
-        this.write()
+        this.publish()
         resolve()
       }, GROUP_MS)
     })
     return this.flushed
+  }
+
+  /** Writes down what has happened and hands out the answers to calls that were waiting for it. */
+  private publish(): void {
+    this.write()
+    deliver(this.mailboxes, Date.now())
   }
 
   /** Writes down what has happened, then tells those it concerns: the platform holds what is sent until the write is durable. */
@@ -252,14 +294,14 @@ export class Market extends DurableObject<Env> {
       taskEnded(this.waiters, task)
       this.effects.changed(task)
     }
-    for (const address of providers) this.rouse(address)
+    for (const address of providers) this.tell(address)
     if (isNews) this.effects.touch()
     this.arm()
   }
 
   /** Wakes a provider's long poll, or sends its sockets what is new. */
-  private rouse(address: Address): void {
-    if (call(this.waiters, address)) return
+  private tell(address: Address): void {
+    if (rouse(this.waiters, address)) return
     const provider = this.book.providers.get(address)!
     for (const socket of this.ctx.getWebSockets(address)) {
       const session = socket.deserializeAttachment() as Session
@@ -341,4 +383,10 @@ function parseFrame(message: string | ArrayBuffer): ProviderFrame | null {
   } catch {
     return null
   }
+}
+
+function errorText(error: unknown): string {
+  if (error instanceof DomainError) return JSON.stringify({ code: error.code, details: error.details })
+  logError('call_failed', error)
+  return JSON.stringify({ code: 'internal', details: {} })
 }

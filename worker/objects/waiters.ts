@@ -7,32 +7,32 @@ import type { Task } from '#core/task.ts'
 
 const CLOCK_MS = 500
 
-type TaskWait = { until: number; left: number; ended: Map<string, Task>; resolve: () => void }
-type PollWait = { until: number; resolve: () => void }
+type TaskWait = { until: number; left: number; ended: Map<string, Task>; done: (ended: Map<string, Task>) => void }
+type PollWait = { until: number; done: () => void }
 
 export type Waiters = {
   polls: Map<Address, PollWait>
   tasks: Map<string, TaskWait[]>
   waits: Set<TaskWait>
   ticking: boolean
+  /** Called when the clock has ended waits. */
+  expired: () => void
 }
 
-export const createWaiters = (): Waiters => ({ polls: new Map(), tasks: new Map(), waits: new Set(), ticking: false })
+export function createWaiters(expired: () => void): Waiters {
+  return { polls: new Map(), tasks: new Map(), waits: new Set(), ticking: false, expired }
+}
 
-/** Resolves with those of the tasks that ended: when all have, or about when `until` has come. */
-export async function untilEnded(waiters: Waiters, ids: string[], until: number): Promise<Map<string, Task>> {
-  const ended = new Map<string, Task>()
-  await new Promise<void>((resolve) => {
-    const wait: TaskWait = { until, left: ids.length, ended, resolve }
-    waiters.waits.add(wait)
-    for (const id of ids) {
-      const others = waiters.tasks.get(id)
-      if (others) others.push(wait)
-      else waiters.tasks.set(id, [wait])
-    }
-    tick(waiters)
-  })
-  return ended
+/** Calls `done` with those of the tasks that ended: when all have, or about when `until` has come. */
+export function whenEnded(waiters: Waiters, ids: string[], until: number, done: TaskWait['done']): void {
+  const wait: TaskWait = { until, left: ids.length, ended: new Map(), done }
+  waiters.waits.add(wait)
+  for (const id of ids) {
+    const others = waiters.tasks.get(id)
+    if (others) others.push(wait)
+    else waiters.tasks.set(id, [wait])
+  }
+  tick(waiters)
 }
 
 export function taskEnded(waiters: Waiters, task: Task): void {
@@ -45,27 +45,25 @@ export function taskEnded(waiters: Waiters, task: Task): void {
   }
 }
 
-/** Resolves when the provider is called, or about when `until` has come. Its next wait ends this one. */
-export function untilCalled(waiters: Waiters, provider: Address, until: number): Promise<void> {
-  call(waiters, provider)
-  return new Promise((resolve) => {
-    waiters.polls.set(provider, { until, resolve })
-    tick(waiters)
-  })
+/** Calls `done` when the provider is roused, or about when `until` has come. Its next wait ends this one. */
+export function whenRoused(waiters: Waiters, provider: Address, until: number, done: () => void): void {
+  rouse(waiters, provider)
+  waiters.polls.set(provider, { until, done })
+  tick(waiters)
 }
 
 /** Ends the wait of a provider; false when it does not wait. */
-export function call({ polls }: Waiters, provider: Address): boolean {
+export function rouse({ polls }: Waiters, provider: Address): boolean {
   const wait = polls.get(provider)
   if (!wait) return false
   polls.delete(provider)
-  wait.resolve()
+  wait.done()
   return true
 }
 
 function end(waiters: Waiters, wait: TaskWait): void {
   waiters.waits.delete(wait)
-  wait.resolve()
+  wait.done(wait.ended)
 }
 
 function tick(waiters: Waiters): void {
@@ -75,10 +73,11 @@ function tick(waiters: Waiters): void {
     waiters.ticking = false
     const now = Date.now()
     for (const wait of waiters.waits) if (wait.until <= now) end(waiters, wait)
-    for (const [provider, { until }] of waiters.polls) if (until <= now) call(waiters, provider)
+    for (const [provider, { until }] of waiters.polls) if (until <= now) rouse(waiters, provider)
     for (const [id, waiting] of waiters.tasks) {
       if (!waiting.some((wait) => waiters.waits.has(wait))) waiters.tasks.delete(id)
     }
+    waiters.expired()
     tick(waiters)
   }, CLOCK_MS)
 }

@@ -10,7 +10,7 @@ import type { Principal } from '../auth.ts'
 import { type Network, networkOf } from '../env.ts'
 import { type AuthEnv, scope } from '../middleware/auth.ts'
 import { readBody } from '../middleware/body.ts'
-import { fromJson, unwrap } from '../outcome.ts'
+import { fromJson } from '../outcome.ts'
 import { watchTask } from '../watch.ts'
 
 const ChatRequest = INPUTS['llm.chat'].extend({
@@ -42,7 +42,7 @@ export const chat = new Hono<AuthEnv>().post('/', scope('tasks:write'), async (c
     const watch = await watchTask(network, task.id, '')
     stream.onAbort(async () => {
       watch.close()
-      await market(network, task).cancel(principal.address, task.id)
+      await line(network, task).cancel(principal.address, task.id)
     })
     const send = (chunk: unknown) => stream.writeSSE({ data: JSON.stringify(chunk) })
     await send(chunkOf(task, { role: 'assistant', content: '' }))
@@ -92,7 +92,7 @@ async function submit(
   task: z.input<typeof SubmitTask>,
 ): Promise<TaskView> {
   const requests = encodeRequests([toRequest(SubmitTask.parse(task))])
-  const [view] = fromJson(unwrap(await network.market().submit(address, key, requests, 0)))
+  const [view] = fromJson(await network.line().submit(address, key, requests, 0))
   return view!
 }
 
@@ -100,12 +100,12 @@ async function submit(
 async function ended(network: Network, { address }: Principal, task: TaskView): Promise<TaskView> {
   let view = task
   while (!isEnded(view.status)) {
-    view = unwrap(await market(network, task).read(address, task.id, LIMITS.waitSeconds * 1000))
+    view = fromJson(await line(network, task).read(address, task.id, LIMITS.waitSeconds * 1000))
   }
   return view
 }
 
-const market = (network: Network, { id }: TaskView) => network.market(parseTaskId(id)!.cell)
+const line = (network: Network, { id }: TaskView) => network.line(parseTaskId(id)!.cell)
 
 /** @throws DomainError when the task ended in any other way */
 function succeeded(task: TaskView): TaskView {

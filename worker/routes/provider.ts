@@ -7,7 +7,7 @@ import { isCell, type Network, networkOf } from '../env.ts'
 import { type AuthEnv, signedIn } from '../middleware/auth.ts'
 import { readBody } from '../middleware/body.ts'
 import { reply } from '../middleware/reply.ts'
-import { toJson, unwrap } from '../outcome.ts'
+import { toJson } from '../outcome.ts'
 
 export const provider = new Hono<AuthEnv>()
   .use(signedIn)
@@ -17,7 +17,7 @@ export const provider = new Hono<AuthEnv>()
   })
   .post('/poll', async (c) => {
     const call = await readBody(c, Poll)
-    return reply(c, unwrap(await networkOf(c.env).market().poll(c.get('principal').address, toJson(call))), 200)
+    return reply(c, await networkOf(c.env).line().poll(c.get('principal').address, toJson(call)), 200)
   })
   .get('/socket', async (c) => {
     if (c.req.header('upgrade')?.toLowerCase() !== 'websocket') throw new DomainError('upgrade_required')

@@ -10,7 +10,7 @@ import { isCell, type Network, networkOf } from '../env.ts'
 import { type AuthEnv, scope } from '../middleware/auth.ts'
 import { parse, readJson, seconds } from '../middleware/body.ts'
 import { reply } from '../middleware/reply.ts'
-import { type Json, unwrap } from '../outcome.ts'
+import { fromJson, type Json } from '../outcome.ts'
 import { watchTask } from '../watch.ts'
 
 const Batch = z.array(z.unknown()).min(1).max(LIMITS.batchTasks)
@@ -24,23 +24,22 @@ export const tasks = new Hono<AuthEnv>()
     const requests = batch
       ? parse(Batch, body).map((task, i) => toRequest(parse(SubmitTask, task, `/${i}`), `/${i}`))
       : [toRequest(parse(SubmitTask, body))]
-    const market = networkOf(c.env).market()
-    const views = unwrap(await market.submit(address, key, encodeRequests(requests), waitMs))
+    const views = await networkOf(c.env).line().submit(address, key, encodeRequests(requests), waitMs)
     if (batch) return reply(c, `{"tasks":${views}}` as Json<{ tasks: TaskView[] }>, 201)
     // An array of one, without its brackets.
     return reply(c, views.slice(1, -1) as Json<TaskView>, 201)
   })
   .get('/:id', scope('tasks:read'), async (c) => {
     const waitMs = seconds(c, 'waitSeconds', LIMITS.waitSeconds) * 1000
-    return c.json(await readTask(networkOf(c.env), c.get('principal'), c.req.param('id'), waitMs))
+    return reply(c, await readTask(networkOf(c.env), c.get('principal'), c.req.param('id'), waitMs), 200)
   })
   .post('/:id/cancel', scope('tasks:write'), async (c) => {
     const { id, cell } = known(c.req.param('id'))
-    return c.json(unwrap(await networkOf(c.env).market(cell).cancel(c.get('principal').address, id)))
+    return reply(c, await networkOf(c.env).line(cell).cancel(c.get('principal').address, id), 200)
   })
   .get('/:id/events', scope('tasks:read'), async (c) => {
     const network = networkOf(c.env)
-    const { id } = await readTask(network, c.get('principal'), c.req.param('id'), 0)
+    const { id } = fromJson(await readTask(network, c.get('principal'), c.req.param('id'), 0))
     const after = c.req.header('last-event-id') ?? ''
     return streamSSE(c, async (stream) => {
       const watch = await watchTask(network, id, after)
@@ -55,15 +54,15 @@ export const tasks = new Hono<AuthEnv>()
   .get('/:id/socket', scope('tasks:read'), async (c) => {
     if (c.req.header('upgrade')?.toLowerCase() !== 'websocket') throw new DomainError('upgrade_required')
     const network = networkOf(c.env)
-    const { id } = await readTask(network, c.get('principal'), c.req.param('id'), 0)
+    const { id } = fromJson(await readTask(network, c.get('principal'), c.req.param('id'), 0))
     return network.room(id).fetch(`https://room/?after=${encodeURIComponent(c.req.query('after') ?? '')}`, {
       headers: { upgrade: 'websocket' },
     })
   })
 
-async function readTask(network: Network, { address }: Principal, task: string, waitMs: number): Promise<TaskView> {
+function readTask(network: Network, { address }: Principal, task: string, waitMs: number): Promise<Json<TaskView>> {
   const { id, cell } = known(task)
-  return unwrap(await network.market(cell).read(address, id, waitMs))
+  return network.line(cell).read(address, id, waitMs)
 }
 
 function known(id: string): { id: string; cell: string } {

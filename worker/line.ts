@@ -1,0 +1,119 @@
+/**
+ * A line to a market. The calls that this isolate has for it travel together: while one exchange is on its way, further calls
+ * gather, and the next exchange takes them all. So a busy market is asked a few times rather than thousands of times a second,
+ * writes one row for many calls, and one call alone still leaves at once.
+ *
+ * Two duties are always with one of the requests that wait: one sends, and one holds an exchange open for answers that come
+ * later. After a while a duty is offered to all who wait, and the first to wake takes it.
+ */
+import { DomainError, type ErrorCode, type ErrorDetails } from '#core/errors.ts'
+
+/** Arguments are numbers and text only, which are cheap to carry. */
+export type Call = { id: number; method: string; args: (string | number)[] }
+/** `text` is the value as JSON, or the error when not `ok`. */
+export type CallAnswer = { id: number; ok: boolean; text: string }
+/** `epoch` names the market's life: calls that an earlier one was holding are gone. */
+export type Exchange = { epoch: string; answers: CallAnswer[] }
+
+export type Line = {
+  isolate: string
+  epoch: string
+  lastId: number
+  queue: Call[]
+  sending: boolean
+  holding: boolean
+  seats: Map<number, Seat>
+}
+
+/** Where a request waits. */
+type Seat = { answer: CallAnswer | null; wake: () => void }
+type Duty = 'sending' | 'holding'
+
+export type Carrier = {
+  exchange: (isolate: string, calls: Call[]) => Promise<Exchange>
+  /** Keeps an exchange going after the request that makes it was answered. */
+  waitUntil: (work: Promise<unknown>) => void
+  wait: (ms: number) => Promise<void>
+  now: () => number
+}
+
+/** The platform lets a request work for thirty seconds after it was answered; the last exchange may be held for ten. */
+const DUTY_MS = 10_000
+/** Longer than any call is held. */
+const LIMIT_MS = 60_000
+const RESTARTED = JSON.stringify({ code: 'market_restarted', details: { retryAfterSeconds: 1 } })
+
+export function openLine(isolate: string): Line {
+  return { isolate, epoch: '', lastId: 0, queue: [], sending: false, holding: false, seats: new Map() }
+}
+
+/** Makes a call and waits for its answer. @returns the value as JSON @throws DomainError */
+export async function ask(line: Line, carrier: Carrier, method: string, args: Call['args']): Promise<string> {
+  const id = ++line.lastId
+  const seat: Seat = { answer: null, wake: () => {} }
+  line.seats.set(id, seat)
+  line.queue.push({ id, method, args })
+  if (!line.sending) carrier.waitUntil(serve(line, carrier, 'sending'))
+  // The platform ends a request that waits for nothing of its own; and should its answer be lost, this one ends by itself.
+  const limit = carrier.wait(LIMIT_MS).then(() => answer(line, { id, ok: false, text: RESTARTED }))
+  while (seat.answer === null) {
+    const woken = new Promise<void>((resolve) => {
+      seat.wake = resolve
+    })
+    await Promise.race([woken, limit])
+    if (seat.answer !== null) break
+    if (isNeeded(line, 'sending')) carrier.waitUntil(serve(line, carrier, 'sending'))
+    if (isNeeded(line, 'holding')) carrier.waitUntil(serve(line, carrier, 'holding'))
+  }
+  const { ok, text } = seat.answer
+  if (ok) return text
+  const { code, details } = JSON.parse(text) as { code: ErrorCode; details: ErrorDetails }
+  throw new DomainError(code, details)
+}
+
+/** Does a duty for as long as there is need of it, but not so long that the platform ends the request that does it. */
+async function serve(line: Line, carrier: Carrier, duty: Duty): Promise<void> {
+  const until = carrier.now() + DUTY_MS
+  line[duty] = true
+  do await exchange(line, carrier, duty)
+  while ((duty === 'sending' ? line.queue.length : line.seats.size) > 0 && carrier.now() < until)
+  line[duty] = false
+  if (isNeeded(line, 'sending') || isNeeded(line, 'holding')) for (const { wake } of line.seats.values()) wake()
+}
+
+function isNeeded(line: Line, duty: Duty): boolean {
+  if (duty === 'sending') return !line.sending && line.queue.length > 0
+  return !line.holding && !line.sending && line.seats.size > 0
+}
+
+async function exchange(line: Line, carrier: Carrier, duty: Duty): Promise<void> {
+  const calls = duty === 'sending' ? line.queue : []
+  if (duty === 'sending') line.queue = []
+  try {
+    const { epoch, answers } = await carrier.exchange(line.isolate, calls)
+    const sent = new Set(calls.map(({ id }) => id))
+    if (line.epoch !== epoch && line.epoch !== '') breakOff(line, (id) => !sent.has(id))
+    line.epoch = epoch
+    for (const given of answers) answer(line, given)
+  } catch {
+    // The market went away with all that it was holding.
+    breakOff(line, () => true)
+    line.epoch = ''
+  }
+}
+
+/** Tells those who wait for a market that forgot them; calls still in the queue will reach the new one. */
+function breakOff(line: Line, isLost: (id: number) => boolean): void {
+  const queued = new Set(line.queue.map(({ id }) => id))
+  for (const id of [...line.seats.keys()]) {
+    if (!queued.has(id) && isLost(id)) answer(line, { id, ok: false, text: RESTARTED })
+  }
+}
+
+function answer(line: Line, given: CallAnswer): void {
+  const seat = line.seats.get(given.id)
+  if (!seat) return
+  line.seats.delete(given.id)
+  seat.answer = given
+  seat.wake()
+}
