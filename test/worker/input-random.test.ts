@@ -66,13 +66,18 @@ const nasty = fc.constantFrom<unknown>(
 )
 const anything = fc.oneof(nasty, fc.jsonValue({ maxDepth: 4 }), fc.string({ unit: 'binary' }), fc.double())
 
+const name = fc.oneof(fc.string(), fc.constantFrom('__proto__', 'constructor', 'length', 'toString', 'toJSON', ''))
+
 /** A body in which a few values were replaced, removed or added. */
 const mutated = (body: unknown) =>
   fc
-    .array(fc.record({ at: fc.nat(), how: fc.nat(3), key: fc.oneof(fc.string(), nasty), value: anything }), {
-      minLength: 1,
-      maxLength: 3,
-    })
+    .array(
+      fc.record({ at: fc.nat(), how: fc.nat(3), key: name, value: anything.map((value) => structuredClone(value)) }),
+      {
+        minLength: 1,
+        maxLength: 3,
+      },
+    )
     .map((changes) => {
       const whole = { body: structuredClone(body) as unknown }
       for (const { at, how, key, value } of changes) {
@@ -85,7 +90,7 @@ const mutated = (body: unknown) =>
           holder[name] !== null &&
           !Array.isArray(holder[name])
         ) {
-          Object.defineProperty(holder[name], String(key), {
+          Object.defineProperty(holder[name], key, {
             value,
             enumerable: true,
             configurable: true,
