@@ -27,7 +27,7 @@ import { createIndex, first, firstKey, insert, type OrderedIndex, remove, type T
 import type { Address, Register } from './protocol.ts'
 import { newPurse, type Purse } from './purse.ts'
 import { newcomer, observe, type Reputation, score } from './reputation.ts'
-import { countEnded, countGranted, countSubmitted, createStats, type Stats } from './stats.ts'
+import { countEnded, countGranted, countSubmitted, createStats, refreshLatest, type Stats } from './stats.ts'
 import {
   currentAttempt,
   type Effect,
@@ -351,6 +351,7 @@ function applyToTask(book: Book, id: string, event: TaskEvent, at: number): Refu
   if (before.state.is === 'queued' && open.task.state.is !== 'queued') removeWant(book.matching, open.want)
   if (event.type === 'granted') granted(book, open, event.provider, at)
   for (const effect of result.effects) applyEffect(book, open, effect, at)
+  refreshLatest(book.stats, open.task)
   if (isOver(open.task)) book.news.ended.push(open.task)
   else {
     schedule(book, open, at)

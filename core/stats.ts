@@ -44,7 +44,6 @@ export function countGranted(stats: Stats, task: Task): void {
     const bucket = waitBucket(attempt.grantedAt - task.spec.createdAt)
     minuteOf(stats, attempt.grantedAt).waits[bucket]!++
   }
-  refreshLatest(stats, task)
 }
 
 export function countEnded(stats: Stats, task: Task): void {
@@ -56,7 +55,6 @@ export function countEnded(stats: Stats, task: Task): void {
     minute.succeeded++
     minute.volume += state.price
   } else if (state.is !== 'cancelled') minute.failed++
-  refreshLatest(stats, task)
 }
 
 /** The last hour without gaps, oldest first. */
@@ -121,7 +119,8 @@ export function attemptShown({ state, attempts }: Task): Attempt | undefined {
   return state.is === 'succeeded' ? attempts[state.attempt - 1] : attempts.at(-1)
 }
 
-function refreshLatest(stats: Stats, task: Task): void {
+/** Shows the task as it stands now, if it is among the latest. */
+export function refreshLatest(stats: Stats, task: Task): void {
   const index = stats.latest.findLastIndex(({ id }) => id === task.spec.id)
   if (index >= 0) stats.latest[index] = summaryOf(task)
 }

@@ -5,7 +5,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { launchBrowser } from '../test/support/browser.ts'
+import { launchBrowser } from './browser.ts'
 
 const { values } = parseArgs({
   options: {

@@ -1,8 +1,8 @@
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { launchBrowser } from '../../scripts/browser.ts'
 import { openRequester, type Requester, runTask } from '../../scripts/requester.ts'
 import { type Agents, MODEL, registerProviders, startAgents } from '../bench/agents.ts'
-import { launchBrowser } from '../support/browser.ts'
 import { spawnEdge, type TestEdge, temporaryState } from '../support/edge.ts'
 
 let folder: Awaited<ReturnType<typeof temporaryState>>

@@ -115,7 +115,9 @@ export function durable(book: Book) {
       tasks.push({ spec, attempts: attempts.map(unstarted), state: is, tag: part.tag, avoid: avoided(book, spec.id) })
     }
   }
-  return { head: headOf(book), providers, purses: purses.sort((x, y) => (x.id < y.id ? -1 : 1)), tasks }
+  const head = structuredClone(headOf(book))
+  for (const task of head.stats.latest) if (task.status === 'running') task.status = 'leased'
+  return { head, providers, purses: purses.sort((x, y) => (x.id < y.id ? -1 : 1)), tasks }
 }
 
 const unstarted = (attempt: Attempt): Attempt =>
