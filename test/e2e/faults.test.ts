@@ -1,5 +1,6 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { LEASE_MS } from '../../core/lease.ts'
 import { parseAmount, splitFee } from '../../core/money.ts'
@@ -43,13 +44,15 @@ test('an edge that is killed again and again in the middle of 1,000 tasks ends e
   const failed = Promise.race(pullers.map((puller) => puller.failed))
   const requesters = await Promise.all(BATCHES.map(() => newRequester(world)))
   const began = performance.now()
-  const load = { model, tasks: TASKS, open: 200, progress }
+  const load = { model, tasks: TASKS, open: 100, progress }
   const submitted = Promise.all(requesters.map((requester, i) => submitAlong(world, requester, load, BATCHES[i]!)))
 
+  const isSubmitting = () => progress.sending > 0 || progress.acknowledged.size >= TASKS
   const downs: number[] = []
   for (let kill = 1; kill <= KILLS; kill++) {
     const moment = Math.round(((kill - random.between(30, 70) / 100) * TASKS) / KILLS)
-    await Promise.race([progress.until(() => progress.ended.size >= moment), failed])
+    await Promise.race([progress.until(() => progress.ended.size >= moment && isSubmitting()), failed])
+    await wait(random.between(0, 12))
     downs.push(await world.crash())
   }
   const lost = await Promise.race([submitted, failed])

@@ -35,11 +35,13 @@ export async function submitAlong(
     await progress.until(() => acknowledged.size - ended.size < open || acknowledged.size >= tasks)
     const wanted = Math.min(batch, tasks - acknowledged.size)
     if (wanted <= 0) break
+    progress.sent(1)
     const answer = await unlessDown(world, async () => {
       if (batch === 1) return [await call<TaskView>(requester.caller, 'POST', '/v1/tasks', task)]
       const body = Array.from({ length: wanted }, () => task)
       return (await call<{ tasks: TaskView[] }>(requester.caller, 'POST', '/v1/tasks', body)).tasks
     })
+    progress.sent(-1)
     if (!answer) lost++
     for (const { id } of answer ?? []) progress.acknowledge(id, submitter)
   }

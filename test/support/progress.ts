@@ -8,6 +8,9 @@ export type Progress = {
   winners: Map<string, Set<string>>
   /** Tasks of which a provider knows that they are over. */
   ended: Set<string>
+  /** Submits that wait for their answer. */
+  sending: number
+  sent(by: 1 | -1): void
   acknowledge(task: string, submitter: number): void
   told(task: string, submitter: number): void
   accepted(lease: string): void
@@ -30,6 +33,11 @@ export function createProgress(): Progress {
     given: new Map(),
     winners: new Map(),
     ended: new Set(),
+    sending: 0,
+    sent(by) {
+      progress.sending += by
+      changed()
+    },
     acknowledge(task, submitter) {
       progress.acknowledged.set(task, submitter)
       changed()
