@@ -231,6 +231,13 @@ export class Market extends DurableObject<Env> {
     }
     const results = poll(this.book, provider, frame, Date.now())
     provider.reachable = true
+    // What this call brought about is in its answer, and need not be told before it.
+    socket.serializeAttachment({
+      ...session,
+      free: frame.free,
+      seen: frame.seen,
+      sent: provider.lastSeq,
+    } satisfies Session)
     await this.flush()
     this.send(socket, provider, { ...session, free: frame.free, seen: frame.seen, sent: frame.seen }, results)
   }

@@ -1,5 +1,5 @@
 import { DurableObject } from 'cloudflare:workers'
-import { isEnded, OutputFrame, type OutputOf, type TaskView, type WatchEvent } from '#core/protocol.ts'
+import { isEnded, LIMITS, OutputFrame, type OutputOf, type TaskView, type WatchEvent } from '#core/protocol.ts'
 import { parseTaskId } from '#core/task-id.ts'
 import { type Env, networkOf } from '../env.ts'
 
@@ -19,6 +19,8 @@ export class TaskRoom extends DurableObject<Env> {
   private readonly logs = new Map<number, string[]>()
   private status: Extract<WatchEvent, { type: 'status' }> | null = null
   private done: TaskView | null = null
+  /** Length of all logs. */
+  private chars = 0
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env)
@@ -75,7 +77,12 @@ export class TaskRoom extends DurableObject<Env> {
   append(attempt: number, { from, deltas }: OutputFrame): { next: number } {
     const log = this.log(attempt)
     if (from > log.length) return { next: log.length }
-    log.push(...deltas.slice(log.length - from))
+    for (const delta of deltas.slice(log.length - from)) {
+      // Beyond what a result may hold nothing is kept or told: the result itself would be refused.
+      if (this.chars + delta.length > LIMITS.outputBytes) break
+      this.chars += delta.length
+      log.push(delta)
+    }
     for (const socket of this.ctx.getWebSockets('watcher')) this.catchUp(socket)
     return { next: log.length }
   }

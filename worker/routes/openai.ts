@@ -46,9 +46,27 @@ export const chat = new Hono<AuthEnv>().post('/', scope('tasks:write'), async (c
     })
     const send = (chunk: unknown) => stream.writeSSE({ data: JSON.stringify(chunk) })
     await send(chunkOf(task, { role: 'assistant', content: '' }))
+    let told = ''
+    let own = { attempt: 0, text: '' }
+    let over = false
     for await (const event of watch.events) {
-      if (event.type === 'output') await send(chunkOf(task, { content: event.delta }))
-      if (event.type === 'done') await sendEnd(send, event.task, request.stream_options?.include_usage === true)
+      if (event.type === 'output') {
+        own = { attempt: event.attempt, text: (event.attempt === own.attempt ? own.text : '') + event.delta }
+        // A later attempt begins anew: what the client has of it already is not told again.
+        if (own.text.length <= told.length && told.startsWith(own.text)) continue
+        if (!own.text.startsWith(told)) break
+        await send(chunkOf(task, { content: own.text.slice(told.length) }))
+        told = own.text
+      }
+      if (event.type === 'done') {
+        await sendEnd(send, event.task, request.stream_options?.include_usage === true)
+        over = true
+      }
+    }
+    if (!over) {
+      watch.close()
+      await line(network, task).cancel(principal.address, task.id)
+      await send({ error: INTERRUPTED })
     }
     await stream.writeSSE({ data: '[DONE]' })
   })
@@ -74,6 +92,13 @@ export const embeddings = new Hono<AuthEnv>().post('/', scope('tasks:write'), as
     usage: { prompt_tokens: task.usage!.inputTokens, total_tokens: task.usage!.inputTokens },
   })
 })
+
+const INTERRUPTED = {
+  message: 'The stream was interrupted and could not be continued. The task was cancelled; nothing is charged for it.',
+  type: 'server_error',
+  code: 'stream_interrupted',
+  param: null,
+}
 
 function chatTask(request: ChatRequest): z.input<typeof SubmitTask> {
   const { model, stream, stream_options: _, max_completion_tokens, ...input } = request
