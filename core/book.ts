@@ -47,8 +47,10 @@ export type BookEvent =
   | { type: 'registered'; at: number; address: Address; registration: Register }
   | { type: 'submitted'; at: number; spec: TaskSpec }
   | { type: 'task'; at: number; id: string; event: TaskEvent }
-  /** The account granted this purse `total` in all. */
-  | { type: 'drew'; at: number; purse: string; total: bigint }
+  /** The account is about to be asked to grant this purse more. */
+  | { type: 'drawing'; at: number; purse: string }
+  /** The account granted this purse `total` in all; `drawing` when further answers are awaited. */
+  | { type: 'drew'; at: number; purse: string; total: bigint; drawing?: boolean }
   /** The purse has given `total` in all back to its account. */
   | { type: 'restored'; at: number; purse: string; total: bigint }
 
@@ -147,8 +149,12 @@ export function apply(book: Book, event: BookEvent): Refusal | null {
       return null
     case 'task':
       return applyToTask(book, event.id, event.event, event.at)
+    case 'drawing':
+      purseOf(book, event.purse).drawing = true
+      return null
     case 'drew': {
       const purse = purseOf(book, event.purse)
+      purse.drawing = event.drawing ?? false
       if (event.total > purse.drawn) purse.drawn = event.total
       return null
     }

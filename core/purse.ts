@@ -17,6 +17,8 @@ export type Purse = {
   settled: { captured: bigint; restored: bigint }
   /** When it last held anything, Unix milliseconds. */
   usedAt: number
+  /** The account was asked for more and its answer is not written down: what it granted must be asked for again. */
+  drawing: boolean
 }
 
 export const purseId = (account: Address, key: string): string => `${account}/${key}`
@@ -34,6 +36,7 @@ export const newPurse = (id: string): Purse => ({
   held: 0n,
   settled: { captured: 0n, restored: 0n },
   usedAt: 0,
+  drawing: false,
 })
 
 export const available = (purse: Purse): bigint => purse.drawn - purse.restored - purse.captured - purse.held

@@ -1,7 +1,8 @@
 /** What a market tells others: accounts, the history, the rooms of tasks, the network's feed. */
-import { record } from '#core/book.ts'
+import { purseOf, record } from '#core/book.ts'
+import { DomainError } from '#core/errors.ts'
 import type { NetworkSnapshot, TaskSummary, WatchEvent } from '#core/protocol.ts'
-import { available, isUnsettled, parsePurseId } from '#core/purse.ts'
+import { available, drawTargets, isUnsettled, parsePurseId } from '#core/purse.ts'
 import { MINUTE_MS, minutesUntil } from '#core/stats.ts'
 import { currentAttempt, isOver, type Task } from '#core/task.ts'
 import { networkSnapshot, taskView } from '#core/views.ts'
@@ -26,13 +27,18 @@ export function createEffects(store: MarketStore, network: Network) {
   const { book } = store
   const outbox: Outbox = createOutbox()
   const watched = new Set<string>()
+  /** Draws whose answers are awaited, by purse. */
+  const drawing = new Map<string, number>()
   let feedTimer: ReturnType<typeof setTimeout> | null = null
   let feedSent = new Map<string, string>()
   const feed = { watched: true }
 
   /** Everything that is due by the present truth; also how the outbox comes back after a restart. */
   function deriveSignals(now: number): void {
-    for (const purse of book.purses.values()) signalPurse(purse.id, now)
+    for (const purse of book.purses.values()) {
+      signalPurse(purse.id, now)
+      if (purse.drawing) signal(outbox, `draw ${purse.id}`, now)
+    }
     for (const { supply, earned, credited } of book.providers.values()) {
       if (earned !== credited) signal(outbox, `credit ${supply.address}`, now)
     }
@@ -48,6 +54,8 @@ export function createEffects(store: MarketStore, network: Network) {
   async function handle(key: string): Promise<void> {
     const [verb, id] = key.split(' ') as [string, string]
     switch (verb) {
+      case 'draw':
+        return recallDraw(id)
       case 'settle':
         return settle(id)
       case 'restore':
@@ -59,6 +67,37 @@ export function createEffects(store: MarketStore, network: Network) {
       case 'room':
         return tellDone(id)
     }
+  }
+
+  /** Asks the account for more. It is written down first, so that an answer that is lost with this object is asked for again. */
+  async function draw(id: string, targets: { least: bigint; most: bigint }): Promise<void> {
+    const { account, key } = parsePurseId(id)
+    const inFlight = (change: number) => {
+      const count = (drawing.get(id) ?? 0) + change
+      if (count > 0) drawing.set(id, count)
+      else drawing.delete(id)
+      return count
+    }
+    inFlight(1)
+    if (!purseOf(book, id).drawing) record(book, { type: 'drawing', at: Date.now(), purse: id })
+    writeMarket(store)
+    const total = await network
+      .account(account)
+      .draw({ cell: book.cell, key, ...targets })
+      .catch((error: unknown) => {
+        if (inFlight(-1) === 0) signal(outbox, `draw ${id}`, Date.now() + SETTLE_MS)
+        throw error
+      })
+    record(book, { type: 'drew', at: Date.now(), purse: id, total, drawing: inFlight(-1) > 0 })
+    if (total < targets.least) throw new DomainError('insufficient_funds')
+  }
+
+  /** Learns what the account granted by an answer that never came. */
+  async function recallDraw(id: string): Promise<void> {
+    if (drawing.has(id)) return
+    await draw(id, { least: 0n, most: 0n })
+    writeMarket(store)
+    signalPurse(id, Date.now())
   }
 
   async function settle(id: string): Promise<void> {
@@ -140,6 +179,9 @@ export function createEffects(store: MarketStore, network: Network) {
         failed: (key, error, parked) =>
           logError('effect_failed', error, { cell: book.cell, effect: key.split(' ')[0]!, parked }),
       }),
+
+    /** Draws on the account so that the purse can cover what is short; rejects with insufficient_funds if it cannot. */
+    draw: (id: string, short: bigint): Promise<void> => draw(id, drawTargets(purseOf(book, id), short)),
 
     /** A task changed; `written` events are durable before anybody hears of this. */
     changed(task: Task): void {

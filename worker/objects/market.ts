@@ -1,5 +1,5 @@
 import { DurableObject } from 'cloudflare:workers'
-import { type Book, disconnect, expireSoon, nextDue, type Provider, pardon, purseOf, record, tick } from '#core/book.ts'
+import { type Book, disconnect, expireSoon, nextDue, type Provider, pardon, tick } from '#core/book.ts'
 import { DomainError } from '#core/errors.ts'
 import { isTooDeep } from '#core/json.ts'
 import { LEASE_MS } from '#core/lease.ts'
@@ -15,7 +15,7 @@ import {
   type ResultReceipt,
   type TaskView,
 } from '#core/protocol.ts'
-import { drawTargets, purseId } from '#core/purse.ts'
+import { purseId } from '#core/purse.ts'
 import { decodeRequests } from '#core/request.ts'
 import type { Task } from '#core/task.ts'
 import { makeTaskId, parseTaskId } from '#core/task-id.ts'
@@ -101,7 +101,8 @@ export class Market extends DurableObject<Env> {
       const result = submit(this.book, submission, Date.now())
       if ('short' in result) {
         // Others may spend what was drawn for this one, so it tries until the account refuses.
-        this.draw(who, key, result.short)
+        this.effects
+          .draw(submission.purse, result.short)
           .then(tryOnce)
           .catch(failed)
           .then(() => this.publish())
@@ -338,15 +339,6 @@ export class Market extends DurableObject<Env> {
     const untold = [...provider.leases.values()].filter((lease) => lease.seq > seen).length
     setRoom(this.book.matching, provider.supply, Math.max(0, free - untold))
     provider.reachable = true
-  }
-
-  /** Draws on the account what the purse is short of. @throws DomainError when the account cannot cover it */
-  private async draw(requester: Address, key: string, short: bigint): Promise<void> {
-    const id = purseId(requester, key)
-    const targets = drawTargets(purseOf(this.book, id), short)
-    const total = await this.network.account(requester).draw({ cell: this.book.cell, key, ...targets })
-    if (total < targets.least) throw new DomainError('insufficient_funds')
-    record(this.book, { type: 'drew', at: Date.now(), purse: id, total })
   }
 
   private owned(requester: Address, id: string): TaskView {
