@@ -23,7 +23,16 @@ import {
   type Want,
 } from './matching.ts'
 import { parseAmount, splitFee } from './money.ts'
-import { createIndex, first, firstKey, insert, type OrderedIndex, remove, type Tree } from './ordered-index.ts'
+import {
+  createIndex,
+  emptyTree,
+  first,
+  firstKey,
+  insert,
+  type OrderedIndex,
+  remove,
+  type Tree,
+} from './ordered-index.ts'
 import type { Address, Register } from './protocol.ts'
 import { newPurse, type Purse } from './purse.ts'
 import { newcomer, observe, type Reputation, score } from './reputation.ts'
@@ -121,7 +130,7 @@ export function createBook(cell: string): Book {
     matching: createMatching(),
     fairness: createFairness(),
     due: createIndex(),
-    dueTree: { root: 0 },
+    dueTree: emptyTree(),
     lastTask: 0,
     fees: 0n,
     stats: createStats(),

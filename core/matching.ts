@@ -6,7 +6,9 @@ import {
   before,
   createIndex,
   type Entry,
+  emptyTree,
   first,
+  firstKey,
   insert,
   type OrderedIndex,
   remove,
@@ -74,11 +76,15 @@ export type Match = { want: Want; supply: Supply; offer: Ask }
 /** An offer in the tree of one preference. Hidden once a search met it without room, until there is room again. */
 type Place = { supply: Supply; offer: Ask; tree: Tree; node: number; hidden: boolean }
 
+/** By kind, then by model: looking up the two costs less than joining them into one name. */
+type ByClass<T> = Map<Kind, Map<string, T>>
+
 export type Matching = {
   open: OrderedIndex<Want>
   offers: OrderedIndex<Place>
-  openTrees: Map<string, Tree>
-  offerTrees: Map<string, Record<Preference, Tree>>
+  /** By class, then by the region that its tasks name, so that nobody looks past tasks of other regions. */
+  queues: ByClass<Map<Region | null, Tree>>
+  listings: ByClass<Record<Preference, Tree>>
   queued: number
   /** Places that the search under way found without room. */
   full: Place[]
@@ -88,8 +94,8 @@ export function createMatching(): Matching {
   return {
     open: createIndex(),
     offers: createIndex(),
-    openTrees: new Map(),
-    offerTrees: new Map(),
+    queues: new Map(),
+    listings: new Map(),
     queued: 0,
     full: [],
   }
@@ -97,6 +103,14 @@ export function createMatching(): Matching {
 
 /** The resource class of a task or an offer: what must be equal before anything is compared. */
 export const classOf = (of: { kind: Kind; model: string }): string => `${of.kind} ${of.model}`
+
+function ofClass<T>(byClass: ByClass<T>, { kind, model }: { kind: Kind; model: string }, make: () => T): T {
+  const models = byClass.get(kind) ?? new Map<string, T>()
+  byClass.set(kind, models)
+  const found = models.get(model) ?? make()
+  models.set(model, found)
+  return found
+}
 
 /** Why this provider may not run this task with this offer now, or null when it may. */
 function offerExclusion(want: Want, supply: Supply, offer: Ask, now: number): Exclusion | null {
@@ -148,9 +162,9 @@ export function merit(preference: Preference, supply: Supply, offer: Ask): numbe
 /* Open tasks */
 
 export function addWant(matching: Matching, want: Want): void {
-  const name = classOf(want)
-  const tree = matching.openTrees.get(name) ?? { root: 0 }
-  matching.openTrees.set(name, tree)
+  const regions = ofClass(matching.queues, want, () => new Map<Region | null, Tree>())
+  const tree = regions.get(want.region) ?? emptyTree()
+  regions.set(want.region, tree)
   want.node = insert(matching.open, tree, want, wantEntry(want))
   matching.queued++
 }
@@ -158,27 +172,34 @@ export function addWant(matching: Matching, want: Want): void {
 /** Takes a task out of the queue; nothing happens if it is not in it. */
 export function removeWant(matching: Matching, want: Want): void {
   if (want.node === 0) return
-  const name = classOf(want)
-  const tree = matching.openTrees.get(name)!
+  const regions = matching.queues.get(want.kind)!.get(want.model)!
+  const tree = regions.get(want.region)!
   remove(matching.open, tree, want.node)
   want.node = 0
   matching.queued--
-  if (tree.root === 0) matching.openTrees.delete(name)
+  if (tree.root === 0) regions.delete(want.region)
+  if (regions.size === 0) matching.queues.get(want.kind)!.delete(want.model)
 }
 
 /** The task this provider should take now: the first in order that it may run. */
 export function bestWant(matching: Matching, supply: Supply, now: number): Match | null {
   if (supply.room < 1) return null
+  const regions = supply.region === null ? [null] : [null, supply.region]
   let best = 0
   let bestOffer: Ask | null = null
   for (const offer of supply.offers) {
-    const tree = matching.openTrees.get(classOf(offer))
-    if (!tree) continue
+    const queues = matching.queues.get(offer.kind)?.get(offer.model)
+    if (!queues) continue
     const accept = (want: Want) => offerExclusion(want, supply, offer, now) === null
-    const node = first(matching.open, tree.root, Number(offer.ask), supply.reputation, supplyMask(supply), accept)
-    if (node !== 0 && (best === 0 || before(matching.open, node, best))) {
-      best = node
-      bestOffer = offer
+    for (const region of regions) {
+      const tree = queues.get(region)
+      const limit = best === 0 ? Number.POSITIVE_INFINITY : firstKey(matching.open, best)
+      if (!tree || tree.least > limit) continue
+      const node = first(matching.open, tree.root, Number(offer.ask), supply.reputation, EVERY, accept, limit)
+      if (node !== 0 && (best === 0 || before(matching.open, node, best))) {
+        best = node
+        bestOffer = offer
+      }
     }
   }
   return bestOffer && { want: matching.open.items[best]!, supply, offer: bestOffer }
@@ -189,13 +210,11 @@ export function bestWant(matching: Matching, supply: Supply, now: number): Match
 /** Lists a provider's offers. */
 export function addSupply(matching: Matching, supply: Supply): void {
   for (const offer of supply.offers) {
-    const name = classOf(offer)
-    const trees = matching.offerTrees.get(name) ?? {
-      cheapest: { root: 0 },
-      balanced: { root: 0 },
-      fastest: { root: 0 },
-    }
-    matching.offerTrees.set(name, trees)
+    const trees = ofClass(matching.listings, offer, () => ({
+      cheapest: emptyTree(),
+      balanced: emptyTree(),
+      fastest: emptyTree(),
+    }))
     for (const preference of PREFERENCES) {
       const place: Place = { supply, offer, tree: trees[preference], node: 0, hidden: false }
       place.node = insert(matching.offers, place.tree, place, offerEntry(preference, supply, offer))
@@ -208,8 +227,9 @@ export function addSupply(matching: Matching, supply: Supply): void {
 export function removeSupply(matching: Matching, supply: Supply): void {
   for (const { tree, node } of supply.places) remove(matching.offers, tree, node)
   supply.places = []
-  for (const offer of supply.offers) {
-    if (matching.offerTrees.get(classOf(offer))?.balanced.root === 0) matching.offerTrees.delete(classOf(offer))
+  for (const { kind, model } of supply.offers) {
+    const models = matching.listings.get(kind)
+    if (models?.get(model)?.balanced.root === 0) models.delete(model)
   }
 }
 
@@ -222,7 +242,7 @@ export function setRoom(matching: Matching, supply: Supply, room: number): void 
 
 /** The best listed provider that may run this task now. */
 export function bestSupply(matching: Matching, want: Want, now: number): Match | null {
-  const trees = matching.offerTrees.get(classOf(want))
+  const trees = matching.listings.get(want.kind)?.get(want.model)
   if (!trees) return null
   const accept = (place: Place) => {
     const { supply, offer } = place
@@ -272,7 +292,7 @@ export function advance(fairness: Fairness, tag: number): void {
 
 function wantEntry(want: Want): Entry {
   const { tag, deadline, seq, bid, minReputation } = want
-  return { key0: tag, key1: deadline, key2: seq, a: Number(bid), b: minReputation, mask: wantMask(want) }
+  return { key0: tag, key1: deadline, key2: seq, a: Number(bid), b: minReputation, mask: EVERY }
 }
 
 function offerEntry(preference: Preference, supply: Supply, offer: Ask): Entry {
@@ -288,6 +308,6 @@ function offerEntry(preference: Preference, supply: Supply, offer: Ask): Entry {
 
 /** One bit a region, and one for a provider that names none. */
 const REGION_BITS = new Map<Region | null, number>([null, ...Region.options].map((region, bit) => [region, 1 << bit]))
-const ANY_REGION = 0xffff
-const wantMask = (want: Want): number => (want.region === null ? ANY_REGION : REGION_BITS.get(want.region)!)
+const EVERY = 0xffff
+const wantMask = (want: Want): number => (want.region === null ? EVERY : REGION_BITS.get(want.region)!)
 const supplyMask = (supply: Supply): number => REGION_BITS.get(supply.region)!

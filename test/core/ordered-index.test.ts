@@ -4,6 +4,7 @@ import {
   before,
   createIndex,
   type Entry,
+  emptyTree,
   first,
   insert,
   type OrderedIndex,
@@ -51,7 +52,7 @@ test('many sets in one arena answer as sorted arrays do, through inserts, remove
   holds(
     fc.property(fc.array(step, { maxLength: 400, size: 'max' }), (steps) => {
       const index = createIndex<Item>()
-      const trees: Tree[] = Array.from({ length: 8 }, () => ({ root: 0 }))
+      const trees: Tree[] = Array.from({ length: 8 }, () => emptyTree())
       const model: { item: Item; tree: number; node: number }[] = []
       let names = 0
       for (const op of steps) {
@@ -78,7 +79,7 @@ test('many sets in one arena answer as sorted arrays do, through inserts, remove
 
 test('it grows far past its first capacity, gives its nodes back, and forgets what was removed', () => {
   const index = createIndex<Item>()
-  const tree: Tree = { root: 0 }
+  const tree: Tree = emptyTree()
   const nodes: number[] = []
   for (let round = 0; round < 4; round++) {
     for (let i = 0; i < 5000; i++) {
@@ -98,7 +99,7 @@ test('items come out in order, and the order is total', () => {
   holds(
     fc.property(fc.array(fc.tuple(small, small), { maxLength: 60 }), (keys) => {
       const index = createIndex<Item>()
-      const tree: Tree = { root: 0 }
+      const tree: Tree = emptyTree()
       const items = keys.map(([key0, key1], i) => ({ name: i, key0, key1, key2: i, a: 0, b: 0, mask: 1 }))
       const nodes = new Map(items.map((item) => [item.name, insert(index, tree, item, item)]))
       const drained: Item[] = []
@@ -119,7 +120,7 @@ test('items with equal keys are found and removed one by one', () => {
   holds(
     fc.property(fc.array(fc.nat(), { minLength: 1, maxLength: 40 }), (picks) => {
       const index = createIndex<number>()
-      const tree: Tree = { root: 0 }
+      const tree: Tree = emptyTree()
       const same = { key0: 1, key1: 1, key2: 1, a: 0, b: 0, mask: 1 }
       const nodes = picks.map((_, i) => insert(index, tree, i, same))
       for (const pick of picks) remove(index, tree, nodes.splice(pick % nodes.length, 1)[0]!)
@@ -130,7 +131,7 @@ test('items with equal keys are found and removed one by one', () => {
 
 test('removing what is not there is an error, not a corruption', () => {
   const index = createIndex<string>()
-  const tree: Tree = { root: 0 }
+  const tree: Tree = emptyTree()
   const entry = { key0: 1, key1: 1, key2: 1, a: 0, b: 0, mask: 1 }
   const kept = insert(index, tree, 'kept', entry)
   const gone = insert(index, tree, 'gone', { ...entry, key2: 2 })
@@ -164,7 +165,7 @@ function randomFrom(seed: number): () => number {
 /** Reads of an average search over `size` items whose order and bounds have nothing to do with one another. */
 function readsOfSearch(size: number): number {
   const index = createIndex<number>()
-  const tree: Tree = { root: 0 }
+  const tree: Tree = emptyTree()
   const random = randomFrom(size)
   const bit = () => 1 << Math.floor(random() * 10)
   for (let i = 0; i < size; i++) {
@@ -185,7 +186,7 @@ test('a search reads far less than the set holds, and hardly more of a set a hun
 
 test('items that come in order make no long chain: each is found in a number of reads like the logarithm of their number', () => {
   const index = createIndex<number>()
-  const tree: Tree = { root: 0 }
+  const tree: Tree = emptyTree()
   const size = 50_000
   // `a` grows and `b` grows, so only one item has a >= i and b <= i.
   for (let i = 0; i < size; i++) insert(index, tree, i, { key0: i, key1: 0, key2: i, a: i, b: i, mask: 1 })
