@@ -117,6 +117,11 @@ function offerExclusion(want: Want, supply: Supply, offer: Ask, now: number): Ex
   if (supply.address === want.requester) return 'self'
   if (offer.kind !== want.kind) return 'kind'
   if (offer.model !== want.model) return 'model'
+  return termsExclusion(want, supply, offer, now)
+}
+
+/** The same for an offer of the task's own class. */
+function termsExclusion(want: Want, supply: Supply, offer: Ask, now: number): Exclusion | null {
   if (offer.context < want.minContext) return 'context'
   if (want.region !== null && supply.region !== want.region) return 'region'
   if (offer.ask > want.bid) return 'price'
@@ -126,6 +131,10 @@ function offerExclusion(want: Want, supply: Supply, offer: Ask, now: number): Ex
   if (supply.room < 1) return 'slot'
   return null
 }
+
+/** True when an offer of the task's own class may run it now. */
+const suits = (want: Want, supply: Supply, offer: Ask, now: number): boolean =>
+  supply.address !== want.requester && termsExclusion(want, supply, offer, now) === null
 
 /** Why this provider may not run this task now: the reason of its offer that comes closest; null when it may. */
 export function exclusion(want: Want, supply: Supply, now: number): Exclusion | null {
@@ -190,7 +199,7 @@ export function bestWant(matching: Matching, supply: Supply, now: number): Match
   for (const offer of supply.offers) {
     const queues = matching.queues.get(offer.kind)?.get(offer.model)
     if (!queues) continue
-    const accept = (want: Want) => offerExclusion(want, supply, offer, now) === null
+    const accept = (want: Want) => suits(want, supply, offer, now)
     for (const region of regions) {
       const tree = queues.get(region)
       const limit = best === 0 ? Number.POSITIVE_INFINITY : firstKey(matching.open, best)
@@ -247,7 +256,7 @@ export function bestSupply(matching: Matching, want: Want, now: number): Match |
   const accept = (place: Place) => {
     const { supply, offer } = place
     if (supply.room < 1) matching.full.push(place)
-    return offerExclusion(want, supply, offer, now) === null
+    return suits(want, supply, offer, now)
   }
   const { root } = trees[want.preference]
   const node = first(matching.offers, root, -Number(want.bid), -want.minReputation, wantMask(want), accept)
