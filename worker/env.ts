@@ -41,12 +41,13 @@ function marketLine(market: () => Remote<Market>, line: Line) {
   }
   return {
     submit: (requester: Address, key: string, requests: string, waitMs: number): Promise<Json<TaskView[]>> =>
-      ask(line, carrier, 'submit', [requester, key, requests, waitMs]),
+      ask(line, carrier, { method: 'submit', args: [requester, key, requests, waitMs] }),
     read: (requester: Address, id: string, waitMs: number): Promise<Json<TaskView>> =>
-      ask(line, carrier, 'read', [requester, id, waitMs]),
-    cancel: (requester: Address, id: string): Promise<Json<TaskView>> => ask(line, carrier, 'cancel', [requester, id]),
+      ask(line, carrier, { method: 'read', args: [requester, id, waitMs] }),
+    cancel: (requester: Address, id: string): Promise<Json<TaskView>> =>
+      ask(line, carrier, { method: 'cancel', args: [requester, id] }),
     poll: (provider: Address, call: Json<Poll>): Promise<Json<PollAnswer>> =>
-      ask(line, carrier, 'poll', [provider, call]),
+      ask(line, carrier, { method: 'poll', args: [provider, call] }),
   }
 }
 

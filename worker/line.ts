@@ -7,9 +7,16 @@
  * later. After a while a duty is offered to all who wait, and the first to wake takes it.
  */
 import { DomainError, type ErrorCode, type ErrorDetails } from '#core/errors.ts'
+import type { Address, Poll } from '#core/protocol.ts'
+import type { Json } from './outcome.ts'
 
-/** Arguments are numbers and text only, which are cheap to carry. */
-export type Call = { id: number; method: string; args: (string | number)[] }
+/** What can be asked. Arguments are numbers and text only, which are cheap to carry; a value comes back as JSON. */
+export type Question =
+  | { method: 'submit'; args: [requester: Address, key: string, requests: string, waitMs: number] }
+  | { method: 'read'; args: [requester: Address, id: string, waitMs: number] }
+  | { method: 'cancel'; args: [requester: Address, id: string] }
+  | { method: 'poll'; args: [provider: Address, call: Json<Poll>] }
+export type Call = Question & { id: number }
 /** `text` is the value as JSON, or the error when not `ok`. */
 export type CallAnswer = { id: number; ok: boolean; text: string }
 /** `epoch` names the market's life: calls that an earlier one was holding are gone. */
@@ -48,11 +55,11 @@ export function openLine(isolate: string): Line {
 }
 
 /** Makes a call and waits for its answer. @returns the value as JSON @throws DomainError */
-export async function ask(line: Line, carrier: Carrier, method: string, args: Call['args']): Promise<string> {
+export async function ask(line: Line, carrier: Carrier, question: Question): Promise<string> {
   const id = ++line.lastId
   const seat: Seat = { answer: null, wake: () => {} }
   line.seats.set(id, seat)
-  line.queue.push({ id, method, args })
+  line.queue.push({ ...question, id })
   if (!line.sending) carrier.waitUntil(serve(line, carrier, 'sending'))
   // The platform ends a request that waits for nothing of its own; and should its answer be lost, this one ends by itself.
   const limit = carrier.wait(LIMIT_MS).then(() => answer(line, { id, ok: false, text: RESTARTED }))

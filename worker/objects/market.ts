@@ -35,8 +35,8 @@ import { createWaiters, rouse, taskEnded, type Waiters, whenEnded, whenRoused } 
 const GROUP_FROM = 4
 const GROUP_MS = 2
 
-/** Who makes a call, and where its answer goes; `done` takes the value as JSON. */
-type Caller = { who: Address; done: (json: string) => void; failed: (error: unknown) => void }
+/** Where the answer to a call goes; `done` takes the value as JSON. */
+type Reply = { done: (json: string) => void; failed: (error: unknown) => void }
 
 /** What a provider's socket remembers while the market sleeps. */
 type Session = { address: Address; free: number; seen: number; sent: number }
@@ -79,22 +79,35 @@ export class Market extends DurableObject<Env> {
     return exchange
   }
 
-  private take({ id, method, args }: Call, answer: (answer: CallAnswer) => void): void {
-    const done = (text: string) => answer({ id, ok: true, text })
-    const failed = (error: unknown) => answer({ id, ok: false, text: errorText(error) })
+  private take(call: Call, answer: (answer: CallAnswer) => void): void {
+    const { id } = call
+    const to: Reply = {
+      done: (text) => answer({ id, ok: true, text }),
+      failed: (error) => answer({ id, ok: false, text: errorText(error) }),
+    }
     try {
-      const [who, ...rest] = args as [Address, ...never[]]
-      const methods = { submit: this.submit, read: this.read, cancel: this.cancel, poll: this.poll }
-      const run = methods[method as keyof typeof methods] as (...args: unknown[]) => void
-      run.call(this, { who, done, failed } satisfies Caller, ...rest)
+      switch (call.method) {
+        case 'submit':
+          this.submit(to, ...call.args)
+          break
+        case 'read':
+          this.read(to, ...call.args)
+          break
+        case 'cancel':
+          this.cancel(to, ...call.args)
+          break
+        case 'poll':
+          this.poll(to, ...call.args)
+          break
+      }
     } catch (error) {
-      failed(error)
+      to.failed(error)
     }
   }
 
   /* Requesters */
 
-  private submit({ who, done, failed }: Caller, key: string, encoded: string, waitMs: number): void {
+  private submit({ done, failed }: Reply, who: Address, key: string, encoded: string, waitMs: number): void {
     const requests = decodeRequests(encoded)
     const submission = { requester: who, purse: purseId(who, key), requests, newId: (at: number) => this.newTaskId(at) }
     const tryOnce = (): void => {
@@ -121,7 +134,7 @@ export class Market extends DurableObject<Env> {
     tryOnce()
   }
 
-  private read({ who, done, failed }: Caller, id: string, waitMs: number): void {
+  private read({ done, failed }: Reply, who: Address, id: string, waitMs: number): void {
     const view = this.owned(who, id)
     if (waitMs <= 0 || !this.book.tasks.has(id)) {
       done(toJson(view))
@@ -136,7 +149,7 @@ export class Market extends DurableObject<Env> {
     })
   }
 
-  private cancel({ who, done }: Caller, id: string): void {
+  private cancel({ done }: Reply, who: Address, id: string): void {
     this.owned(who, id)
     cancel(this.book, id, Date.now())
     done(toJson(this.owned(who, id)))
@@ -157,7 +170,7 @@ export class Market extends DurableObject<Env> {
     return { cell: this.book.cell, leaseSeconds: LEASE_MS / 1000 }
   }
 
-  private poll({ who, done }: Caller, json: Json<Poll>): void {
+  private poll({ done }: Reply, who: Address, json: Json<Poll>): void {
     const provider = this.book.providers.get(who)
     if (!provider) throw new DomainError('not_registered')
     const call = fromJson(json)
