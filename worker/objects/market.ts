@@ -69,7 +69,7 @@ export class Market extends DurableObject<Env> {
   /** Takes an isolate's calls, or, when there are none, waits for answers to earlier ones. See worker/line.ts. */
   async exchange(isolate: string, calls: Call[]): Promise<Exchange> {
     const box = mailboxOf(this.mailboxes, isolate, Date.now())
-    if (calls.length === 0) await hold(box, Date.now())
+    if (calls.length === 0) await hold(box)
     else {
       for (const call of calls) this.take(call, (answer) => put(box, answer))
       this.write()
