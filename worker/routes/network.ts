@@ -2,6 +2,7 @@ import { type Context, Hono } from 'hono'
 import { DomainError } from '#core/errors.ts'
 import { cost } from '../cost.ts'
 import { CELLS, type Env, networkOf } from '../env.ts'
+import { upgrade } from '../middleware/upgrade.ts'
 
 const DAY_MS = 86_400_000
 
@@ -15,8 +16,7 @@ export const network = new Hono<{ Bindings: Env }>()
     const from = time(c, 'from', to - DAY_MS)
     return c.json({ minutes: await networkOf(c.env).history.readMinutes(CELLS, from, to) })
   })
-  .get('/socket', (c) => {
-    if (c.req.header('upgrade')?.toLowerCase() !== 'websocket') throw new DomainError('upgrade_required')
+  .get('/socket', upgrade, (c) => {
     return networkOf(c.env)
       .feed()
       .fetch('https://feed/', { headers: { upgrade: 'websocket' } })

@@ -7,6 +7,7 @@ import { isCell, type Network, networkOf } from '../env.ts'
 import { type AuthEnv, signedIn } from '../middleware/auth.ts'
 import { readBody } from '../middleware/body.ts'
 import { reply } from '../middleware/reply.ts'
+import { upgrade } from '../middleware/upgrade.ts'
 import { toJson } from '../outcome.ts'
 
 export const provider = new Hono<AuthEnv>()
@@ -19,16 +20,14 @@ export const provider = new Hono<AuthEnv>()
     const call = await readBody(c, Poll)
     return reply(c, await networkOf(c.env).line().poll(c.get('principal').address, toJson(call)), 200)
   })
-  .get('/socket', async (c) => {
-    if (c.req.header('upgrade')?.toLowerCase() !== 'websocket') throw new DomainError('upgrade_required')
+  .get('/socket', upgrade, async (c) => {
     const headers = { upgrade: 'websocket', 'x-provider': c.get('principal').address }
     return networkOf(c.env).market().fetch('https://market/', { headers })
   })
 
 export const leases = new Hono<AuthEnv>()
   .use(signedIn)
-  .get('/:id/output', async (c) => {
-    if (c.req.header('upgrade')?.toLowerCase() !== 'websocket') throw new DomainError('upgrade_required')
+  .get('/:id/output', upgrade, async (c) => {
     const network = networkOf(c.env)
     const { task, attempt } = await holder(network, c.get('principal').address, c.req.param('id'))
     return network.room(task).fetch(`https://room/?attempt=${attempt}`, { headers: { upgrade: 'websocket' } })

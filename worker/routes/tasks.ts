@@ -10,6 +10,7 @@ import { isCell, type Network, networkOf } from '../env.ts'
 import { type AuthEnv, scope } from '../middleware/auth.ts'
 import { parse, readJson, seconds } from '../middleware/body.ts'
 import { reply } from '../middleware/reply.ts'
+import { upgrade } from '../middleware/upgrade.ts'
 import { fromJson, type Json } from '../outcome.ts'
 import { watchTask } from '../watch.ts'
 
@@ -51,8 +52,7 @@ export const tasks = new Hono<AuthEnv>()
       }
     })
   })
-  .get('/:id/socket', scope('tasks:read'), async (c) => {
-    if (c.req.header('upgrade')?.toLowerCase() !== 'websocket') throw new DomainError('upgrade_required')
+  .get('/:id/socket', scope('tasks:read'), upgrade, async (c) => {
     const network = networkOf(c.env)
     const { id } = fromJson(await readTask(network, c.get('principal'), c.req.param('id'), 0))
     return network.room(id).fetch(`https://room/?after=${encodeURIComponent(c.req.query('after') ?? '')}`, {
