@@ -2,6 +2,7 @@
 import type { Lease, Register, Result } from '#core/protocol.ts'
 import { connect } from './connection.ts'
 import type { Edge } from './edge.ts'
+import { openInput } from './input.ts'
 import { createBook, finish, running, type Settled } from './lease-book.ts'
 import type { Log } from './log.ts'
 import { openOutput } from './output.ts'
@@ -73,7 +74,9 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     const { signal } = controller
     active.set(lease.id, { lease, controller, startedAt: now() })
     const output = lease.stream ? openOutput(edge, lease.id, timing, random) : undefined
-    const result = await runLease(lease, runners, turns, signal, (delta) => output?.push(delta))
+    const input = () =>
+      openInput(lease, (sha256, until) => edge.getBlob(lease.id, sha256, until), { timing, random, signal })
+    const result = await runLease(lease, runners, turns, input, signal, (delta) => output?.push(delta))
     if (signal.aborted) return output?.close()
     await Promise.all([save(result), output?.finish()])
     if (finish(book, result, 'run')) {

@@ -1,6 +1,6 @@
 /** Calls to one edge, as one provider: signs in when it must and names each failure by the edge's stable code. */
 import type { Problem } from '#core/errors.ts'
-import type { Address, OutputFrame, Poll, PollAnswer, Register } from '#core/protocol.ts'
+import { type Address, LIMITS, type OutputFrame, type Poll, type PollAnswer, type Register } from '#core/protocol.ts'
 import { signInTypedData } from '#core/sign-in.ts'
 import { parseAnswer } from './answer.ts'
 
@@ -27,6 +27,8 @@ export type Edge = {
   register: (body: Register, signal: AbortSignal) => Promise<{ cell: string; leaseSeconds: number }>
   poll: (body: Partial<Poll> & { free: number }, signal: AbortSignal) => Promise<PollAnswer>
   putOutput: (lease: string, frame: OutputFrame, signal: AbortSignal) => Promise<{ next: number }>
+  /** The content of a blob that the lease's input refers to. */
+  getBlob: (lease: string, sha256: string, signal: AbortSignal) => Promise<Uint8Array>
   /** Starts to open /v1/provider/socket or a lease's output socket. */
   openSocket: (path: string) => Promise<WebSocket>
 }
@@ -38,6 +40,8 @@ const HeadedWebSocket = WebSocket as unknown as new (
 ) => WebSocket
 
 const REQUEST_MS = 15_000
+/** The largest blob takes this long at 350 kB a second. */
+const BLOB_MS = 300_000
 const SIGN_IN_TRIES = 4
 /** A token is renewed this long before its end, so that a socket is never opened with one that dies on the way. */
 const TOKEN_MARGIN_MS = 60_000
@@ -50,9 +54,13 @@ export function createEdge(url: string, signer: Signer, now: () => number): Edge
   /** What to add to this machine's clock to have the edge's, from its Date header. */
   let skew = 0
 
-  async function call(method: string, path: string, options: { body?: unknown; token?: string; signal?: AbortSignal }) {
+  async function call(
+    method: string,
+    path: string,
+    options: { body?: unknown; token?: string; signal?: AbortSignal; read?: (response: Response) => Promise<unknown> },
+  ) {
     const signals = [
-      AbortSignal.timeout(REQUEST_MS + waitOf(options.body)),
+      AbortSignal.timeout(options.read ? BLOB_MS : REQUEST_MS + waitOf(options.body)),
       ...(options.signal ? [options.signal] : []),
     ]
     let response: Response
@@ -67,7 +75,7 @@ export function createEdge(url: string, signer: Signer, now: () => number): Edge
         body: options.body === undefined ? null : JSON.stringify(options.body),
         signal: AbortSignal.any(signals),
       })
-      answer = await response.json().catch(() => undefined)
+      answer = response.ok && options.read ? await options.read(response) : await response.json().catch(() => undefined)
     } catch (error) {
       throw new EdgeError('unreachable', `${origin} does not answer (${reasonOf(error)})`)
     }
@@ -108,14 +116,21 @@ export function createEdge(url: string, signer: Signer, now: () => number): Edge
     return signingIn
   }
 
-  async function authorized(method: string, path: string, body: unknown, signal: AbortSignal): Promise<unknown> {
+  async function authorized(
+    method: string,
+    path: string,
+    body: unknown,
+    signal: AbortSignal,
+    read?: (response: Response) => Promise<unknown>,
+  ): Promise<unknown> {
     const used = await token()
+    const options = { body, signal, ...(read && { read }) }
     try {
-      return await call(method, path, { body, token: used, signal })
+      return await call(method, path, { ...options, token: used })
     } catch (error) {
       if (!(error instanceof EdgeError) || !BAD_TOKEN.has(error.code)) throw error
       if (session?.token === used) session = undefined
-      return call(method, path, { body, token: await token(), signal })
+      return call(method, path, { ...options, token: await token() })
     }
   }
 
@@ -125,6 +140,8 @@ export function createEdge(url: string, signer: Signer, now: () => number): Edge
     poll: async (body, signal) => parseAnswer(await authorized('POST', '/v1/provider/poll', body, signal)),
     putOutput: async (lease, frame, signal) =>
       (await authorized('PUT', outputPath(lease), frame, signal)) as { next: number },
+    getBlob: async (lease, sha256, signal) =>
+      (await authorized('GET', blobPath(lease, sha256), undefined, signal, readBlob)) as Uint8Array,
     openSocket: async (path) =>
       new HeadedWebSocket(origin.replace(/^http/, 'ws') + path, {
         headers: { authorization: `Bearer ${await token()}` },
@@ -133,6 +150,19 @@ export function createEdge(url: string, signer: Signer, now: () => number): Edge
 }
 
 export const outputPath = (lease: string) => `/v1/leases/${encodeURIComponent(lease)}/output`
+
+const blobPath = (lease: string, sha256: string) => `/v1/leases/${encodeURIComponent(lease)}/blobs/${sha256}`
+
+async function readBlob(response: Response): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  for await (const chunk of response.body ?? []) {
+    bytes += chunk.byteLength
+    if (bytes > LIMITS.blobBytes) throw new Error('more than a blob may have')
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
+}
 
 const waitOf = (body: unknown) => ((body as { waitSeconds?: number } | undefined)?.waitSeconds ?? 0) * 1000
 

@@ -1,4 +1,4 @@
-import type { Kind, Usage } from '#core/protocol.ts'
+import type { InputOf, Kind, Usage } from '#core/protocol.ts'
 
 /** What a probe found out by doing real work. `speed` is in units a second (core/pricing.ts). */
 export type Probe = { speed: number; context?: number; digest?: string; quantization?: string }
@@ -13,7 +13,12 @@ export type RunOptions = {
 
 export type Outcome = { output: Record<string, unknown>; usage: Usage }
 
-/** One model on this machine, able to do one kind of work. `input` has passed INPUTS[kind]. */
+/** What a runner is given: an input that has passed INPUTS[kind], an image as its bytes however it came. */
+export type RunnerInput<K extends Kind> = K extends 'doc.ocr'
+  ? Omit<InputOf<K>, 'image'> & { image: Uint8Array }
+  : InputOf<K>
+
+/** One model on this machine, able to do one kind of work. `input` is a RunnerInput of that kind. */
 export type Runner = {
   kind: Kind
   model: string

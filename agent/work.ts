@@ -1,5 +1,5 @@
 /** Runs one lease on the runner it names and says how it went. Never throws: whatever goes wrong is the attempt's result. */
-import { INPUTS, type Lease, LIMITS, type Result } from '#core/protocol.ts'
+import { type Lease, LIMITS, type Result } from '#core/protocol.ts'
 import { type Runner, RunnerError, toRunnerError } from './runner.ts'
 
 export type Turns = <T>(runner: Runner, work: () => Promise<T>) => Promise<T>
@@ -8,20 +8,17 @@ export async function runLease(
   lease: Lease,
   runners: Runner[],
   turns: Turns,
+  openInput: () => Promise<unknown>,
   signal: AbortSignal,
   onDelta: (text: string) => void,
 ): Promise<Result> {
   try {
     const runner = runners.find(({ kind, model }) => kind === lease.kind && model === lease.model)
     if (!runner) throw new RunnerError('not_offered', `${lease.kind} ${lease.model} is not offered here`)
-    const input = INPUTS[lease.kind].safeParse(lease.input)
-    if (!input.success) {
-      const issue = input.error.issues[0]
-      throw new RunnerError('invalid_input', `input/${issue?.path.join('/')}: ${issue?.message}`)
-    }
-    const { output, usage } = await turns(runner, () => {
+    // Only in its turn, for the inputs of many leases together may be more than the memory holds.
+    const { output, usage } = await turns(runner, async () => {
       signal.throwIfAborted()
-      return runner.run(input.data, { signal, onDelta, maxUnits: lease.maxUnits })
+      return runner.run(await openInput(), { signal, onDelta, maxUnits: lease.maxUnits })
     })
     const bytes = Buffer.byteLength(JSON.stringify(output))
     if (bytes > LIMITS.outputBytes)

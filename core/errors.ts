@@ -3,7 +3,23 @@ export const ERRORS = {
   malformed_json: [400, 'The body is not valid JSON', 'Send a JSON document encoded as UTF-8.'],
   invalid_request: [422, 'A field is missing or wrong', 'Correct the field that `pointer` names and send it again.'],
   unsupported_media_type: [415, 'The body has the wrong content type', 'Send `content-type: application/json`.'],
-  body_too_large: [413, 'The body is too large', 'Keep a task input under 256 KiB and a request under 8 MiB.'],
+  body_too_large: [
+    413,
+    'The body is too large',
+    'Keep a task input under 256 KiB and a request under 8 MiB; PUT /v1/blobs takes content up to 100 MiB.',
+  ],
+  length_required: [411, 'The length of the body must be told before it', 'Send a Content-Length header.'],
+  blob_mismatch: [
+    422,
+    'The content is not what its address says',
+    'PUT it to /v1/blobs/<the lower-case hex SHA-256 of its bytes>.',
+  ],
+  blob_not_found: [404, 'No such blob of yours', 'PUT it to /v1/blobs first; blobs are dropped after their retention.'],
+  blob_quota_exceeded: [
+    403,
+    'The account keeps as much as it may',
+    'DELETE blobs that are not needed any more, or wait until their time is over.',
+  ],
   unknown_kind: [422, 'No such kind of task', 'GET /v1/models lists the kinds and models on offer.'],
   unknown_model: [404, 'No provider has ever offered this model', 'GET /v1/models lists the models on offer.'],
   no_provider: [

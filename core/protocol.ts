@@ -15,6 +15,9 @@ export const LIMITS = {
   waitSeconds: 25,
   slots: 256,
   offers: 64,
+  /** Bytes of one blob, and of all that an account may keep. */
+  blobBytes: 100 * 1024 * 1024,
+  accountBlobBytes: 4 * 1024 ** 3,
 } as const
 
 const Name = z.string().min(1).max(200)
@@ -26,6 +29,24 @@ export const Address = z
   .transform((address) => address.toLowerCase() as Address)
 export type Address = `0x${string}`
 const Hex = z.string().regex(/^0x[0-9a-fA-F]*$/, 'must be hex') as unknown as z.ZodType<`0x${string}`>
+
+/* Blobs: content that an account uploads once and then names by its hash */
+
+export const Sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'must be a SHA-256 in lower-case hex')
+
+/** In an input, in the place of content that was uploaded to /v1/blobs. */
+export const BlobRef = z.strictObject({ sha256: Sha256 })
+
+export const BlobView = z
+  .object({
+    sha256: Sha256,
+    bytes: Count,
+    contentType: z.string(),
+    /** Unix milliseconds until which it is kept; a task that refers to it moves this past its deadline. */
+    keptUntil: z.int(),
+  })
+  .meta({ id: 'BlobView' })
+export type BlobView = z.output<typeof BlobView>
 
 /* Kinds of work */
 
@@ -46,8 +67,8 @@ export const INPUTS = {
   }),
   'text.embed': z.strictObject({ texts: z.array(z.string().min(1)).min(1).max(64) }),
   'doc.ocr': z.strictObject({
-    /** Base64 of a PNG or JPEG. */
-    image: z.base64().min(1),
+    /** Base64 of a PNG or JPEG, or a reference to one. */
+    image: z.union([z.base64().min(1), BlobRef]),
     mediaType: z.enum(['image/png', 'image/jpeg']),
   }),
 } as const

@@ -3,6 +3,7 @@ import { PROTOCOL_VERSION } from '#core/protocol.ts'
 import { type Env, networkOf } from './env.ts'
 import { onError, onNotFound } from './middleware/problem.ts'
 import { account, keys, signIn } from './routes/account.ts'
+import { blobs } from './routes/blobs.ts'
 import { network } from './routes/network.ts'
 import { chat, embeddings, models } from './routes/openai.ts'
 import { leases, provider } from './routes/provider.ts'
@@ -18,6 +19,7 @@ export const app = new Hono<{ Bindings: Env }>()
   .route('/account', account)
   .route('/keys', keys)
   .route('/tasks', tasks)
+  .route('/blobs', blobs)
   .route('/models', models)
   .route('/chat/completions', chat)
   .route('/embeddings', embeddings)

@@ -8,6 +8,7 @@ import type { Market } from './objects/market.ts'
 import type { NetworkFeed } from './objects/network-feed.ts'
 import type { TaskRoom } from './objects/task-room.ts'
 import type { Json } from './outcome.ts'
+import { openBlobs } from './store/blobs.ts'
 import { openHistory } from './store/history.ts'
 
 export type Env = {
@@ -16,6 +17,7 @@ export type Env = {
   ACCOUNT: DurableObjectNamespace<Account>
   NETWORK_FEED: DurableObjectNamespace<NetworkFeed>
   DB: D1Database
+  BLOBS: R2Bucket
   ASSETS: Fetcher
   CHAIN_ID: string
   DEV: string
@@ -88,5 +90,6 @@ function wire(env: Env) {
     room: (task: string) => env.TASK_ROOM.getByName(task) as unknown as Remote<TaskRoom>,
     feed: () => env.NETWORK_FEED.getByName('network') as unknown as Remote<NetworkFeed>,
     history: openHistory(env.DB),
+    blobs: openBlobs(env.BLOBS),
   }
 }

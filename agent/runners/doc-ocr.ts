@@ -2,10 +2,9 @@
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import type { InputOf } from '#core/protocol.ts'
 import { imageSize } from '../image-size.ts'
 import { measure } from '../measure.ts'
-import { type Runner, RunnerError } from '../runner.ts'
+import { type Runner, RunnerError, type RunnerInput } from '../runner.ts'
 import { weightsDigest } from '../weights.ts'
 
 export const kind = 'doc.ocr'
@@ -30,7 +29,7 @@ export async function createRunner(): Promise<Runner> {
   })
 
   const run: Runner['run'] = async (input) => {
-    const bytes = Buffer.from((input as InputOf<typeof kind>).image, 'base64')
+    const bytes = Buffer.from((input as RunnerInput<typeof kind>).image)
     const size = imageSize(bytes)
     if (!size) throw new RunnerError('invalid_input', 'the image is neither a PNG nor a JPEG')
     if (size.width * size.height > MAX_PIXELS)
@@ -49,7 +48,7 @@ export async function createRunner(): Promise<Runner> {
     load: async () => {},
     run,
     async probe(signal) {
-      const image = (await readFile(new URL('probe.png', import.meta.url))).toString('base64')
+      const image = await readFile(new URL('probe.png', import.meta.url))
       const input = { image, mediaType: 'image/png' }
       const { speed, output } = await measure(run, kind, input, signal)
       if (output.text !== PROBE_TEXT)

@@ -1,5 +1,6 @@
 /** Tasks for real agents. */
 import { readFile } from 'node:fs/promises'
+import { crc32, deflateSync, inflateSync } from 'node:zlib'
 import type { Address, TaskView } from '../../core/protocol.ts'
 import { call } from '../../scripts/api.ts'
 import { inRoot } from '../../scripts/paths.ts'
@@ -15,6 +16,30 @@ export function longEmbedding(exclude: Address[] = []) {
 export async function pageToRead() {
   const image = (await readFile(inRoot('scripts/demo/page.png'))).toString('base64')
   return { kind: 'doc.ocr', input: { image, mediaType: 'image/png' } }
+}
+
+/** The same page without compression, so that it is too large for an input. */
+export async function largePage(): Promise<Buffer> {
+  const png = await readFile(inRoot('scripts/demo/page.png'))
+  const head: Buffer[] = [png.subarray(0, 8)]
+  const pixels: Buffer[] = []
+  for (let at = 8; at < png.length; ) {
+    const end = at + 12 + png.readUInt32BE(at)
+    const type = png.toString('latin1', at + 4, at + 8)
+    if (type === 'IDAT') pixels.push(png.subarray(at + 8, end - 4))
+    else if (type !== 'IEND') head.push(png.subarray(at, end))
+    at = end
+  }
+  const data = deflateSync(inflateSync(Buffer.concat(pixels)), { level: 0 })
+  return Buffer.concat([...head, chunk('IDAT', data), chunk('IEND', Buffer.alloc(0))])
+}
+
+function chunk(type: string, data: Buffer): Buffer {
+  const named = Buffer.concat([Buffer.from(type, 'latin1'), data])
+  const around = Buffer.alloc(8)
+  around.writeUInt32BE(data.length)
+  around.writeUInt32BE(crc32(named), 4)
+  return Buffer.concat([around.subarray(0, 4), named, around.subarray(4)])
 }
 
 export const submit = ({ caller }: Member, task: object): Promise<TaskView> =>

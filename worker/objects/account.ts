@@ -13,10 +13,11 @@ import {
 } from '#core/account.ts'
 import { DomainError } from '#core/errors.ts'
 import { ONE_TOKEN } from '#core/money.ts'
-import type { CreateKey } from '#core/protocol.ts'
+import type { Address, BlobView, CreateKey } from '#core/protocol.ts'
 import { cost } from '../cost.ts'
-import type { Env } from '../env.ts'
+import { type Env, networkOf } from '../env.ts'
 import { outcomeOf } from '../outcome.ts'
+import { type AccountBlobs, openAccountBlobs } from './account-blobs.ts'
 
 /** What the development faucet gives at a time, and in all. */
 const FAUCET_AMOUNT = 100n * ONE_TOKEN
@@ -26,11 +27,17 @@ const SNAPSHOT_EVERY = 500
 
 type Entry = { number: number; event: AccountEvent }
 
-/** One requester's or provider's account: its entries are only ever added, and its state is what they come to. */
+/**
+ * One requester's or provider's account: its entries are only ever added, and its state is what they come to.
+ * Beside that it knows which blobs it keeps.
+ */
 export class Account extends DurableObject<Env> {
   private readonly state: AccountState
   private last = 0
   private base = 0
+  private readonly blobs: AccountBlobs
+  /** The sweep that goes on: what it removes must not be written meanwhile. */
+  private sweeping: Promise<void> | null = null
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env)
@@ -44,6 +51,7 @@ export class Account extends DurableObject<Env> {
       applyToAccount(this.state, event)
       this.last = number
     }
+    this.blobs = openAccountBlobs(ctx.storage)
   }
 
   /** Base units. What markets hold of it is theirs to say. */
@@ -107,6 +115,68 @@ export class Account extends DurableObject<Env> {
 
   key(id: string): ApiKey | null {
     return this.state.keys.get(id) ?? null
+  }
+
+  /* Blobs */
+
+  reserveBlob(blob: BlobView) {
+    return outcomeOf(async () => {
+      await this.sweeping
+      this.blobs.reserve(blob)
+      await this.arm()
+    })
+  }
+
+  async storedBlob(blob: BlobView): Promise<BlobView> {
+    this.blobs.stored(blob)
+    await this.arm()
+    return this.blobs.find(blob.sha256, Date.now())!
+  }
+
+  missedBlob(sha256: string): void {
+    this.blobs.missed(sha256)
+  }
+
+  blob(sha256: string): BlobView | null {
+    return this.blobs.find(sha256, Date.now())
+  }
+
+  /** Keeps blobs at least until then, unless one is missing. @returns those that are missing */
+  keepBlobs(wanted: { sha256: string; until: number }[]): string[] {
+    const now = Date.now()
+    const missing = wanted.filter(({ sha256 }) => !this.blobs.find(sha256, now)).map(({ sha256 }) => sha256)
+    if (missing.length === 0) for (const { sha256, until } of wanted) this.blobs.keep(sha256, until)
+    return missing
+  }
+
+  async dropBlob(sha256: string): Promise<boolean> {
+    const dropped = this.blobs.drop(sha256, Date.now())
+    if (dropped) await this.arm()
+    return dropped
+  }
+
+  /** Sweeps blobs whose time is over. */
+  override async alarm(): Promise<void> {
+    const due = this.blobs.due(Date.now())
+    const owner = this.ctx.id.name as Address
+    if (due.length > 0) {
+      this.sweeping = networkOf(this.env)
+        .blobs.remove(owner, due)
+        .then(() => this.blobs.swept(due))
+        .finally(() => {
+          this.sweeping = null
+        })
+      await this.sweeping
+    }
+    await this.arm()
+  }
+
+  private async arm(): Promise<void> {
+    const due = this.blobs.nextDue()
+    const armed = await this.ctx.storage.getAlarm()
+    if (due === null || (armed !== null && armed <= due)) return
+    await this.ctx.storage.setAlarm(due)
+    cost.objectRows++
   }
 
   private add(event: AccountEvent): void {

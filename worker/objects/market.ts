@@ -1,4 +1,5 @@
 import { DurableObject } from 'cloudflare:workers'
+import { blobsIn } from '#core/blob.ts'
 import { type Book, disconnect, expireSoon, nextDue, type Provider, pardon, tick } from '#core/book.ts'
 import { DomainError } from '#core/errors.ts'
 import { isTooDeep } from '#core/json.ts'
@@ -193,6 +194,14 @@ export class Market extends DurableObject<Env> {
   /** True when the provider holds this lease, so that it may deliver its output. */
   holds(address: Address, lease: string): boolean {
     return this.book.providers.get(address)?.leases.has(lease) ?? false
+  }
+
+  /** Whose blob this is, when the provider holds this lease and its task refers to the blob; else null. */
+  blobOwner(address: Address, lease: string, sha256: string): Address | null {
+    const held = this.book.providers.get(address)?.leases.get(lease)
+    const spec = held && this.book.tasks.get(held.task)?.task.spec
+    if (!spec || !blobsIn(spec.kind, spec.input).some((blob) => blob.sha256 === sha256)) return null
+    return spec.requester
   }
 
   /* Everybody */

@@ -1,14 +1,16 @@
 import { Hono } from 'hono'
 import { DomainError } from '#core/errors.ts'
 import { parseLeaseId } from '#core/lease.ts'
-import { type Address, OutputFrame, Poll, Register } from '#core/protocol.ts'
+import { type Address, OutputFrame, Poll, Register, Sha256 } from '#core/protocol.ts'
 import { parseTaskId } from '#core/task-id.ts'
+import { readBlob } from '../blobs.ts'
 import { isCell, type Network, networkOf } from '../env.ts'
 import { type AuthEnv, signedIn } from '../middleware/auth.ts'
-import { readBody } from '../middleware/body.ts'
+import { parse, readBody } from '../middleware/body.ts'
 import { reply } from '../middleware/reply.ts'
 import { upgrade } from '../middleware/upgrade.ts'
 import { toJson } from '../outcome.ts'
+import { content } from './blobs.ts'
 
 export const provider = new Hono<AuthEnv>()
   .use(signedIn)
@@ -38,12 +40,26 @@ export const leases = new Hono<AuthEnv>()
     const { task, attempt } = await holder(network, c.get('principal').address, c.req.param('id'))
     return c.json(await network.room(task).append(attempt, frame))
   })
+  .get('/:id/blobs/:sha256', async (c) => {
+    const network = networkOf(c.env)
+    const lease = c.req.param('id')
+    const sha256 = parse(Sha256, c.req.param('sha256'))
+    const { cell } = known(lease)
+    const owner = await network.market(cell).blobOwner(c.get('principal').address, lease, sha256)
+    if (!owner) throw new DomainError('lease_not_found', { detail: 'no lease of yours refers to this blob' })
+    return content(c, await readBlob(network, owner, sha256))
+  })
 
 /** Who delivers output must hold the lease. */
 async function holder(network: Network, address: Address, lease: string): Promise<{ task: string; attempt: number }> {
+  const { cell, task, attempt } = known(lease)
+  if (!(await network.market(cell).holds(address, lease))) throw new DomainError('lease_not_found')
+  return { task, attempt }
+}
+
+function known(lease: string): { task: string; attempt: number; cell: string } {
   const parsed = parseLeaseId(lease)
   const cell = parsed && parseTaskId(parsed.task)?.cell
-  if (!cell || !isCell(cell) || !(await network.market(cell).holds(address, lease)))
-    throw new DomainError('lease_not_found')
-  return parsed
+  if (!cell || !isCell(cell)) throw new DomainError('lease_not_found')
+  return { ...parsed, cell }
 }

@@ -6,6 +6,7 @@ import { LIMITS, SubmitTask, type TaskView } from '#core/protocol.ts'
 import { encodeRequests, toRequest } from '#core/request.ts'
 import { parseTaskId } from '#core/task-id.ts'
 import type { Principal } from '../auth.ts'
+import { holdBlobs } from '../blobs.ts'
 import { isCell, type Network, networkOf } from '../env.ts'
 import { type AuthEnv, scope } from '../middleware/auth.ts'
 import { parse, readJson, seconds } from '../middleware/body.ts'
@@ -25,6 +26,7 @@ export const tasks = new Hono<AuthEnv>()
     const requests = batch
       ? parse(Batch, body).map((task, i) => toRequest(parse(SubmitTask, task, `/${i}`), `/${i}`))
       : [toRequest(parse(SubmitTask, body))]
+    await holdBlobs(networkOf(c.env), address, requests, Date.now())
     const views = await networkOf(c.env).line().submit(address, key, encodeRequests(requests), waitMs)
     if (batch) return reply(c, `{"tasks":${views}}` as Json<{ tasks: TaskView[] }>, 201)
     // An array of one, without its brackets.
