@@ -1,8 +1,10 @@
 import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { openInput } from '#agent/input.ts'
 import { localRunners } from '#agent/local-runners.ts'
 import type { Outcome } from '#agent/runner.ts'
-import { INPUTS, type Kind, OUTPUTS } from '#core/protocol.ts'
+import { TIMING } from '#agent/timing.ts'
+import { type Kind, type Lease, OUTPUTS } from '#core/protocol.ts'
 
 /** The real runners, each in its own process, one after another: the machine may have two cores. */
 const [embed, ocr, llama] = localRunners(['text.embed', 'doc.ocr', 'llm.chat'], () => {})
@@ -13,13 +15,12 @@ beforeAll(async () => {
 }, 60_000)
 afterAll(() => Promise.all([embed, ocr, llama].map((runner) => runner!.close())))
 
-async function run(runner: typeof embed, input: unknown, onDelta = (_: string) => {}): Promise<Outcome> {
+async function run(runner: typeof embed, input: Lease['input'], onDelta = (_: string) => {}): Promise<Outcome> {
   const kind: Kind = runner!.kind
-  const outcome = await runner!.run(INPUTS[kind].parse(input), {
-    signal: AbortSignal.timeout(30_000),
-    onDelta,
-    maxUnits: 100,
-  })
+  const signal = AbortSignal.timeout(30_000)
+  const none = () => Promise.reject(new Error('the input refers to nothing'))
+  const work = await openInput({ kind, input } as Lease, none, { timing: TIMING, random: Math.random, signal })
+  const outcome = await runner!.run(work, { signal, onDelta, maxUnits: 100 })
   OUTPUTS[kind].parse(outcome.output)
   return outcome
 }
