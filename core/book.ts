@@ -3,6 +3,7 @@
  * Everything that lasts changes only through `record`: the event is applied and logged, and applying the same events to the
  * same book gives the same book, which is how a market recovers. What is soft (who is connected, when a lease expires) is set directly.
  */
+import type { Accepted } from './idempotency.ts'
 import { backoffMs, GRACE_MS, LEASE_MS, leaseId } from './lease.ts'
 import {
   addSupply,
@@ -56,6 +57,8 @@ export type BookEvent =
   | { type: 'registered'; at: number; address: Address; registration: Register }
   | { type: 'submitted'; at: number; spec: TaskSpec }
   | { type: 'task'; at: number; id: string; event: TaskEvent }
+  /** These tasks, submitted just before, were asked for under an idempotency key. */
+  | { type: 'keyed'; at: number; key: string; body: string; tasks: string[] }
   /** The account is about to be asked to grant this purse more. */
   | { type: 'drawing'; at: number; purse: string }
   /** The account granted this purse `total` in all; `drawing` when further answers are awaited. */
@@ -113,6 +116,8 @@ export type Book = {
   stats: Stats
   /** Ended tasks that are not archived yet. */
   ended: Map<string, Task>
+  /** What was accepted under idempotency keys, by the key's digest, until it is archived. */
+  keys: Map<string, Accepted>
   /** Events not yet written down, oldest first. */
   log: BookEvent[]
   /** What the shell must tell somebody about since it last looked. */
@@ -135,6 +140,7 @@ export function createBook(cell: string): Book {
     fees: 0n,
     stats: createStats(),
     ended: new Map(),
+    keys: new Map(),
     log: [],
     news: { ended: [], changed: [], providers: new Set() },
   }
@@ -156,6 +162,11 @@ export function apply(book: Book, event: BookEvent): Refusal | null {
     case 'submitted':
       submit(book, event.spec)
       return null
+    case 'keyed': {
+      const { key, body, tasks, at } = event
+      book.keys.set(key, { body, tasks, at })
+      return null
+    }
     case 'task':
       return applyToTask(book, event.id, event.event, event.at)
     case 'drawing':

@@ -67,6 +67,11 @@ export const ERRORS = {
     'Raise deadlineSeconds, maxPrice, or ask for another model.',
   ],
   task_cancelled: [409, 'The task was cancelled', 'Submit it again.'],
+  idempotency_conflict: [
+    409,
+    'This Idempotency-Key was used for another request',
+    'Send the very same body to get its answer again, or choose a new key for a new request.',
+  ],
   market_restarted: [
     503,
     'The market was restarted while it held this call',

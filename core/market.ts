@@ -1,6 +1,7 @@
 /** What requesters and providers do in a market, as steps over its book: each is synchronous, takes the time, and leaves events. */
 import { apply, type Book, fill, type Provider, place, purseOf, record, tick } from './book.ts'
 import { DomainError } from './errors.ts'
+import type { Idempotency } from './idempotency.ts'
 import { LEASE_MS, parseLeaseId } from './lease.ts'
 import { setRoom } from './matching.ts'
 import { meter } from './pricing.ts'
@@ -27,6 +28,7 @@ type Submission = {
   purse: string
   requests: TaskRequest[]
   newId: (createdAt: number) => string
+  idempotency?: Idempotency | undefined
 }
 
 /**
@@ -35,7 +37,7 @@ type Submission = {
  */
 export function submit(book: Book, submission: Submission, now: number): { tasks: Task[] } | { short: bigint } {
   tick(book, now)
-  const { requester, purse, requests, newId } = submission
+  const { requester, purse, requests, newId, idempotency } = submission
   const bytes = requests.reduce((sum, request) => sum + request.bytes, 0)
   if (book.tasks.size + requests.length > CAPACITY.tasks || book.bytes + bytes > CAPACITY.bytes) {
     throw new DomainError('overloaded', { retryAfterSeconds: 5 })
@@ -59,6 +61,7 @@ export function submit(book: Book, submission: Submission, now: number): { tasks
     record(book, { type: 'submitted', at: now, spec })
     return spec.id
   })
+  if (idempotency) record(book, { type: 'keyed', at: now, ...idempotency, tasks: ids })
   // Placed only when all are in the book, so that a batch is ordered against everybody else's tasks and not against itself.
   return { tasks: ids.map((id) => placeNew(book, id, now)) }
 }

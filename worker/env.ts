@@ -2,7 +2,7 @@
 import { waitUntil } from 'cloudflare:workers'
 import type { Address, Poll, PollAnswer, TaskView } from '#core/protocol.ts'
 import { isSignedBy, type SignInMessage } from './chain/signature.ts'
-import { ask, type Carrier, type Line, openLine } from './line.ts'
+import { ask, type Carrier, type Line, openLine, type Question } from './line.ts'
 import type { Account } from './objects/account.ts'
 import type { Market } from './objects/market.ts'
 import type { NetworkFeed } from './objects/network-feed.ts'
@@ -42,8 +42,8 @@ function marketLine(market: () => Remote<Market>, line: Line) {
     now: Date.now,
   }
   return {
-    submit: (requester: Address, key: string, requests: string, waitMs: number): Promise<Json<TaskView[]>> =>
-      ask(line, carrier, { method: 'submit', args: [requester, key, requests, waitMs] }),
+    submit: (...args: Extract<Question, { method: 'submit' }>['args']): Promise<Json<TaskView[]>> =>
+      ask(line, carrier, { method: 'submit', args }),
     read: (requester: Address, id: string, waitMs: number): Promise<Json<TaskView>> =>
       ask(line, carrier, { method: 'read', args: [requester, id, waitMs] }),
     cancel: (requester: Address, id: string): Promise<Json<TaskView>> =>

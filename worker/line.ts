@@ -7,12 +7,16 @@
  * later. After a while a duty is offered to all who wait, and the first to wake takes it.
  */
 import { DomainError, type ErrorCode, type ErrorDetails } from '#core/errors.ts'
+import type { Idempotency } from '#core/idempotency.ts'
 import type { Address, Poll } from '#core/protocol.ts'
 import type { Json } from './outcome.ts'
 
-/** What can be asked. Arguments are numbers and text only, which are cheap to carry; a value comes back as JSON. */
+/** What can be asked. Arguments are numbers and text where it counts, which are cheap to carry; a value comes back as JSON. */
 export type Question =
-  | { method: 'submit'; args: [requester: Address, key: string, requests: string, waitMs: number] }
+  | {
+      method: 'submit'
+      args: [requester: Address, key: string, requests: string, waitMs: number, idempotency?: Idempotency]
+    }
   | { method: 'read'; args: [requester: Address, id: string, waitMs: number] }
   | { method: 'cancel'; args: [requester: Address, id: string] }
   | { method: 'poll'; args: [provider: Address, call: Json<Poll>] }

@@ -3,18 +3,22 @@
  * rows are used again; and an archive of ended tasks, packed many to a row. Recovery is snapshot, then journal.
  */
 import { apply, type Book, type BookEvent, createBook } from '#core/book.ts'
+import type { Accepted } from '#core/idempotency.ts'
 import type { Address, TaskView } from '#core/protocol.ts'
 import { headOf, partsOf, restore, type SnapshotHead, type SnapshotPart, sizeOf } from '#core/snapshot.ts'
 import type { Task } from '#core/task.ts'
+import { makeTaskId, parseTaskId } from '#core/task-id.ts'
 import { taskView } from '#core/views.ts'
 import { cost } from '../cost.ts'
 
 /** Of a row's 2 MB: estimates are generous, but one event may itself be large. */
 const ROW_BYTES = 1_000_000
 const PACK_TASKS = 250
+const PACK_KEYS = 250
 const SNAPSHOT_ROWS = 4_000
 const SNAPSHOT_EVENTS = 100_000
 const RETENTION_MS = 24 * 3_600_000
+const DAY_MS = 24 * 3_600_000
 
 type JournalRow = { number: number; events: BookEvent[] }
 type SnapshotMeta = { head: SnapshotHead; chunks: number; journal: number }
@@ -34,6 +38,10 @@ export function loadMarket(storage: DurableObjectStorage, cell: string, now: num
   storage.sql.exec(`create table if not exists archive(
     id integer primary key, first integer not null, last integer not null, journal integer not null,
     exported integer not null default 0, tasks text not null)`)
+  // By day first, so that a day's keys are dropped without reading the others.
+  storage.sql.exec(`create table if not exists keys(
+    day integer not null, key text not null, at integer not null, body text not null, tasks text not null,
+    primary key(day, key)) without rowid`)
   const meta = storage.kv.get<SnapshotMeta>('snapshot')
   const chunks = Array.from({ length: meta?.chunks ?? 0 }, (_, i) => storage.kv.get<SnapshotPart[]>(`part:${i}`)!)
   const book = meta ? restore(meta.head, chunks.flat(), now) : createBook(cell)
@@ -68,6 +76,7 @@ export function writeMarket(store: MarketStore): void {
     store.events += events.length
   }
   if (book.ended.size >= PACK_TASKS) pack(store)
+  if (book.keys.size >= PACK_KEYS) packKeys(store)
   if (store.row - store.base >= SNAPSHOT_ROWS || store.events >= SNAPSHOT_EVENTS) snapshot(store)
 }
 
@@ -93,10 +102,43 @@ export function pack(store: MarketStore): void {
   book.ended.clear()
 }
 
+/** Moves what was accepted under idempotency keys from memory to a table; what recovery brings back once more stays as it is there. */
+function packKeys({ book, storage }: MarketStore): void {
+  storage.transactionSync(() => {
+    for (const [key, { body, tasks, at }] of book.keys) {
+      const { rowsWritten } = storage.sql.exec(
+        'insert or ignore into keys(day, key, at, body, tasks) values(?, ?, ?, ?, ?)',
+        dayOf(at),
+        key,
+        at,
+        body,
+        tasks.join(' '),
+      )
+      cost.objectRows += rowsWritten
+    }
+  })
+  book.keys.clear()
+}
+
+/** What was accepted under an idempotency key, today or yesterday. */
+export function findKey({ book, storage }: MarketStore, key: string, now: number): Accepted | undefined {
+  const recent = book.keys.get(key)
+  if (recent) return recent
+  const [row] = storage.sql.exec<{ at: number; body: string; tasks: string }>(
+    'select at, body, tasks from keys where day in (?1, ?1 - 1) and key = ?2 order by day desc limit 1',
+    dayOf(now),
+    key,
+  )
+  return row && { ...row, tasks: row.tasks.split(' ') }
+}
+
+const dayOf = (time: number): number => Math.floor(time / DAY_MS)
+
 /** Writes the whole book and lets the journal begin again over its old rows. */
 export function snapshot(store: MarketStore): void {
   const { book, storage } = store
   pack(store)
+  packKeys(store)
   const chunks = [...bySize([...partsOf(book)], sizeOf)]
   storage.transactionSync(() => {
     for (const [i, chunk] of chunks.entries()) put(store, `part:${i}`, chunk)
@@ -107,18 +149,23 @@ export function snapshot(store: MarketStore): void {
   store.events = 0
 }
 
-/** An ended task from the archive. Packs are found by when their tasks were created. */
-export function findArchived({ storage }: MarketStore, id: string, createdAt: number): ArchivedTask | undefined {
+/** Ended tasks from the archive, by id. Those asked for were created together, and packs are found by when that was. */
+export function findArchived({ storage }: MarketStore, ids: string[]): Map<string, ArchivedTask> {
+  const found = new Map<string, ArchivedTask>()
+  const parsed = parseTaskId(ids[0] ?? '')
+  if (!parsed) return found
+  const { cell, createdAt } = parsed
+  const wanted = new Set(ids)
   const packs = storage.sql.exec<{ tasks: string }>(
     'select tasks from archive where first <= ?1 and last >= ?1',
     createdAt,
   )
   for (const { tasks } of packs) {
-    if (!tasks.includes(id)) continue
-    const found = (JSON.parse(tasks) as ArchivedTask[]).find(({ view }) => view.id === id)
-    if (found) return found
+    if (!tasks.includes(makeTaskId(cell, createdAt, ''))) continue
+    for (const task of JSON.parse(tasks) as ArchivedTask[]) if (wanted.has(task.view.id)) found.set(task.view.id, task)
+    if (found.size === wanted.size) break
   }
-  return undefined
+  return found
 }
 
 /** The oldest pack that the history does not have yet. */
@@ -134,10 +181,11 @@ export function markExported({ storage }: MarketStore, id: number): void {
   cost.objectRows++
 }
 
-/** Drops outputs whose time is over. */
+/** Drops outputs and idempotency keys whose time is over. */
 export function dropOld({ storage }: MarketStore, now: number): void {
   const { rowsWritten } = storage.sql.exec('delete from archive where exported = 1 and last < ?', now - RETENTION_MS)
-  cost.objectRows += rowsWritten
+  const keys = storage.sql.exec('delete from keys where day < ?', dayOf(now) - 1)
+  cost.objectRows += rowsWritten + keys.rowsWritten
 }
 
 const archived = (task: Task): ArchivedTask => ({ requester: task.spec.requester, view: taskView(task) })

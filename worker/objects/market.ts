@@ -2,6 +2,7 @@ import { DurableObject } from 'cloudflare:workers'
 import { blobsIn } from '#core/blob.ts'
 import { type Book, disconnect, expireSoon, nextDue, type Provider, pardon, tick } from '#core/book.ts'
 import { DomainError } from '#core/errors.ts'
+import { type Idempotency, tasksOfEarlier } from '#core/idempotency.ts'
 import { isTooDeep } from '#core/json.ts'
 import { LEASE_MS } from '#core/lease.ts'
 import { cancel, poll, register, submit } from '#core/market.ts'
@@ -19,7 +20,7 @@ import {
 import { purseId } from '#core/purse.ts'
 import { decodeRequests } from '#core/request.ts'
 import type { Task } from '#core/task.ts'
-import { makeTaskId, parseTaskId } from '#core/task-id.ts'
+import { makeTaskId } from '#core/task-id.ts'
 import { booksOf, leasesAfter, modelsOf, networkSnapshot, pursesOf, taskView } from '#core/views.ts'
 import { cost } from '../cost.ts'
 import { type Env, type Network, networkOf } from '../env.ts'
@@ -29,7 +30,7 @@ import { nextSignal } from '../outbox.ts'
 import { fromJson, type Json, toJson } from '../outcome.ts'
 import { deliver, hold, type Mailboxes, mailboxOf, put, take } from './mailbox.ts'
 import { createEffects, type MarketEffects } from './market-effects.ts'
-import { type ArchivedTask, findArchived, loadMarket, type MarketStore, writeMarket } from './market-store.ts'
+import { type ArchivedTask, findArchived, findKey, loadMarket, type MarketStore, writeMarket } from './market-store.ts'
 import { createWaiters, rouse, taskEnded, type Waiters, whenEnded, whenRoused } from './waiters.ts'
 
 /** With this many tasks open, calls are worth a moment's wait for others to share their journal row. */
@@ -108,10 +109,23 @@ export class Market extends DurableObject<Env> {
 
   /* Requesters */
 
-  private submit({ done, failed }: Reply, who: Address, key: string, encoded: string, waitMs: number): void {
+  private submit(
+    { done, failed }: Reply,
+    who: Address,
+    key: string,
+    encoded: string,
+    waitMs: number,
+    idempotency?: Idempotency,
+  ): void {
     const requests = decodeRequests(encoded)
-    const submission = { requester: who, purse: purseId(who, key), requests, newId: (at: number) => this.newTaskId(at) }
+    const newId = (at: number) => this.newTaskId(at)
+    const submission = { requester: who, purse: purseId(who, key), requests, newId, idempotency }
     const tryOnce = (): void => {
+      const earlier = idempotency && this.submittedEarlier(idempotency)
+      if (earlier) {
+        this.repeat({ done, failed }, who, earlier, waitMs)
+        return
+      }
       const result = submit(this.book, submission, Date.now())
       if ('short' in result) {
         // Others may spend what was drawn for this one, so it tries until the account refuses.
@@ -133,6 +147,26 @@ export class Market extends DurableObject<Env> {
       )
     }
     tryOnce()
+  }
+
+  private submittedEarlier(idempotency: Idempotency): string[] | null {
+    return tasksOfEarlier(findKey(this.store, idempotency.key, Date.now()), idempotency, Date.now())
+  }
+
+  /** Answers a submission that was accepted before with its tasks as they stand, or as they have ended after a while. */
+  private repeat({ done, failed }: Reply, who: Address, ids: string[], waitMs: number): void {
+    const answer = () => {
+      const archived = findArchived(
+        this.store,
+        ids.filter((id) => !this.inMemory(id)),
+      )
+      const found = ids.map((id) => this.inMemory(id) ?? archived.get(id))
+      if (found.some((task) => task?.requester !== who)) failed(new DomainError('task_not_found'))
+      else done(toJson(found.map((task) => task!.view)))
+    }
+    const open = ids.filter((id) => this.book.tasks.has(id))
+    if (waitMs <= 0 || open.length === 0) answer()
+    else whenEnded(this.waiters, open, Date.now() + waitMs, answer)
   }
 
   private read({ done, failed }: Reply, who: Address, id: string, waitMs: number): void {
@@ -370,10 +404,12 @@ export class Market extends DurableObject<Env> {
   }
 
   private lookUp(id: string): ArchivedTask | undefined {
+    return this.inMemory(id) ?? findArchived(this.store, [id]).get(id)
+  }
+
+  private inMemory(id: string): ArchivedTask | undefined {
     const task = this.book.tasks.get(id)?.task ?? this.book.ended.get(id)
-    if (task) return { requester: task.spec.requester, view: taskView(task) }
-    const parsed = parseTaskId(id)
-    return parsed ? findArchived(this.store, id, parsed.createdAt) : undefined
+    return task && { requester: task.spec.requester, view: taskView(task) }
   }
 
   private newTaskId(createdAt: number): string {

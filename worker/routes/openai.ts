@@ -8,6 +8,7 @@ import { encodeRequests, toRequest } from '#core/request.ts'
 import { parseTaskId } from '#core/task-id.ts'
 import type { Principal } from '../auth.ts'
 import { type Network, networkOf } from '../env.ts'
+import { idempotencyOf } from '../idempotency.ts'
 import { type AuthEnv, scope } from '../middleware/auth.ts'
 import { readBody } from '../middleware/body.ts'
 import { fromJson } from '../outcome.ts'
@@ -35,7 +36,9 @@ export const chat = new Hono<AuthEnv>().post('/', scope('tasks:write'), async (c
   const request = await readBody(c, ChatRequest)
   const network = networkOf(c.env)
   const principal = c.get('principal')
-  const task = await submit(network, principal, chatTask(request))
+  // A stream has no key: who goes away in the middle cancels its task, and there would be nothing to repeat.
+  const repeatable = request.stream === true ? undefined : c.req.header('idempotency-key')
+  const task = await submit(network, principal, chatTask(request), repeatable)
   c.header('x-daicn-task', task.id)
   if (request.stream !== true) return c.json(completion(await ended(network, principal, task)))
   return streamSSE(c, async (stream) => {
@@ -77,7 +80,8 @@ export const embeddings = new Hono<AuthEnv>().post('/', scope('tasks:write'), as
   const network = networkOf(c.env)
   const principal = c.get('principal')
   const texts = typeof input === 'string' ? [input] : input
-  const submitted = await submit(network, principal, { kind: 'text.embed', model, input: { texts } })
+  const embed = { kind: 'text.embed', model, input: { texts } }
+  const submitted = await submit(network, principal, embed, c.req.header('idempotency-key'))
   c.header('x-daicn-task', submitted.id)
   const task = succeeded(await ended(network, principal, submitted))
   const { embeddings } = task.output as OutputOf<'text.embed'>
@@ -115,9 +119,11 @@ async function submit(
   network: Network,
   { address, key }: Principal,
   task: z.input<typeof SubmitTask>,
+  idempotencyKey: string | undefined,
 ): Promise<TaskView> {
   const requests = encodeRequests([toRequest(SubmitTask.parse(task))])
-  const [view] = fromJson(await network.line().submit(address, key, requests, 0))
+  const idempotency = await idempotencyOf(idempotencyKey, address, requests)
+  const [view] = fromJson(await network.line().submit(address, key, requests, 0, idempotency))
   return view!
 }
 

@@ -8,6 +8,7 @@ import { parseTaskId } from '#core/task-id.ts'
 import type { Principal } from '../auth.ts'
 import { holdBlobs } from '../blobs.ts'
 import { isCell, type Network, networkOf } from '../env.ts'
+import { idempotencyOf } from '../idempotency.ts'
 import { type AuthEnv, scope } from '../middleware/auth.ts'
 import { parse, readJson, seconds } from '../middleware/body.ts'
 import { reply } from '../middleware/reply.ts'
@@ -27,7 +28,9 @@ export const tasks = new Hono<AuthEnv>()
       ? parse(Batch, body).map((task, i) => toRequest(parse(SubmitTask, task, `/${i}`), `/${i}`))
       : [toRequest(parse(SubmitTask, body))]
     await holdBlobs(networkOf(c.env), address, requests, Date.now())
-    const views = await networkOf(c.env).line().submit(address, key, encodeRequests(requests), waitMs)
+    const encoded = encodeRequests(requests)
+    const idempotency = await idempotencyOf(c.req.header('idempotency-key'), address, encoded)
+    const views = await networkOf(c.env).line().submit(address, key, encoded, waitMs, idempotency)
     if (batch) return reply(c, `{"tasks":${views}}` as Json<{ tasks: TaskView[] }>, 201)
     // An array of one, without its brackets.
     return reply(c, views.slice(1, -1) as Json<TaskView>, 201)
