@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { retryDelay } from '../../web/src/lib/feed/backoff.ts'
+import { retryDelay } from '#core/backoff.ts'
 
 test('the delay doubles with each try and ends at thirty seconds', () => {
   expect([0, 1, 2, 3, 10, 1e6].map((attempt) => retryDelay(attempt, 1))).toEqual([
