@@ -52,8 +52,10 @@ const RULES: Record<string, Rule> = {
     ],
     node: true,
   },
-  client: { parts: ['core', 'contracts'], type: ['worker/app'], packages: ['viem'], node: true },
-  scripts: { parts: ['core', 'agent', 'client'], packages: ['*'], node: true },
+  // The SDK runs in browsers and Workers too; only its command line knows Node.
+  client: { parts: ['core', 'contracts'], type: ['worker/app', 'zod'], packages: ['eventsource-parser'] },
+  'client/cli': { parts: ['core', 'client'], packages: ['viem', 'commander'], node: true },
+  scripts: { parts: ['core', 'agent', 'client', 'client/cli'], packages: ['*'], node: true },
 }
 
 /** The only files that may know the platform by its module. */
@@ -74,7 +76,7 @@ test.each(FOLDERS.filter((folder) => existsSync(join(ROOT, folder))))(
 )
 
 test('the folders that the table speaks of are there and have sources', () => {
-  for (const folder of FOLDERS.filter((folder) => folder !== 'client')) expect(filesIn(folder)).not.toEqual([])
+  for (const folder of FOLDERS) expect(filesIn(folder)).not.toEqual([])
 })
 
 test.each<[string, string]>([
@@ -99,6 +101,10 @@ test.each<[string, string]>([
   ['web/src/lib/a.ts', "import { x } from '#agent/key.ts'"],
   ['agent/a.ts', "import { x } from '#worker/app.ts'"],
   ['agent/a.ts', "import { Hono } from 'hono'"],
+  ['client/a.ts', "import { readFile } from 'node:fs/promises'"],
+  ['client/a.ts', "import { privateKeyToAccount } from 'viem/accounts'"],
+  ['client/a.ts', "import { x } from './cli/main.ts'"],
+  ['client/a.ts', "import { app } from '#worker/app.ts'"],
   ['scripts/a.ts', "import { x } from '../worker/env.ts'"],
   ['scripts/a.ts', "import { x } from '../test/bench/load.ts'"],
   ['worker/a.ts', "import { x } from '#test/support/book.ts'"],
@@ -161,7 +167,7 @@ function targetOf(file: string, from: string): string | null {
 /** The row of the table that a file falls under. */
 function partOf(file: string): string {
   const [top, next, ...deeper] = file.split('/')
-  return top === 'worker' && deeper.length > 0 ? `worker/${next}` : top!
+  return (top === 'worker' || top === 'client') && deeper.length > 0 ? `${top}/${next}` : top!
 }
 
 function importsOf(file: string, source: string): Import[] {

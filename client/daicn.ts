@@ -1,0 +1,51 @@
+/** The requester's SDK: `connect` gives all that can be done with one edge. */
+import type { z } from 'zod'
+import type { CreateKey, Kind } from '#core/protocol.ts'
+import * as accounts from './account.ts'
+import { type BatchOptions, batch } from './batch.ts'
+import type { Connection } from './edge.ts'
+import { watch } from './events.ts'
+import * as networks from './network.ts'
+import type { NewTask, Signal } from './task.ts'
+import * as tasks from './task.ts'
+
+export type Daicn = ReturnType<typeof connect>
+
+export function connect(connection: Connection) {
+  const to = connection
+  return {
+    /** Submits a task and waits for its success. @throws DaicnError when it ends otherwise; aborting cancels it */
+    run: <K extends Kind>(task: NewTask<K>, options?: Signal) => tasks.run(to, task, options),
+    /** Submits a task and tells what happens to it, text as it is written. Aborting, or leaving the loop, cancels it. */
+    stream: <K extends Kind>(task: NewTask<K>, options?: Signal) => tasks.stream(to, task, options),
+    /** Submits thousands of tasks and yields each as it ends. Aborting, or leaving the loop, cancels what is open. */
+    batch: (all: Iterable<NewTask> | AsyncIterable<NewTask>, options?: BatchOptions) => batch(to, all, options),
+
+    /** Submits a task and returns at once; it goes on whatever becomes of this program. */
+    submit: <K extends Kind>(task: NewTask<K>, options?: Signal) => tasks.submit(to, task, options),
+    /** A task as it is now. */
+    task: (id: string, options?: Signal) => tasks.read(to, id, options),
+    /** A task once it has ended, in whatever way. */
+    wait: (id: string, options?: Signal) => tasks.wait(to, id, options),
+    /** What happens to a task, from its beginning to its end. Leaving the loop leaves the task as it is. */
+    watch: (id: string, { signal }: Signal = {}) => watch(to, id, signal),
+    /** Uploads up to 100 MiB; `{ sha256 }` of the answer stands for it in an input. */
+    upload: (content: Uint8Array, options?: Signal) => tasks.upload(to, content, options),
+    cancel: (id: string, options?: Signal) => tasks.cancel(to, id, options),
+
+    models: (options?: Signal) => networks.models(to, options),
+    network: (options?: Signal) => networks.network(to, options),
+    /** The network as it changes, until you leave the loop. Needs a global WebSocket. */
+    watchNetwork: (options?: Signal) => networks.watchNetwork(to, options),
+
+    account: (options?: Signal) => accounts.account(to, options),
+    /** Tokens to try with, where the network gives them; needs a sign-in. */
+    faucet: (options?: Signal) => accounts.faucet(to, options),
+    /** API keys; these need a sign-in. */
+    keys: {
+      list: (options?: Signal) => accounts.listKeys(to, options),
+      create: (key: z.input<typeof CreateKey>, options?: Signal) => accounts.createKey(to, key, options),
+      revoke: (id: string, options?: Signal) => accounts.revokeKey(to, id, options),
+    },
+  }
+}

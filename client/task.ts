@@ -1,0 +1,115 @@
+/** Tasks as a requester writes and reads them, typed by their kind, and all that can be done with one. */
+import type { z } from 'zod'
+import type { BlobView, INPUTS, Kind, LIMITS, OutputOf, SubmitTask, TaskView, WatchEvent } from '#core/protocol.ts'
+import { type Connection, insist } from './edge.ts'
+import { DaicnError, unsuccessful } from './error.ts'
+import { watch } from './events.ts'
+
+type InputOf<K extends Kind> = z.input<(typeof INPUTS)[K]>
+
+/** What to submit: core/protocol.ts says what each field means and may be. */
+export type NewTask<K extends Kind = Kind> = {
+  [Each in K]: Omit<z.input<typeof SubmitTask>, 'kind' | 'input'> & { kind: Each; input: InputOf<Each> }
+}[K]
+
+/** A task as the edge shows it; it has an output when it has succeeded. */
+export type Task<K extends Kind = Kind> = {
+  [Each in K]: Omit<TaskView, 'kind' | 'output'> & { kind: Each; output?: OutputOf<Each> }
+}[K]
+
+/** A task that has succeeded. */
+export type Done<K extends Kind = Kind> = Task<K> & { output: OutputOf<K> }
+
+export type Signal = { signal?: AbortSignal | undefined }
+
+const HOLD_SECONDS: (typeof LIMITS)['waitSeconds'] = 25
+/** What 100 MiB may take, over and above any other answer. */
+const UPLOAD_MS = 270_000
+const LEAVE_MS = 10_000
+const LEAVE_AT_ONCE = 32
+const pathOf = (id: string) => `/v1/tasks/${encodeURIComponent(id)}`
+
+/** Uploads what is too large for an input; `{ sha256 }` of the answer stands for it in the inputs of this account. */
+export async function upload(connection: Connection, content: Uint8Array, { signal }: Signal = {}): Promise<BlobView> {
+  const hash = await crypto.subtle.digest('SHA-256', content as Uint8Array<ArrayBuffer>)
+  const sha256 = Array.from(new Uint8Array(hash), (byte) => byte.toString(16).padStart(2, '0')).join('')
+  return insist(connection, 'PUT', `/v1/blobs/${sha256}`, { body: content, signal, holdMs: UPLOAD_MS })
+}
+
+/** Tried again under one idempotency key, so that however often it is sent, it is one task. */
+export async function submit<K extends Kind>(connection: Connection, task: NewTask<K>, { signal }: Signal = {}) {
+  const headers = { 'idempotency-key': crypto.randomUUID() }
+  return insist<Task<K>>(connection, 'POST', '/v1/tasks', { body: task, headers, signal })
+}
+
+export const read = (connection: Connection, id: string, { signal }: Signal = {}) =>
+  insist<Task>(connection, 'GET', pathOf(id), { signal })
+
+/** A task once it has ended, or as it is when the edge would hold the answer no longer. */
+export const awhile = (connection: Connection, id: string, { signal }: Signal = {}) =>
+  insist<Task>(connection, 'GET', `${pathOf(id)}?waitSeconds=${HOLD_SECONDS}`, { signal, holdMs: HOLD_SECONDS * 1000 })
+
+/** Waits until a task has ended, in whatever way. Its deadline bounds this. */
+export async function wait(connection: Connection, id: string, options: Signal = {}): Promise<Task> {
+  for (;;) {
+    const task = await awhile(connection, id, options)
+    if (task.finishedAt !== undefined) return task
+  }
+}
+
+export const cancel = (connection: Connection, id: string, { signal }: Signal = {}) =>
+  insist<Task>(connection, 'POST', `${pathOf(id)}/cancel`, { signal })
+
+/** Submits a task and waits for its success. @throws DaicnError when it ends otherwise; aborting cancels it */
+export async function run<K extends Kind>(connection: Connection, task: NewTask<K>, { signal }: Signal = {}) {
+  const { id } = await begin(connection, task, signal)
+  try {
+    return succeeded<K>((await wait(connection, id, { signal })) as Task<K>)
+  } catch (error) {
+    if (!(error instanceof DaicnError && error.task)) await leave(connection, [id])
+    throw error
+  }
+}
+
+/** Submits a task and tells what happens to it until it has ended. Aborting, or leaving the loop early, cancels it. */
+export async function* stream<K extends Kind>(
+  connection: Connection,
+  task: NewTask<K>,
+  { signal }: Signal = {},
+): AsyncGenerator<WatchEvent> {
+  const { id } = await begin(connection, { ...task, stream: true }, signal)
+  let ended = false
+  try {
+    for await (const event of watch(connection, id, signal)) {
+      ended = event.type === 'done'
+      yield event
+    }
+  } finally {
+    if (!ended) await leave(connection, [id])
+  }
+}
+
+/** Not broken off by the signal: only the answer names the task that is then to be cancelled. */
+async function begin<K extends Kind>(connection: Connection, task: NewTask<K>, signal: AbortSignal | undefined) {
+  signal?.throwIfAborted()
+  const submitted = await submit(connection, task)
+  if (!signal?.aborted) return submitted
+  await leave(connection, [submitted.id])
+  throw signal.reason
+}
+
+/** Cancels what is left of tasks that nobody waits for any more; their deadline ends those that cannot be reached. */
+export async function leave(connection: Connection, ids: string[]): Promise<void> {
+  const signal = AbortSignal.timeout(LEAVE_MS)
+  const left = [...ids]
+  const next = async () => {
+    for (let id = left.pop(); id !== undefined; id = left.pop())
+      await cancel(connection, id, { signal }).catch(() => {})
+  }
+  await Promise.all(Array.from({ length: LEAVE_AT_ONCE }, next))
+}
+
+function succeeded<K extends Kind>(task: Task<K>): Done<K> {
+  if (task.status !== 'succeeded') throw unsuccessful(task as TaskView)
+  return task as Done<K>
+}
