@@ -2,10 +2,10 @@
 import { execFileSync } from 'node:child_process'
 import { cpus, platform, release, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
+import { terminal } from '../client/cli/terminal.ts'
 import type { Bar, Bench, Figures } from '../test/bench/bench.ts'
 import { Fault } from './checks.ts'
 import { ROOT } from './paths.ts'
-import { terminal } from './terminal.ts'
 
 const NAMES = ['dispatch', 'match']
 

@@ -1,10 +1,10 @@
 /** Three pieces of real work through the public API, told as they come. */
 import { readFile } from 'node:fs/promises'
-import type { Kind, OutputOf, TaskView } from '../core/protocol.ts'
+import { seconds, type Terminal } from '../client/cli/terminal.ts'
+import type { Kind, TaskView } from '../core/protocol.ts'
 import type { Agent } from './agents.ts'
 import { inRoot } from './paths.ts'
-import { type Requester, readTask, runTask, streamChat } from './requester.ts'
-import { seconds, type Terminal } from './terminal.ts'
+import type { Requester } from './requester.ts'
 
 export type Done = {
   id: string
@@ -61,8 +61,8 @@ async function attempt(
 }
 
 async function embed({ out, requester }: Stage): Promise<TaskView> {
-  const task = await runTask(requester.caller, { kind: 'text.embed', input: { texts: [...SENTENCES] } })
-  const [a, b, c] = (task.output as OutputOf<'text.embed'> | undefined)?.embeddings ?? []
+  const task = await requester.daicn.run({ kind: 'text.embed', input: { texts: [...SENTENCES] } })
+  const [a, b, c] = task.output.embeddings
   for (const sentence of SENTENCES) out.item(`sentence ${SENTENCES.indexOf(sentence) + 1}`, sentence)
   if (a && b && c) {
     const pairs = [`1 and 2  ${bar(out, a, b)}`, `1 and 3  ${bar(out, a, c)}`, `2 and 3  ${bar(out, b, c)}`]
@@ -73,10 +73,9 @@ async function embed({ out, requester }: Stage): Promise<TaskView> {
 
 async function ocr({ out, requester }: Stage): Promise<TaskView> {
   const image = (await readFile(inRoot(PAGE))).toString('base64')
-  const task = await runTask(requester.caller, { kind: 'doc.ocr', input: { image, mediaType: 'image/png' } })
-  const output = task.output as OutputOf<'doc.ocr'> | undefined
+  const task = await requester.daicn.run({ kind: 'doc.ocr', input: { image, mediaType: 'image/png' } })
   out.item('page', PAGE)
-  if (output) out.item('text', output.text.trim().split('\n').join(`\n${out.indent}`))
+  out.item('text', task.output.text.trim().split('\n').join(`\n${out.indent}`))
   return task
 }
 
@@ -84,16 +83,16 @@ async function chat({ out, requester, agents }: Stage): Promise<TaskView> {
   const model = chatModel(agents)
   out.item('model', model)
   out.item('prompt', PROMPT)
-  const messages = [{ role: 'user', content: PROMPT }]
-  let id = ''
+  const input = { messages: [{ role: 'user' as const, content: PROMPT }], max_tokens: CHAT_TOKENS }
   out.begin('answer')
   const write = wrapped(out)
-  for await (const chunk of streamChat(requester.caller, { model, messages, max_tokens: CHAT_TOKENS })) {
-    id = chunk.id
-    write(chunk.choices[0]?.delta.content ?? '')
+  for await (const event of requester.daicn.stream({ kind: 'llm.chat', model, input })) {
+    if (event.type === 'output') write(event.delta)
+    if (event.type !== 'done') continue
+    out.piece('\n')
+    return event.task
   }
-  out.piece('\n')
-  return readTask(requester.caller, id.replace(/^chatcmpl-/, ''), 25)
+  throw new Error('the stream ended before the task')
 }
 
 /** A model that its owner serves on this machine goes before the tiny one that we bring. */
@@ -111,8 +110,7 @@ function nameOf({ agents }: Stage, address: string | undefined): string {
 
 function bar(out: Terminal, a: number[], b: number[]): string {
   const similarity = cosine(a, b)
-  const filled = Math.round(Math.max(0, similarity) * 20)
-  return `${similarity.toFixed(2)}  ${out.accent('━'.repeat(filled))}${out.faint('─'.repeat(20 - filled))}`
+  return `${similarity.toFixed(2)}  ${out.bar(similarity, 20)}`
 }
 
 function cosine(a: number[], b: number[]): number {

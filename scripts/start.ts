@@ -2,16 +2,15 @@
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import type { Metrics, NetworkSnapshot } from '../core/protocol.ts'
+import { terminal } from '../client/cli/terminal.ts'
+import type { Metrics } from '../core/protocol.ts'
 import { AGENTS, type Agent, startAgent } from './agents.ts'
-import { call } from './api.ts'
 import { buildWeb, buildWorker } from './build.ts'
 import { checkNode, checkPort, checkState, checkUnclaimed, Fault, parsePort } from './checks.ts'
 import { type EdgeProcess, spawnEdge } from './edge-process.ts'
 import { DEFAULT_STATE } from './paths.ts'
 import { openRequester, type Requester } from './requester.ts'
 import { type Done, runShowcase } from './showcase.ts'
-import { terminal } from './terminal.ts'
 
 const USAGE = 'usage: npm start [-- --once] [--port N] [--state DIR]'
 const DEFAULT_PORT = '8787'
@@ -38,13 +37,13 @@ async function main({ once, port, state }: Options): Promise<number> {
   )
   for (const agent of running.agents) introduce(agent)
   const requester = await out.step('requester', () => openRequester(edge.url, join(state, 'requester')), short)
-  out.item('account', `${(await requester.account()).free} tokens free`)
+  out.item('account', `${(await requester.daicn.account()).free} tokens free`)
 
-  const before = (await network(edge.url)).metrics.totalTasks
+  const before = (await requester.daicn.network()).metrics.totalTasks
   const tasks = await runShowcase({ out, requester, agents: running.agents })
   const ok = tasks.every(({ status }) => status === 'succeeded')
   if (once) {
-    const metrics = await networkAfter(edge.url, before + tasks.filter(({ id }) => id !== '').length)
+    const metrics = await networkAfter(requester, before + tasks.filter(({ id }) => id !== '').length)
     await stop()
     console.log(JSON.stringify({ ok, tasks, network: metrics }))
     return ok ? 0 : 1
@@ -76,12 +75,10 @@ function introduce(agent: Agent): void {
 
 const sentence = (text: string) => text.trim().replace(/\.*$/, '.')
 
-const network = (edge: string) => call<NetworkSnapshot>({ edge }, 'GET', '/v1/network')
-
 /** The metrics once they count so many tasks: the feed follows the market by a moment. */
-async function networkAfter(edge: string, totalTasks: number): Promise<Metrics> {
+async function networkAfter({ daicn }: Requester, totalTasks: number): Promise<Metrics> {
   for (let tries = 0; ; tries++) {
-    const { metrics } = await network(edge)
+    const { metrics } = await daicn.network()
     if (metrics.totalTasks >= totalTasks || tries === 50) {
       const { totalProviders, activeProviders, averageReputation, healthScore } = metrics
       return { totalProviders, activeProviders, totalTasks: metrics.totalTasks, averageReputation, healthScore }

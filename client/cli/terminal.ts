@@ -77,6 +77,8 @@ export function terminal(stream: Stream) {
     step,
     done,
     draw,
+    /** Turns beside a label until the returned function is called; only where somebody looks. */
+    spin: (label: string) => (live ? spin(label) : () => {}),
     table,
     tableLines,
     bar: (share: number, width: number) => {

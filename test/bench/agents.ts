@@ -1,8 +1,9 @@
 /** Pull agents: each a signed-in provider that answers every lease at once, over its own connection. */
 import { setTimeout as wait } from 'node:timers/promises'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
+import { signIn } from '../../client/account.ts'
+import { call } from '../../client/edge.ts'
 import type { PollAnswer, Register } from '../../core/protocol.ts'
-import { call, signIn } from '../../scripts/api.ts'
 import { openConnection, request } from './http.ts'
 
 export const MODEL = 'bench/echo'
@@ -23,8 +24,8 @@ export async function registerProviders(edge: string, count: number, slots: numb
   }
   const tokens: string[] = []
   for (let i = 0; i < count; i++) {
-    const token = await signIn(edge, privateKeyToAccount(generatePrivateKey()))
-    await call({ edge, token }, 'POST', '/v1/provider/register', register)
+    const { token } = await signIn({ edge }, privateKeyToAccount(generatePrivateKey()))
+    await call({ edge, key: token }, 'POST', '/v1/provider/register', { body: register })
     tokens.push(token)
   }
   return tokens

@@ -8,7 +8,7 @@ import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { call } from '../../scripts/api.ts'
+import { call } from '../../client/edge.ts'
 import { buildWorker } from '../../scripts/build.ts'
 import { type EdgeProcess, spawnEdge } from '../../scripts/edge-process.ts'
 import { openRequester } from '../../scripts/requester.ts'
@@ -55,7 +55,7 @@ export const bench: Bench = {
       ends.push(() => hello.program.kill())
       const requester = await openRequester(edge.url, join(state, 'requester'))
       const providers = { 1: await registerProviders(edge.url, 64, 1), 50: await registerProviders(edge.url, 16, 50) }
-      const world: World = { edge, hello: hello.url, apiKey: requester.caller.token!, providers }
+      const world: World = { edge, hello: hello.url, apiKey: requester.apiKey, providers }
       const figures = await measure(world, quick, log)
       return { figures, bars: judge(figures, LIMITS) }
     } finally {

@@ -17,7 +17,7 @@ afterAll(() => world?.end())
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
 const address = (hash: string) => `${world.url}/v1/blobs/${hash}`
-const authorization = () => `Bearer ${alice.caller.token}`
+const authorization = () => `Bearer ${alice.caller.key}`
 
 const put = (hash: string, body: Uint8Array<ArrayBuffer>) =>
   fetch(address(hash), { method: 'PUT', body, headers: { authorization: authorization() } })

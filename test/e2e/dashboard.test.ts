@@ -1,7 +1,7 @@
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { launchBrowser } from '../../scripts/browser.ts'
-import { openRequester, type Requester, runTask } from '../../scripts/requester.ts'
+import { openRequester, type Requester } from '../../scripts/requester.ts'
 import { type Agents, MODEL, registerProviders, startAgents } from '../bench/agents.ts'
 import { spawnEdge, type TestEdge, temporaryState } from '../support/edge.ts'
 
@@ -38,7 +38,7 @@ const shows = (label: string, value: string) =>
     .filter({ hasText: new RegExp(`^${value}$`) })
     .waitFor()
 const chat = () =>
-  runTask(requester.caller, {
+  requester.daicn.run({
     kind: 'llm.chat',
     model: MODEL,
     input: { messages: [{ role: 'user', content: 'Hello' }] },

@@ -2,13 +2,12 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { call } from '../../client/edge.ts'
 import { LEASE_MS } from '../../core/lease.ts'
 import { parseAmount, splitFee } from '../../core/money.ts'
 import type { Minute, NetworkSnapshot, TaskView } from '../../core/protocol.ts'
-import { call } from '../../scripts/api.ts'
-import { readTask } from '../../scripts/requester.ts'
 import { runnersOf, startAgentProcess, untilRunnerWorks } from '../support/agent-process.ts'
-import { createWorld, newRequester, seeded, type World } from '../support/fault-world.ts'
+import { createWorld, newRequester, readTask, seeded, type World } from '../support/fault-world.ts'
 import { booksGap, eventually, readBalances, readBooks, untilSettled } from '../support/ledger.ts'
 import { readEnded, submitAlong } from '../support/market-load.ts'
 import { createProgress } from '../support/progress.ts'
@@ -128,7 +127,7 @@ test.concurrent('a killed agent costs its task a moment, and goes on with the sa
   const agents = await Promise.all(['east', 'west'].map((name) => startAgentProcess(world, name, ['text.embed'])))
   const requester = await newRequester(world)
   const { id } = await submit(requester, longEmbedding())
-  const held = (await readTask(requester.caller, id)).attempts[0]!
+  const held = (await readTask(requester, id)).attempts[0]!
   const killed = agents.find(({ address }) => address === held.provider)!
   const other = agents.find((agent) => agent !== killed)!
   const idle = runnersOf(killed)
@@ -179,7 +178,7 @@ test.concurrent('a provider that falls silent loses its lease by the clock, and 
 
   const late = await pollOnce(silent.caller, { seen: leases[0]!.seq, results: [resultOf(`${id}.1`, 40)] })
   expect(late.results).toEqual([{ lease: `${id}.1`, accepted: false, code: 'task_finished' }])
-  expect(await readTask(requester.caller, id)).toEqual(view)
+  expect(await readTask(requester, id)).toEqual(view)
   expect((await readBalances(silent)).earned).toBe(0n)
 })
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { call } from '../../client/edge.ts'
 import { parseAmount } from '../../core/money.ts'
 import type { NetworkSnapshot, TaskView } from '../../core/protocol.ts'
-import { call } from '../../scripts/api.ts'
 import { createWorld, type Member, newRequester, unlessDown, type World } from '../support/fault-world.ts'
 import { readBalances } from '../support/ledger.ts'
 import { registerPuller } from '../support/pull-provider.ts'
@@ -26,7 +26,7 @@ async function submitUntilAnswered({ caller }: Member, key: string): Promise<Tas
       const answer = await fetch(`${world.url}/v1/tasks`, {
         method: 'POST',
         headers: {
-          authorization: `Bearer ${caller.token}`,
+          authorization: `Bearer ${caller.key}`,
           'content-type': 'application/json',
           'idempotency-key': key,
         },

@@ -2,11 +2,13 @@
 import { join } from 'node:path'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { loadAccount } from '../../agent/key.ts'
-import type { Address } from '../../core/protocol.ts'
-import { ApiError, type Caller, call, signIn } from '../../scripts/api.ts'
+import { signIn } from '../../client/account.ts'
+import { type Connection, call } from '../../client/edge.ts'
+import { DaicnError } from '../../client/error.ts'
+import type { Address, TaskView } from '../../core/protocol.ts'
 import { freePort, spawnEdge, type TestEdge, temporaryState } from './edge.ts'
 
-export type Member = { address: Address; caller: Caller }
+export type Member = { address: Address; caller: Connection }
 
 export type World = {
   url: string
@@ -70,8 +72,8 @@ export async function createWorld(): Promise<World> {
 }
 
 async function signedIn(world: World, account = privateKeyToAccount(generatePrivateKey())): Promise<Member> {
-  const token = await signIn(world.url, account)
-  return { address: account.address.toLowerCase() as Address, caller: { edge: world.url, token } }
+  const { address, token } = await signIn({ edge: world.url }, account)
+  return { address, caller: { edge: world.url, key: token } }
 }
 
 export async function newRequester(world: World): Promise<Member> {
@@ -88,12 +90,15 @@ export async function newProvider(world: World, state?: string): Promise<Member>
   return provider
 }
 
+export const readTask = ({ caller }: Member, id: string, waitSeconds = 0): Promise<TaskView> =>
+  call(caller, 'GET', `/v1/tasks/${id}?waitSeconds=${waitSeconds}`, { holdMs: waitSeconds * 1000 })
+
 /** Undefined when the edge went away before it answered; what the edge refuses is thrown. */
 export async function unlessDown<T>(world: World, work: () => Promise<T>): Promise<T | undefined> {
   try {
     return await work()
   } catch (error) {
-    if (error instanceof ApiError) throw error
+    if (error instanceof DaicnError && error.status > 0) throw error
     await world.up
     return undefined
   }

@@ -1,8 +1,8 @@
 /** The money of a network, as its API tells it. */
 import { setTimeout as wait } from 'node:timers/promises'
+import { call } from '../../client/edge.ts'
 import { parseAmount } from '../../core/money.ts'
 import type { AccountView, BooksView } from '../../core/protocol.ts'
-import { call } from '../../scripts/api.ts'
 import type { Member, World } from './fault-world.ts'
 
 type Books = Record<keyof BooksView, bigint>

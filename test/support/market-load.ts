@@ -1,8 +1,8 @@
 /** Submitters that keep a market busy, and the look back at all that became of it. */
+
+import { call } from '../../client/edge.ts'
 import type { TaskView } from '../../core/protocol.ts'
-import { call } from '../../scripts/api.ts'
-import { readTask } from '../../scripts/requester.ts'
-import { type Member, unlessDown, type World } from './fault-world.ts'
+import { type Member, readTask, unlessDown, type World } from './fault-world.ts'
 import type { Progress } from './progress.ts'
 
 export type LoadPlan = {
@@ -37,9 +37,9 @@ export async function submitAlong(
     if (wanted <= 0) break
     progress.sent(1)
     const answer = await unlessDown(world, async () => {
-      if (batch === 1) return [await call<TaskView>(requester.caller, 'POST', '/v1/tasks', task)]
+      if (batch === 1) return [await call<TaskView>(requester.caller, 'POST', '/v1/tasks', { body: task })]
       const body = Array.from({ length: wanted }, () => task)
-      return (await call<{ tasks: TaskView[] }>(requester.caller, 'POST', '/v1/tasks', body)).tasks
+      return (await call<{ tasks: TaskView[] }>(requester.caller, 'POST', '/v1/tasks', { body })).tasks
     })
     progress.sent(-1)
     if (!answer) lost++
@@ -56,9 +56,9 @@ export async function readEnded(world: World, tasks: Iterable<[id: string, submi
   const reader = async () => {
     for (let next = left.shift(); next; next = left.shift()) {
       const [index, [id, submitter]] = next
-      const { caller } = world.requesters[submitter]!
-      const view = await readTask(caller, id, 25)
-      views[index] = view.finishedAt === undefined ? await readTask(caller, id, 25) : view
+      const requester = world.requesters[submitter]!
+      const view = await readTask(requester, id, 25)
+      views[index] = view.finishedAt === undefined ? await readTask(requester, id, 25) : view
     }
   }
   await Promise.all(Array.from({ length: 16 }, reader))

@@ -3,8 +3,8 @@
  * It is also as unruly as providers get: results come twice, in any order, under other attempts, or late after being dropped.
  */
 import { setTimeout as wait } from 'node:timers/promises'
+import { type Connection, call } from '../../client/edge.ts'
 import type { Address, Offer, Poll, PollAnswer, Result } from '../../core/protocol.ts'
-import { type Caller, call } from '../../scripts/api.ts'
 import { type Member, newProvider, type Random, unlessDown, type World } from './fault-world.ts'
 import { submitterOf } from './market-load.ts'
 import type { Progress } from './progress.ts'
@@ -32,12 +32,12 @@ const ASK = '0.000000123'
 export async function registerPuller(world: World, offer: PullPlan['offer'], slots: number): Promise<Member> {
   const provider = await newProvider(world)
   const registration = { name: 'puller', slots, offers: [{ ...offer, ask: ASK, speed: 1000 }] }
-  await call(provider.caller, 'POST', '/v1/provider/register', registration)
+  await call(provider.caller, 'POST', '/v1/provider/register', { body: registration })
   return provider
 }
 
-export const pollOnce = (caller: Caller, poll: Partial<Poll>): Promise<PollAnswer> =>
-  call(caller, 'POST', '/v1/provider/poll', { free: 0, ...poll })
+export const pollOnce = (caller: Connection, poll: Partial<Poll>): Promise<PollAnswer> =>
+  call(caller, 'POST', '/v1/provider/poll', { body: { free: 0, ...poll } })
 
 /** The output names the lease under which it was made, so that a task's output tells whose result was taken. */
 export function resultOf(lease: string, outputTokens: number): Result {

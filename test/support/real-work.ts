@@ -1,11 +1,10 @@
 /** Tasks for real agents. */
 import { readFile } from 'node:fs/promises'
 import { crc32, deflateSync, inflateSync } from 'node:zlib'
+import { call } from '../../client/edge.ts'
 import type { Address, TaskView } from '../../core/protocol.ts'
-import { call } from '../../scripts/api.ts'
 import { inRoot } from '../../scripts/paths.ts'
-import { readTask } from '../../scripts/requester.ts'
-import type { Member } from './fault-world.ts'
+import { type Member, readTask } from './fault-world.ts'
 
 /** Enough sentences for the embedder to be busy for a second or more. */
 export function longEmbedding(exclude: Address[] = []) {
@@ -43,13 +42,13 @@ function chunk(type: string, data: Buffer): Buffer {
 }
 
 export const submit = ({ caller }: Member, task: object): Promise<TaskView> =>
-  call<TaskView>(caller, 'POST', '/v1/tasks', task)
+  call<TaskView>(caller, 'POST', '/v1/tasks', { body: task })
 
 /** Reads a task when it has ended; rejects if it has not within the time. */
-export async function untilEnded({ caller }: Member, id: string, timeoutMs: number): Promise<TaskView> {
+export async function untilEnded(who: Member, id: string, timeoutMs: number): Promise<TaskView> {
   const until = Date.now() + timeoutMs
   for (;;) {
-    const view = await readTask(caller, id, Math.min(25, Math.max((until - Date.now()) / 1000, 0)))
+    const view = await readTask(who, id, Math.min(25, Math.max((until - Date.now()) / 1000, 0)))
     if (view.finishedAt !== undefined) return view
     if (Date.now() >= until) throw new Error(`task ${id} is still ${view.status}: ${JSON.stringify(view.attempts)}`)
   }
