@@ -11,7 +11,8 @@ export function continuation(messages: Messages, limit: number): Uint8Array {
   return bytes.subarray(start)
 }
 
-function textOf({ content }: Messages[number]): string {
+/** The text of a message, whatever else it holds. */
+export function textOf({ content }: Messages[number]): string {
   if (typeof content === 'string') return content
   return (content ?? []).map((part) => (typeof part.text === 'string' ? part.text : '')).join('')
 }

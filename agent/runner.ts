@@ -1,7 +1,7 @@
-import type { InputOf, Kind, Usage } from '#core/protocol.ts'
+import type { InputOf, Kind, Offer, Usage } from '#core/protocol.ts'
 
 /** What a probe found out by doing real work. `speed` is in units a second (core/pricing.ts). */
-export type Probe = { speed: number; context?: number; digest?: string; quantization?: string }
+export type Probe = Pick<Offer, 'speed' | 'context' | 'digest' | 'quantization' | 'capabilities'>
 
 export type RunOptions = {
   signal: AbortSignal

@@ -12,6 +12,13 @@ const MODELS = 8
 /** vLLM batches what comes together. */
 const VLLM_CONCURRENCY = 8
 
+/** What servers honour that one answer cannot show, by their own documentation. */
+const EVERY_SERVER = ['frequency_penalty', 'presence_penalty']
+const BY_SERVER: Record<string, string[]> = {
+  vllm: ['logit_bias', 'top_k', 'min_p', 'repetition_penalty', 'chat_template_kwargs'],
+  llamacpp: ['logit_bias', 'top_k', 'min_p', 'repeat_penalty', 'chat_template_kwargs'],
+}
+
 type ModelEntry = {
   id: string
   owned_by?: string
@@ -72,6 +79,7 @@ async function describe(url: string, entry: ModelEntry, apiKey: string | undefin
     ...(Number.isInteger(context) && context! > 0 ? { context: context! } : {}),
     ...(tag?.digest ? { digest: `ollama:${tag.digest}`.slice(0, 200) } : {}),
     ...(quantization ? { quantization } : {}),
+    capabilities: [...EVERY_SERVER, ...(BY_SERVER[entry.owned_by ?? ''] ?? [])],
   }
   const concurrency = entry.owned_by === 'vllm' ? VLLM_CONCURRENCY : Math.max(props?.total_slots ?? 1, 1)
   return createUpstreamRunner({ url, model: entry.id, concurrency, apiKey, known })

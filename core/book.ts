@@ -3,9 +3,11 @@
  * Everything that lasts changes only through `record`: the event is applied and logged, and applying the same events to the
  * same book gives the same book, which is how a market recovers. What is soft (who is connected, when a lease expires) is set directly.
  */
+import { bitsOf } from './capability.ts'
 import type { Accepted } from './idempotency.ts'
 import { backoffMs, GRACE_MS, LEASE_MS, leaseId } from './lease.ts'
 import {
+  type Ask,
   addSupply,
   addWant,
   advance,
@@ -34,7 +36,7 @@ import {
   remove,
   type Tree,
 } from './ordered-index.ts'
-import type { Address, Register } from './protocol.ts'
+import type { Address, Offer, Register } from './protocol.ts'
 import { newPurse, type Purse } from './purse.ts'
 import { newcomer, observe, type Reputation, score } from './reputation.ts'
 import { countEnded, countGranted, countSubmitted, createStats, refreshLatest, type Stats } from './stats.ts'
@@ -269,13 +271,7 @@ export function leaseOf(book: Book, { task }: OpenTask): HeldLease | undefined {
 function register(book: Book, address: Address, registration: Register, at: number): void {
   const known = book.providers.get(address)
   const reputation = known?.reputation ?? newcomer(at)
-  const offers = registration.offers.map(({ kind, model, ask, speed, context }) => ({
-    kind,
-    model,
-    ask: parseAmount(ask),
-    speed,
-    context: context ?? 0,
-  }))
+  const offers = registration.offers.map(askOf)
   for (const { kind, model } of offers) book.classes.add(`${kind} ${model}`)
   const supply: Supply = {
     seq: known?.supply.seq ?? book.providers.size + 1,
@@ -309,6 +305,20 @@ function register(book: Book, address: Address, registration: Register, at: numb
   })
 }
 
+/** An offer as matching sees it. */
+export function askOf({ kind, model, ask, speed, context, digest, quantization, capabilities }: Offer): Ask {
+  return {
+    kind,
+    model,
+    ask: parseAmount(ask),
+    speed,
+    context: context ?? 0,
+    digest: digest ?? null,
+    bits: (quantization === undefined ? null : bitsOf(quantization)) ?? 0,
+    capabilities: capabilities ?? [],
+  }
+}
+
 /** Puts a provider into the book and lists its offers; also how a snapshot is read back. */
 export function addProvider(book: Book, provider: Provider): void {
   book.providers.set(provider.supply.address, provider)
@@ -334,6 +344,7 @@ export function openTask(book: Book, task: Task, tag: number, deadline: number, 
     requester: spec.requester,
     kind: spec.kind,
     model: spec.model,
+    variant: spec.variant ?? null,
     bid: spec.bid,
     preference: spec.preference,
     minReputation: spec.minReputation,

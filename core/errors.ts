@@ -22,6 +22,11 @@ export const ERRORS = {
   ],
   unknown_kind: [422, 'No such kind of task', 'GET /v1/models lists the kinds and models on offer.'],
   unknown_model: [404, 'No provider has ever offered this model', 'GET /v1/models lists the models on offer.'],
+  unsupported_parameter: [
+    422,
+    'No provider of this model honours a field of the request',
+    'Leave out the field that `pointer` names, or choose a model whose `capabilities` list it.',
+  ],
   no_provider: [
     503,
     'No provider offers this kind of work right now',
@@ -61,6 +66,11 @@ export const ERRORS = {
   upgrade_required: [426, 'This address speaks WebSocket', 'Connect with a WebSocket client.'],
   overloaded: [429, 'The market is full', 'Wait as long as Retry-After says, then send it again.'],
   task_failed: [502, 'Every attempt at the task failed', '`attempts` of the task names each error.'],
+  upstream_refused: [
+    422,
+    'The model refused the request',
+    '`detail` has its own words; correct the request, or try another model.',
+  ],
   task_expired: [
     504,
     'The task was not finished before its deadline',

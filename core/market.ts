@@ -1,9 +1,10 @@
 /** What requesters and providers do in a market, as steps over its book: each is synchronous, takes the time, and leaves events. */
 import { apply, type Book, fill, type Provider, place, purseOf, record, tick } from './book.ts'
-import { DomainError } from './errors.ts'
+import { fieldOf, splitDigest } from './capability.ts'
+import { DomainError, type ErrorCode, type ErrorDetails } from './errors.ts'
 import type { Idempotency } from './idempotency.ts'
 import { LEASE_MS, parseLeaseId } from './lease.ts'
-import { setRoom } from './matching.ts'
+import { type Ask, EXCLUSIONS, type Exclusion, setRoom, variantExclusion } from './matching.ts'
 import { meter } from './pricing.ts'
 import {
   type Address,
@@ -43,6 +44,7 @@ export function submit(book: Book, submission: Submission, now: number): { tasks
     throw new DomainError('overloaded', { retryAfterSeconds: 5 })
   }
   const models = requests.map((request) => modelOf(book, request))
+  checkVariants(book, requests, models)
   const need = requests.reduce((sum, { bid, maxUnits }) => sum + bid * BigInt(maxUnits), 0n)
   const short = need - available(purseOf(book, purse))
   if (short > 0n) return { short }
@@ -54,7 +56,7 @@ export function submit(book: Book, submission: Submission, now: number): { tasks
       seq: book.lastTask + 1,
       requester,
       purse,
-      model: models[i]!,
+      ...models[i]!,
       createdAt: now,
       deadline: now + deadlineMs,
     }
@@ -72,10 +74,17 @@ function placeNew(book: Book, id: string, now: number): Task {
   return open.task
 }
 
-/** The model a task names, or the one of its kind that most connected providers offer. */
-function modelOf(book: Book, { kind, model, pointer = '' }: TaskRequest): string {
+type Model = Pick<TaskSpec, 'model' | 'variant'>
+
+/** The model a task names, perhaps with its digest, or the one of its kind that most connected providers offer. */
+function modelOf(book: Book, { kind, model, variant, pointer = '' }: TaskRequest): Model {
   if (model !== null) {
-    if (book.classes.has(`${kind} ${model}`)) return model
+    if (book.classes.has(`${kind} ${model}`)) return { model, variant }
+    const exact = splitDigest(model)
+    if (exact && book.classes.has(`${kind} ${exact.model}`)) {
+      const any = variant ?? { minBits: 0, capabilities: [] }
+      return { model: exact.model, variant: { ...any, digest: exact.digest } }
+    }
     throw new DomainError('unknown_model', {
       detail: `no provider has offered ${kind} with "${model}"`,
       pointer: `${pointer}/model`,
@@ -94,7 +103,58 @@ function modelOf(book: Book, { kind, model, pointer = '' }: TaskRequest): string
       pointer: `${pointer}/kind`,
       retryAfterSeconds: 10,
     })
-  return most[0]
+  return { model: most[0], variant }
+}
+
+/** Refuses what no registered provider could do, however long it waited; every variant is looked for once. */
+function checkVariants(book: Book, requests: TaskRequest[], models: Model[]): void {
+  const checked = new Set<string>()
+  for (const [i, { kind, minContext, pointer = '' }] of requests.entries()) {
+    const { model, variant } = models[i]!
+    if (variant === null && minContext === 0) continue
+    const key = JSON.stringify([kind, model, variant, minContext])
+    if (checked.has(key)) continue
+    checked.add(key)
+    const fault = variantFault(book, { kind, model, variant, minContext })
+    if (fault) throw new DomainError(fault.code, { ...fault.details, pointer: pointer + fault.details.pointer })
+  }
+}
+
+type Demand = Model & Pick<TaskRequest, 'kind' | 'minContext'>
+
+/** Why nobody registered offers this; the reason of the offer that comes closest. */
+function variantFault(book: Book, demand: Demand): { code: ErrorCode; details: ErrorDetails } | null {
+  const { kind, model, variant, minContext } = demand
+  let closest: Exclusion = 'digest'
+  const offers: Ask[] = []
+  for (const { supply } of book.providers.values()) {
+    for (const offer of supply.offers) {
+      if (offer.kind !== kind || offer.model !== model) continue
+      const reason = (variant && variantExclusion(variant, offer)) ?? (offer.context < minContext ? 'context' : null)
+      if (reason === null) return null
+      offers.push(offer)
+      if (EXCLUSIONS.indexOf(reason) > EXCLUSIONS.indexOf(closest)) closest = reason
+    }
+  }
+  switch (closest) {
+    case 'capability': {
+      const missing = variant!.capabilities.find((need) => !offers.some((offer) => offer.capabilities.includes(need)))
+      const need = missing ?? variant!.capabilities[0]!
+      const detail = `no provider of "${model}" honours ${need}${missing ? '' : ' together with the rest of the request'}`
+      return { code: 'unsupported_parameter', details: { detail, pointer: `/input/${fieldOf(need)}` } }
+    }
+    case 'quantization':
+    case 'context': {
+      const field = closest === 'context' ? 'minContext' : 'minQuantization'
+      const detail = `no provider offers "${model}" with the ${closest} asked for`
+      return { code: 'no_provider', details: { detail, pointer: `/requirements/${field}`, retryAfterSeconds: 10 } }
+    }
+    default:
+      return {
+        code: 'unknown_model',
+        details: { detail: `no provider offers "${model}" with the digest ${variant?.digest}`, pointer: '/model' },
+      }
+  }
 }
 
 export function cancel(book: Book, id: string, now: number): void {

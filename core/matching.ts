@@ -2,6 +2,7 @@
  * Who may run a task, who runs it best, and which task a provider takes first.
  * `exclusion` is the rule; the indexes here only find quickly what it allows, and a property test holds them to it.
  */
+import type { Variant } from './capability.ts'
 import {
   before,
   createIndex,
@@ -22,6 +23,9 @@ export const EXCLUSIONS = [
   'self',
   'kind',
   'model',
+  'digest',
+  'quantization',
+  'capability',
   'context',
   'region',
   'price',
@@ -39,6 +43,8 @@ export type Want = {
   requester: Address
   kind: Kind
   model: string
+  /** Null: any variant of the model. */
+  variant: Variant | null
   /** The most it pays for a unit, base units. */
   bid: bigint
   preference: Preference
@@ -56,7 +62,17 @@ export type Want = {
   node: number
 }
 
-export type Ask = { kind: Kind; model: string; ask: bigint; speed: number; context: number }
+export type Ask = {
+  kind: Kind
+  model: string
+  ask: bigint
+  speed: number
+  context: number
+  digest: string | null
+  /** Bits of a weight; 0 when it does not say. */
+  bits: number
+  capabilities: readonly string[]
+}
 
 /** What matching needs to know of a provider. */
 export type Supply = {
@@ -122,6 +138,8 @@ function offerExclusion(want: Want, supply: Supply, offer: Ask, now: number): Ex
 
 /** The same for an offer of the task's own class. */
 function termsExclusion(want: Want, supply: Supply, offer: Ask, now: number): Exclusion | null {
+  const otherVariant = want.variant && variantExclusion(want.variant, offer)
+  if (otherVariant) return otherVariant
   if (offer.context < want.minContext) return 'context'
   if (want.region !== null && supply.region !== want.region) return 'region'
   if (offer.ask > want.bid) return 'price'
@@ -130,6 +148,12 @@ function termsExclusion(want: Want, supply: Supply, offer: Ask, now: number): Ex
   if (now < want.avoidUntil && want.avoid.includes(supply.address)) return 'avoided'
   if (supply.room < 1) return 'slot'
   return null
+}
+
+export function variantExclusion({ digest, minBits, capabilities }: Variant, offer: Ask): Exclusion | null {
+  if (digest !== null && offer.digest !== digest) return 'digest'
+  if (offer.bits < minBits) return 'quantization'
+  return capabilities.every((needed) => offer.capabilities.includes(needed)) ? null : 'capability'
 }
 
 /** True when an offer of the task's own class may run it now. */

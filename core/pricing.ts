@@ -12,8 +12,8 @@ import type { InputOf, Kind, Usage } from './protocol.ts'
 
 const INPUT_TOKENS_A_UNIT = 4
 const BYTES_A_TOKEN = 4
-/** Output tokens reserved for a chat that names no max_tokens. */
-export const DEFAULT_MAX_TOKENS = 512
+/** Output tokens reserved for a chat that names no limit. */
+const DEFAULT_MAX_TOKENS = 512
 /** Tokens a chat template may add around one message. */
 const TEMPLATE_TOKENS = 16
 
@@ -28,9 +28,14 @@ export const UNITS: Record<Kind, { unit: string; perMillion: boolean; defaultBid
 export function maxUnits(kind: Kind, input: unknown): number {
   switch (kind) {
     case 'llm.chat': {
-      const { messages, max_tokens } = input as InputOf<'llm.chat'>
-      const inputTokens = utf8Length(JSON.stringify(messages)) + TEMPLATE_TOKENS * messages.length
-      return Math.ceil(inputTokens / INPUT_TOKENS_A_UNIT) + (max_tokens ?? DEFAULT_MAX_TOKENS)
+      const chat = input as InputOf<'llm.chat'>
+      const { messages, tools, response_format, n = 1 } = chat
+      // Tools and a schema stand in the prompt too.
+      const read = [messages, tools, response_format].filter((part) => part !== undefined)
+      const inputTokens =
+        read.reduce<number>((sum, part) => sum + utf8Length(JSON.stringify(part)), 0) +
+        TEMPLATE_TOKENS * messages.length
+      return Math.ceil(inputTokens / INPUT_TOKENS_A_UNIT) + n * maxTokens(chat)
     }
     case 'text.embed':
       return embedUnits((input as InputOf<'text.embed'>).texts)
@@ -38,6 +43,10 @@ export function maxUnits(kind: Kind, input: unknown): number {
       return 1
   }
 }
+
+/** The most tokens one choice of a chat may come to. */
+export const maxTokens = (chat: Pick<InputOf<'llm.chat'>, 'max_tokens' | 'max_completion_tokens'>): number =>
+  chat.max_tokens ?? chat.max_completion_tokens ?? DEFAULT_MAX_TOKENS
 
 /** The units to pay for, from what the provider reports; never more than `limit`, which was held. */
 export function meter(kind: Kind, usage: Usage, limit: number): number {

@@ -1,5 +1,6 @@
 /** Every HTTP body and socket frame, as zod schemas. Parsed once at the edge of each program; inside, the types are total. */
 import { z } from 'zod'
+import { bitsOf } from './capability.ts'
 import { isAmount } from './money.ts'
 
 export const PROTOCOL_VERSION = 1
@@ -55,17 +56,36 @@ const ChatMessage = z.looseObject({
   content: z.union([z.string(), z.array(z.looseObject({ type: z.string() })), z.null()]).optional(),
 })
 
-/** Inputs by kind. `llm.chat` takes the sampling fields of an OpenAI chat request and hands on those it does not know. */
+/**
+ * Inputs by kind. `llm.chat` takes the fields of an OpenAI chat request and hands on those it does not know; what a provider must
+ * honour for that is in core/capability.ts.
+ */
 export const INPUTS = {
   'llm.chat': z.looseObject({
     messages: z.array(ChatMessage).min(1).max(2048),
     max_tokens: z.int().min(1).max(131_072).optional(),
+    max_completion_tokens: z.int().min(1).max(131_072).optional(),
     temperature: z.number().min(0).max(2).optional(),
     top_p: z.number().min(0).max(1).optional(),
     stop: z.union([z.string(), z.array(z.string()).max(4)]).optional(),
     seed: z.int().optional(),
+    n: z.int().min(1).max(16).optional(),
+    frequency_penalty: z.number().min(-2).max(2).optional(),
+    presence_penalty: z.number().min(-2).max(2).optional(),
+    logprobs: z.union([z.boolean(), z.int().min(0).max(20)]).optional(),
+    top_logprobs: z.int().min(0).max(20).optional(),
+    tools: z
+      .array(z.looseObject({ type: z.string() }))
+      .max(128)
+      .optional(),
+    response_format: z.looseObject({ type: z.enum(['text', 'json_object', 'json_schema']) }).optional(),
+    /** Go on with the text of the messages as it is, without a chat format. */
+    raw: z.boolean().optional(),
   }),
-  'text.embed': z.strictObject({ texts: z.array(z.string().min(1)).min(1).max(64) }),
+  'text.embed': z.strictObject({
+    texts: z.array(z.string().min(1)).min(1).max(64),
+    dimensions: z.int().min(1).max(65_536).optional(),
+  }),
   'doc.ocr': z.strictObject({
     /** Base64 of a PNG or JPEG, or a reference to one. */
     image: z.union([z.base64().min(1), BlobRef]),
@@ -78,9 +98,21 @@ export const KINDS = Object.keys(INPUTS) as Kind[]
 export const Kind = z.enum(['llm.chat', 'text.embed', 'doc.ocr'])
 export type InputOf<K extends Kind> = z.output<(typeof INPUTS)[K]>
 
+/** One choice; what goes beyond our own fields has OpenAI's names. */
+const ChatChoice = z.looseObject({
+  content: z.string().nullable(),
+  finishReason: z.string(),
+  tool_calls: z.array(z.looseObject({})).optional(),
+  logprobs: z.looseObject({}).nullable().optional(),
+})
+export type ChatChoice = z.output<typeof ChatChoice>
+
 /** Outputs by kind. */
 export const OUTPUTS = {
-  'llm.chat': z.looseObject({ content: z.string().nullable(), finishReason: z.string() }),
+  'llm.chat': ChatChoice.extend({
+    /** The further choices of a request for more than one. */
+    alternatives: z.array(ChatChoice).max(15).optional(),
+  }),
   'text.embed': z.strictObject({ embeddings: z.array(z.array(z.number())).min(1) }),
   'doc.ocr': z.strictObject({ text: z.string(), confidence: z.number().min(0).max(1) }),
 } as const
@@ -100,6 +132,7 @@ export type Preference = z.output<typeof Preference>
 export const SubmitTask = z
   .strictObject({
     kind: z.string(),
+    /** `name`, or `name@digest` for exactly these weights. */
     model: Name.optional(),
     input: z.record(z.string(), z.unknown()),
     /** The most the task may cost, in tokens; held at submit, and only what was metered is captured. */
@@ -110,6 +143,11 @@ export const SubmitTask = z
         minReputation: z.number().min(0).max(1).default(0),
         region: Region.optional(),
         minContext: Count.optional(),
+        /** The coarsest quantisation to accept, as in "Q8_0"; a provider that does not name its own has none. */
+        minQuantization: z
+          .string()
+          .refine((name) => bitsOf(name) !== null, 'must name a quantisation such as "Q4_K_M", "FP8" or "BF16"')
+          .optional(),
         exclude: z.array(Address).max(64).default([]),
       })
       .prefault({}),
@@ -179,6 +217,8 @@ export const Offer = z.strictObject({
   context: Count.optional(),
   digest: z.string().max(200).optional(),
   quantization: z.string().max(40).optional(),
+  /** What it honours of an input beyond what all of its kind do; see core/capability.ts. */
+  capabilities: z.array(z.string().min(1).max(40)).max(64).optional(),
 })
 export type Offer = z.output<typeof Offer>
 
@@ -378,16 +418,44 @@ export type NetworkFrame =
   | { seq: number; type: 'snapshot'; snapshot: NetworkSnapshot }
   | { seq: number; type: 'delta'; changes: Partial<NetworkSnapshot> }
 
-export type ModelView = {
-  id: string
-  object: 'model'
-  created: number
-  owned_by: 'daicn'
-  kind: Kind
-  providers: number
-  /** Lowest ask of an active provider, tokens per unit. */
-  ask: string | null
-}
+const Milliseconds = z.number().nullable()
+/** Upper bounds for half and for 95 % of a model's late tasks: from submission to the first grant, and from a grant to success. */
+export const ModelLatency = z.object({
+  waitP50Ms: Milliseconds,
+  waitP95Ms: Milliseconds,
+  runP50Ms: Milliseconds,
+  runP95Ms: Milliseconds,
+})
+export type ModelLatency = z.output<typeof ModelLatency>
+
+/** A model as OpenAI's clients list it, with what its active providers say of it. */
+export const ModelView = z
+  .object({
+    id: z.string(),
+    object: z.literal('model'),
+    /** Unix seconds. */
+    created: z.int(),
+    owned_by: z.literal('daicn'),
+    kind: Kind,
+    providers: z.int(),
+    /** Lowest ask of an active provider, tokens per unit. */
+    ask: z.string().nullable(),
+    /** Lowest and highest ask, tokens per `unit`; see core/pricing.ts. */
+    price: z.object({ unit: z.string(), least: z.string(), most: z.string() }).nullable(),
+    /** The longest context, in tokens. */
+    context: z.int().nullable(),
+    quantizations: z.array(z.string()),
+    /** Any of them can be asked for as `id@digest`. */
+    digests: z.array(z.string()),
+    /** What some provider honours of a request beyond what all do. */
+    capabilities: z.array(z.string()),
+    /** Highest measured speed, units a second. */
+    speed: z.number().nullable(),
+    latency: ModelLatency,
+  })
+  .meta({ id: 'Model' })
+export type ModelView = z.output<typeof ModelView>
+export const ModelList = z.object({ object: z.literal('list'), data: z.array(ModelView) }).meta({ id: 'ModelList' })
 
 /** A market's money, in tokens: drawn = restored + held + available + captured, and captured = earned + fees. */
 export type BooksView = Record<'drawn' | 'restored' | 'held' | 'available' | 'captured' | 'earned' | 'fees', string>

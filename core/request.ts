@@ -1,3 +1,4 @@
+import { bitsOf, capabilitiesNeeded, type Variant } from './capability.ts'
 import { DomainError } from './errors.ts'
 import { pointerTo } from './json.ts'
 import { formatAmount, parseAmount } from './money.ts'
@@ -20,6 +21,7 @@ export type TaskRequest = {
   kind: Kind
   /** Null: any model of this kind. */
   model: string | null
+  variant: Variant | null
   input: Record<string, unknown>
   bytes: number
   bid: bigint
@@ -57,6 +59,7 @@ export function toRequest(task: SubmitTask, pointer = ''): TaskRequest {
     ...(pointer !== '' && { pointer }),
     kind,
     model: task.model ?? null,
+    variant: variantOf(kind, parsed.data, task.requirements.minQuantization),
     input: task.input,
     bytes,
     bid: bidOf(kind, task.maxPrice, units, pointer),
@@ -70,6 +73,13 @@ export function toRequest(task: SubmitTask, pointer = ''): TaskRequest {
     maxAttempts: task.maxAttempts,
     stream: task.stream,
   }
+}
+
+/** Null for a task that any provider of its model can do. The digest is the market's to find in the model's name. */
+function variantOf(kind: Kind, input: Record<string, unknown>, minQuantization: string | undefined): Variant | null {
+  const capabilities = capabilitiesNeeded(kind, input)
+  if (capabilities.length === 0 && minQuantization === undefined) return null
+  return { digest: null, minBits: minQuantization === undefined ? 0 : bitsOf(minQuantization)!, capabilities }
 }
 
 function bidOf(kind: Kind, maxPrice: string | undefined, units: number, pointer: string): bigint {

@@ -2,8 +2,9 @@
  * A book written down whole, so that the events before it can go. Plain data for structured clone: a head, and its many
  * providers, purses and open tasks apart from it, so that they can be stored in pieces.
  */
-import { addProvider, type Book, createBook, openTask, type Provider } from './book.ts'
+import { addProvider, askOf, type Book, createBook, openTask, type Provider } from './book.ts'
 import type { Purse } from './purse.ts'
+import { createStats } from './stats.ts'
 import type { Task } from './task.ts'
 
 /** Increased when an older reader would misread what is written. */
@@ -34,11 +35,11 @@ export function* partsOf(book: Book): Generator<SnapshotPart> {
 export function restore(head: SnapshotHead, parts: Iterable<SnapshotPart>, now: number): Book {
   const { version, ...kept } = head
   if (version !== SNAPSHOT_VERSION) throw new Error(`snapshot version ${version} is not ${SNAPSHOT_VERSION}`)
-  const book: Book = { ...createBook(head.cell), ...kept }
+  const book: Book = { ...createBook(head.cell), ...kept, stats: { ...createStats(), ...kept.stats } }
   for (const part of parts) {
     switch (part.type) {
       case 'provider':
-        addProvider(book, part.provider)
+        addProvider(book, listed(part.provider))
         break
       case 'purse':
         book.purses.set(part.purse.id, part.purse)
@@ -68,7 +69,11 @@ export function sizeOf(value: unknown): number {
   }
 }
 
-/** Where a provider's offers stand in the indexes, and whether it can be reached, is not kept. */
+/** What follows from the registration, where its offers stand in the indexes, and whether it can be reached, is not kept. */
 function unlisted(provider: Provider): Provider {
-  return { ...provider, reachable: false, supply: { ...provider.supply, room: 0, places: [] } }
+  return { ...provider, reachable: false, supply: { ...provider.supply, offers: [], room: 0, places: [] } }
+}
+
+function listed(provider: Provider): Provider {
+  return { ...provider, supply: { ...provider.supply, offers: provider.registration.offers.map(askOf) } }
 }

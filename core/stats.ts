@@ -1,6 +1,7 @@
 /** What a market counts of itself as it goes: totals, minutes, the latest tasks. Bounded, and part of its snapshot. */
+import { classOf } from './matching.ts'
 import { formatAmount } from './money.ts'
-import type { Minute, TaskStatus, TaskSummary } from './protocol.ts'
+import type { Kind, Minute, ModelLatency, TaskStatus, TaskSummary } from './protocol.ts'
 import { type Attempt, currentAttempt, type Task } from './task.ts'
 
 export const MINUTE_MS = 60_000
@@ -18,6 +19,11 @@ type MinuteCount = {
   volume: bigint
 }
 
+/** How long the tasks of one class wait and run, in buckets as above. */
+type Latency = { waits: number[]; runs: number[] }
+/** With so many counted, half are forgotten, so that the latest weigh most. */
+const LATENCY_COUNTED = 1000
+
 export type Stats = {
   totalTasks: number
   ended: Record<'succeeded' | 'failed' | 'cancelled' | 'expired', number>
@@ -25,10 +31,18 @@ export type Stats = {
   minutes: MinuteCount[]
   /** Oldest first, at least the last 20. */
   latest: TaskSummary[]
+  /** By class. */
+  latency: Map<string, Latency>
 }
 
 export function createStats(): Stats {
-  return { totalTasks: 0, ended: { succeeded: 0, failed: 0, cancelled: 0, expired: 0 }, minutes: [], latest: [] }
+  return {
+    totalTasks: 0,
+    ended: { succeeded: 0, failed: 0, cancelled: 0, expired: 0 },
+    minutes: [],
+    latest: [],
+    latency: new Map(),
+  }
 }
 
 export function countSubmitted(stats: Stats, task: Task): void {
@@ -43,6 +57,7 @@ export function countGranted(stats: Stats, task: Task): void {
   if (attempt.number === 1) {
     const bucket = waitBucket(attempt.grantedAt - task.spec.createdAt)
     minuteOf(stats, attempt.grantedAt).waits[bucket]!++
+    countLatency(latencyOf(stats, task).waits, bucket)
   }
 }
 
@@ -54,7 +69,32 @@ export function countEnded(stats: Stats, task: Task): void {
   if (state.is === 'succeeded') {
     minute.succeeded++
     minute.volume += state.price
+    const ran = state.at - task.attempts[state.attempt - 1]!.grantedAt
+    countLatency(latencyOf(stats, task).runs, waitBucket(ran))
   } else if (state.is !== 'cancelled') minute.failed++
+}
+
+function latencyOf(stats: Stats, { spec }: Task): Latency {
+  const latency = stats.latency.get(classOf(spec)) ?? { waits: noWaits(), runs: noWaits() }
+  stats.latency.set(classOf(spec), latency)
+  return latency
+}
+
+function countLatency(counts: number[], bucket: number): void {
+  counts[bucket]!++
+  if (counts.reduce((sum, count) => sum + count, 0) < LATENCY_COUNTED) return
+  for (const [i, count] of counts.entries()) counts[i] = Math.floor(count / 2)
+}
+
+/** Upper bounds of the waits and runs of the class's late tasks, null while none was counted. */
+export function latencyView(stats: Stats, of: { kind: Kind; model: string }): ModelLatency {
+  const { waits = [], runs = [] } = stats.latency.get(classOf(of)) ?? {}
+  return {
+    waitP50Ms: waitQuantile(waits, 0.5),
+    waitP95Ms: waitQuantile(waits, 0.95),
+    runP50Ms: waitQuantile(runs, 0.5),
+    runP95Ms: waitQuantile(runs, 0.95),
+  }
 }
 
 /** The last hour without gaps, oldest first. */
@@ -126,7 +166,7 @@ export function refreshLatest(stats: Stats, task: Task): void {
 }
 
 function newMinute(at: number): MinuteCount {
-  return { at, submitted: 0, succeeded: 0, failed: 0, waits: new Array(WAIT_BUCKETS).fill(0), volume: 0n }
+  return { at, submitted: 0, succeeded: 0, failed: 0, waits: noWaits(), volume: 0n }
 }
 
 /** The count of the minute of `now`; a time before the latest minute is counted in the latest. */
@@ -139,6 +179,8 @@ function minuteOf(stats: Stats, now: number): MinuteCount {
   if (stats.minutes.length > MINUTES_KEPT) stats.minutes.shift()
   return minute
 }
+
+const noWaits = (): number[] => new Array(WAIT_BUCKETS).fill(0)
 
 function waitBucket(ms: number): number {
   return Math.min(WAIT_BUCKETS - 1, Math.max(0, Math.ceil(2 * Math.log2(Math.max(1, ms)))))

@@ -2,6 +2,7 @@
  * The life of a task: queued -> leased -> running -> succeeded | failed | cancelled | expired, in numbered attempts.
  * `transition` is pure: a task and an event give the next task and what must happen because of it, or why the event is refused.
  */
+import type { Variant } from './capability.ts'
 import type { Address, Kind, Preference, Region, TaskError, Usage } from './protocol.ts'
 
 export type TaskSpec = {
@@ -12,6 +13,7 @@ export type TaskSpec = {
   purse: string
   kind: Kind
   model: string
+  variant: Variant | null
   input: Record<string, unknown>
   /** Size of the input as JSON. */
   bytes: number

@@ -3,7 +3,8 @@ import type { Book, Provider } from './book.ts'
 import { isActive, metricsOf } from './health.ts'
 import { leaseId } from './lease.ts'
 import { classOf } from './matching.ts'
-import { formatAmount } from './money.ts'
+import { formatAmount, parseAmount } from './money.ts'
+import { UNITS } from './pricing.ts'
 import {
   type Address,
   type AttemptView,
@@ -12,6 +13,7 @@ import {
   type Lease,
   type ModelView,
   type NetworkSnapshot,
+  type Offer,
   type ProviderSummary,
   TASK_STATUSES,
   type TaskStatus,
@@ -19,7 +21,7 @@ import {
 } from './protocol.ts'
 import { available, parsePurseId } from './purse.ts'
 import { interval } from './reputation.ts'
-import { attemptShown, minutesUntil } from './stats.ts'
+import { attemptShown, latencyView, minutesUntil } from './stats.ts'
 import { type Attempt, held, type Task } from './task.ts'
 
 const PROVIDERS_SHOWN = 50
@@ -30,7 +32,7 @@ export function taskView(task: Task): TaskView {
   const view: TaskView = {
     id: spec.id,
     kind: spec.kind,
-    model: spec.model,
+    model: spec.variant?.digest ? `${spec.model}@${spec.variant.digest}` : spec.model,
     status: state.is,
     createdAt: spec.createdAt,
     maxPrice: formatAmount(held(spec)),
@@ -137,26 +139,51 @@ function providerSummary(provider: Provider, now: number): ProviderSummary {
   return summary
 }
 
-/** Every model that was ever offered, with who offers it now. */
+type Model = { kind: Kind; model: string; created: number; offers: Offer[] }
+
+/** Every model that was ever offered, with what those who offer it now say of it. */
 export function modelsOf(book: Book, now: number): ModelView[] {
-  const models = new Map<string, ModelView>()
+  const models = new Map<string, Model>()
   for (const provider of book.providers.values()) {
+    const { registration, registeredAt: created } = provider
     const active = isActive(provider, now)
-    for (const offer of provider.supply.offers) {
-      const created = Math.floor(provider.registeredAt / 1000)
-      const model = models.get(classOf(offer)) ?? newModel(offer.kind, offer.model, created)
-      models.set(classOf(offer), model)
-      if (!active) continue
-      model.providers++
-      const ask = formatAmount(offer.ask)
-      if (model.ask === null || Number(ask) < Number(model.ask)) model.ask = ask
+    for (const offer of registration.offers) {
+      const { kind, model } = offer
+      const known = models.get(classOf(offer)) ?? { kind, model, created, offers: [] }
+      models.set(classOf(offer), known)
+      if (active) known.offers.push(offer)
     }
   }
-  return [...models.values()].sort((x, y) => (x.id < y.id ? -1 : 1))
+  return [...models.values()].map((model) => modelView(book, model)).sort((x, y) => (x.id < y.id ? -1 : 1))
 }
 
-function newModel(kind: Kind, id: string, created: number): ModelView {
-  return { id, object: 'model', created, owned_by: 'daicn', kind, providers: 0, ask: null }
+function modelView(book: Book, { kind, model, created, offers }: Model): ModelView {
+  const asks = offers.map(({ ask }) => parseAmount(ask)).sort((x, y) => (x < y ? -1 : 1))
+  const [least, most] = [asks[0], asks.at(-1)]
+  const all = (of: (offer: Offer) => string | string[] | undefined) =>
+    [...new Set(offers.flatMap((offer) => of(offer) ?? []))].sort()
+  return {
+    id: model,
+    object: 'model',
+    created: Math.floor(created / 1000),
+    owned_by: 'daicn',
+    kind,
+    providers: offers.length,
+    ask: least === undefined ? null : formatAmount(least),
+    price:
+      least === undefined ? null : { unit: UNITS[kind].unit, least: formatAmount(least), most: formatAmount(most!) },
+    context: greatest(offers.map(({ context }) => context)),
+    quantizations: all(({ quantization }) => quantization),
+    digests: all(({ digest }) => digest),
+    capabilities: all(({ capabilities }) => capabilities),
+    speed: greatest(offers.map(({ speed }) => speed)),
+    latency: latencyView(book.stats, { kind, model }),
+  }
+}
+
+function greatest(values: (number | undefined)[]): number | null {
+  const known = values.filter((value) => value !== undefined)
+  return known.length === 0 ? null : Math.max(...known)
 }
 
 /** The market's money, in tokens: drawn = restored + held + available + captured, and captured = earned + fees. */

@@ -5,7 +5,7 @@
 import { randomInt } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import type { Token } from 'node-llama-cpp'
-import { DEFAULT_MAX_TOKENS } from '#core/pricing.ts'
+import { maxTokens } from '#core/pricing.ts'
 import type { InputOf } from '#core/protocol.ts'
 import { measure } from '../measure.ts'
 import { continuation } from '../prompt.ts'
@@ -38,8 +38,8 @@ export async function createRunner(): Promise<Runner> {
   const firstByte = byteTokens(weights.tokenize('\n', false), bos)
 
   const run: Runner['run'] = async (input, { signal, onDelta, maxUnits }) => {
-    const { messages, max_tokens, temperature, top_p, seed, stop } = input as InputOf<typeof kind>
-    const wanted = Math.min(max_tokens ?? DEFAULT_MAX_TOKENS, Math.max(Math.floor(maxUnits), 1))
+    const { messages, temperature, top_p, seed, stop, ...more } = input as InputOf<typeof kind>
+    const wanted = Math.min(maxTokens(more), Math.max(Math.floor(maxUnits), 1))
     const room = Math.max(CONTEXT - 1 - wanted, LEAST_PROMPT)
     const prompt = [bos!, ...[...continuation(messages, room)].map((byte) => (firstByte + byte) as Token)]
     const stops = typeof stop === 'string' ? [stop] : (stop ?? [])
@@ -76,7 +76,9 @@ export async function createRunner(): Promise<Runner> {
       await measure(run, kind, PROBE, signal)
       const { speed, output } = await measure(run, kind, PROBE, signal)
       if (!output.content) throw new RunnerError('wrong_answer', 'the model wrote nothing')
-      return { speed, context: CONTEXT, quantization: 'F16', digest: await weightsDigest([MODEL_FILE]) }
+      const digest = await weightsDigest([MODEL_FILE])
+      // It has no chat format to leave out.
+      return { speed, context: CONTEXT, quantization: 'F16', digest, capabilities: ['raw'] }
     },
     close: () => llama.dispose(),
   }

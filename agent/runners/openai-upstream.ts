@@ -1,12 +1,15 @@
 /** llm.chat by a server that speaks the OpenAI protocol: ollama, vLLM, llama-server and others. */
-import { DEFAULT_MAX_TOKENS, utf8Length } from '#core/pricing.ts'
+import { maxTokens, utf8Length } from '#core/pricing.ts'
 import type { InputOf } from '#core/protocol.ts'
+import { honoured } from '../capability-probe.ts'
 import { collectChat } from '../chat-chunks.ts'
 import { measure } from '../measure.ts'
+import { textOf } from '../prompt.ts'
 import { type Probe, type Runner, RunnerError } from '../runner.ts'
 import { eventData } from '../sse.ts'
 
 export const kind = 'llm.chat'
+type Chat = InputOf<typeof kind>
 
 export type Upstream = {
   /** Origin of the server. */
@@ -27,15 +30,15 @@ const BYTES_A_TOKEN = 4
 
 export function createUpstreamRunner({ url, model, concurrency, apiKey, known }: Upstream): Runner {
   const run: Runner['run'] = async (input, { signal, onDelta, maxUnits }) => {
-    const chat = input as InputOf<typeof kind>
-    const response = await fetch(`${url}/v1/chat/completions`, {
+    const chat = input as Chat
+    const { path, body } = chat.raw ? completionOf(chat) : { path: 'chat/completions', body: chat }
+    const response = await fetch(`${url}/v1/${path}`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', ...(apiKey ? { authorization: `Bearer ${apiKey}` } : {}) },
       body: JSON.stringify({
-        ...chat,
+        ...body,
         ...limitOf(chat, maxUnits),
         model,
-        n: 1,
         stream: true,
         stream_options: { include_usage: true },
       }),
@@ -64,19 +67,24 @@ export function createUpstreamRunner({ url, model, concurrency, apiKey, known }:
       await measure(run, kind, { ...PROBE, max_tokens: 1 }, signal) // the server may load the model first
       const { speed, usage } = await measure(run, kind, PROBE, signal)
       if (usage.outputTokens === 0) throw new RunnerError('wrong_answer', 'the model wrote nothing')
-      return { speed, ...known }
+      const capabilities = [...(known.capabilities ?? []), ...(await honoured(run, signal))]
+      return { speed, ...known, capabilities }
     },
     close: async () => {},
   }
 }
 
+/** The text of a chat's messages, to go on with as it is. */
+function completionOf({ messages, raw: _, ...rest }: Chat) {
+  return { path: 'completions', body: { ...rest, prompt: messages.map(textOf).join('\n') } }
+}
+
 /** No more output tokens than will be paid; the newer name of the field is kept where the requester used it. */
-function limitOf(chat: InputOf<typeof kind>, maxUnits: number) {
-  const paid = Math.max(Math.floor(maxUnits), 1)
-  const { max_completion_tokens } = chat as { max_completion_tokens?: unknown }
-  if (typeof max_completion_tokens === 'number' && chat.max_tokens === undefined)
-    return { max_completion_tokens: Math.min(max_completion_tokens, paid) }
-  return { max_tokens: Math.min(chat.max_tokens ?? DEFAULT_MAX_TOKENS, paid) }
+function limitOf(chat: Chat, maxUnits: number) {
+  const paid = Math.max(Math.floor(maxUnits / (chat.n ?? 1)), 1)
+  const limit = Math.min(maxTokens(chat), paid)
+  const isNewer = chat.max_tokens === undefined && chat.max_completion_tokens !== undefined && !chat.raw
+  return isNewer ? { max_completion_tokens: limit } : { max_tokens: limit }
 }
 
 async function refusal(response: Response): Promise<RunnerError> {

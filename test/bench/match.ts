@@ -176,6 +176,7 @@ function randomWant(random: Random, fairness: Fairness, seq: number, models = MO
     requester,
     kind: KIND,
     model: model(random, models),
+    variant: null,
     bid: BigInt(Math.floor(1e12 * (1 + random() * 99))),
     preference: PREFERENCES[Math.floor(random() * PREFERENCES.length)]!,
     minReputation: Math.floor(random() * 90) / 100,
@@ -197,6 +198,9 @@ function randomSupply(random: Random, seq: number, models = MODELS): Supply {
     ask: BigInt(Math.floor(1e12 * (1 + random() * 59))),
     speed: 10 + random() * 1000,
     context: 8192,
+    digest: null,
+    bits: 0,
+    capabilities: [],
   }))
   const region = Region.options[Math.floor(random() * 4)]!
   const reputation = Math.floor(random() * 100) / 100

@@ -31,7 +31,21 @@ const rank = fc.integer({ min: 0, max: 5 }).map((n) => n / 5)
 const context = fc.constantFrom(0, 10, 20)
 const someProviders = fc.uniqueArray(fc.integer({ min: 1, max: 6 }), { maxLength: 2 }).map((ns) => ns.map(providerOf))
 
-const anyAsk: fc.Arbitrary<Ask> = fc.record({ kind, model, ask: price, speed: fc.integer({ min: 1, max: 4 }), context })
+const digest = fc.constantFrom(null, 'sha256:a', 'sha256:b')
+const bits = fc.constantFrom(0, 4, 8)
+const capabilities = fc.subarray(['tools', 'json_schema'])
+const variant = fc.option(fc.record({ digest, minBits: bits, capabilities }))
+
+const anyAsk: fc.Arbitrary<Ask> = fc.record({
+  kind,
+  model,
+  ask: price,
+  speed: fc.integer({ min: 1, max: 4 }),
+  context,
+  digest,
+  bits,
+  capabilities,
+})
 const anySupply = fc.record({
   region,
   reputation: rank,
@@ -43,6 +57,7 @@ const anyWant = fc.record({
   requester: fc.constantFrom(requesterOf(1), requesterOf(2), providerOf(1)),
   kind,
   model,
+  variant,
   bid: price,
   preference: fc.constantFrom(...PREFERENCES),
   minReputation: rank,
@@ -169,6 +184,9 @@ const MENDS: Record<Exclusion, (want: Want, one: Supply) => [Want, Supply]> = {
   self: (w, s) => [{ ...w, requester: requesterOf(99) }, s],
   kind: (w, s) => [w, { ...s, offers: s.offers.map((offer) => ({ ...offer, kind: w.kind })) }],
   model: (w, s) => [w, { ...s, offers: s.offers.map((offer) => ({ ...offer, model: w.model })) }],
+  digest: (w, s) => [{ ...w, variant: { ...w.variant!, digest: null } }, s],
+  quantization: (w, s) => [{ ...w, variant: { ...w.variant!, minBits: 0 } }, s],
+  capability: (w, s) => [{ ...w, variant: { ...w.variant!, capabilities: [] } }, s],
   context: (w, s) => [{ ...w, minContext: 0 }, s],
   region: (w, s) => [{ ...w, region: null }, s],
   price: (w, s) => [{ ...w, bid: 10_000n }, s],
@@ -195,10 +213,16 @@ test('every provider that may not run a task has one reason; mending it brings i
   )
 })
 
+const ANY = { digest: null, minBits: 0, capabilities: [] }
+
 test.each<[Exclusion, Partial<Want>, Partial<Supply>]>([
   ['self', { requester: providerOf(1) }, {}],
   ['kind', { kind: 'doc.ocr' }, {}],
   ['model', { model: 'other' }, {}],
+  ['digest', { variant: { ...ANY, digest: 'sha256:a' } }, {}],
+  ['quantization', { variant: { ...ANY, minBits: 8 } }, { offers: [ask({ bits: 4 })] }],
+  ['quantization', { variant: { ...ANY, minBits: 2 } }, {}],
+  ['capability', { variant: { ...ANY, capabilities: ['tools', 'n'] } }, { offers: [ask({ capabilities: ['n'] })] }],
   ['context', { minContext: 100 }, {}],
   ['region', { region: 'weur' }, { region: 'apac' }],
   ['region', { region: 'weur' }, { region: null }],

@@ -105,6 +105,7 @@ test('a task that names nothing but its work gets the defaults', () => {
   expect(toRequest(ask())).toMatchObject({
     kind: 'text.embed',
     model: null,
+    variant: null,
     input: { texts: ['hello'] },
     bytes: 19,
     bid: UNITS['text.embed'].defaultBid,

@@ -22,6 +22,7 @@ export const want = (over: Partial<Want> = {}): Want => ({
   requester: requesterOf(1),
   kind: 'text.embed',
   model: 'm',
+  variant: null,
   bid: 1000n,
   preference: 'balanced',
   minReputation: 0,
@@ -42,6 +43,9 @@ export const ask = (over: Partial<Ask> = {}): Ask => ({
   ask: 100n,
   speed: 10,
   context: 0,
+  digest: null,
+  bits: 0,
+  capabilities: [],
   ...over,
 })
 
@@ -63,6 +67,7 @@ export const spec = (over: Partial<TaskSpec> = {}): TaskSpec => ({
   purse: purseId(requesterOf(1), 'session'),
   kind: 'text.embed',
   model: 'm',
+  variant: null,
   input: { texts: ['hello'] },
   bytes: 19,
   bid: 1000n,
@@ -82,6 +87,7 @@ export const spec = (over: Partial<TaskSpec> = {}): TaskSpec => ({
 export const request = (over: Partial<TaskRequest> = {}): TaskRequest => ({
   kind: 'text.embed',
   model: 'm',
+  variant: null,
   input: { texts: ['hello'] },
   bytes: 19,
   bid: 1000n,
