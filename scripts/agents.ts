@@ -5,7 +5,7 @@ import type { Kind } from '../core/protocol.ts'
 import { inRoot } from './paths.ts'
 import { type Program, startProgram } from './process.ts'
 
-export type AgentPlan = { id: string; name: string; kinds: Kind[] }
+export type AgentPlan = { id: string; name: string; kinds: Kind[] /** A model server to offer. */; upstream?: string }
 
 /** Every kind has a provider, and chats have two, so that work is spread. */
 export const AGENTS: AgentPlan[] = [
@@ -39,6 +39,7 @@ export async function startAgent(plan: AgentPlan, edge: string, folder: string):
   const state = join(folder, plan.id)
   await mkdir(state, { recursive: true })
   const args = ['--edge', edge, '--state', state, '--name', plan.name, '--runners', plan.kinds.join(), '--log', 'json']
+  if (plan.upstream !== undefined) args.push('--upstream', plan.upstream)
   const program = startProgram(inRoot('agent/main.ts'), args, { log: join(state, 'agent.log') })
   const agent: Agent = { name: plan.name, address: '', program, offerings: [], missing: [], failure: undefined }
   const speeds = new Map<string, number>()

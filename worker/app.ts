@@ -5,7 +5,10 @@ import { onError, onNotFound } from './middleware/problem.ts'
 import { account, keys, signIn } from './routes/account.ts'
 import { blobs } from './routes/blobs.ts'
 import { network } from './routes/network.ts'
-import { chat, embeddings, models } from './routes/openai.ts'
+import { completions } from './routes/openai/completions.ts'
+import { embeddings } from './routes/openai/embeddings.ts'
+import { models } from './routes/openai/models.ts'
+import { chat } from './routes/openai.ts'
 import { leases, provider } from './routes/provider.ts'
 import { tasks } from './routes/tasks.ts'
 
@@ -22,6 +25,7 @@ export const app = new Hono<{ Bindings: Env }>()
   .route('/blobs', blobs)
   .route('/models', models)
   .route('/chat/completions', chat)
+  .route('/completions', completions)
   .route('/embeddings', embeddings)
   .route('/provider', provider)
   .route('/leases', leases)

@@ -24,8 +24,14 @@ export type AgentProcess = {
 }
 
 /** Starts an agent in a folder named after it, the same as before if it was there before; returns when it is online. */
-export async function startAgentProcess(world: World, name: string, kinds: Kind[]): Promise<AgentProcess> {
-  const agent = await startAgent({ id: name, name, kinds }, world.url, world.folder)
+export async function startAgentProcess(
+  world: World,
+  name: string,
+  kinds: Kind[],
+  upstream?: string,
+): Promise<AgentProcess> {
+  const plan = { id: name, name, kinds, ...(upstream !== undefined && { upstream }) }
+  const agent = await startAgent(plan, world.url, world.folder)
   if (agent.failure) throw new Error(`agent ${name} did not come online: ${agent.failure}`)
   const { program } = agent
   world.defer(() => program.stop())

@@ -78,12 +78,7 @@ export function denied(reply: Reply<unknown>, status: number, code: ErrorCode, p
 }
 
 /** Asserts that a call of an OpenAI route was refused in OpenAI's shape. */
-export function refusedAsOpenAi(
-  { body, headers }: Reply<unknown>,
-  type: string,
-  code: ErrorCode,
-  param: string | null,
-) {
+export function refusedAsOpenAi({ body, headers }: Reply<unknown>, type: string, code: string, param: string | null) {
   expect(body).toEqual({ error: { message: expect.stringMatching(/./), type, code, param } })
   expect(headers.get('content-type')).toBe('application/json')
 }

@@ -1,5 +1,4 @@
 import { beforeAll, expect, test } from 'vitest'
-import type { ErrorCode } from '#core/errors.ts'
 import { LIMITS } from '#core/protocol.ts'
 import { ledger, OFFER, type Person, provider, refusedAsOpenAi, requester, send } from '../support/network.ts'
 
@@ -12,17 +11,19 @@ beforeAll(async () => {
   await provider([OFFER, { kind: 'text.embed', model: 'embedder', ask: '0.0000001', speed: 100 }])
 })
 
+const TYPES: Record<number, string> = { 401: 'authentication_error', 402: 'insufficient_quota' }
+
 /** Asserts that the call is refused so, in OpenAI's shape, and that it left nothing behind. */
 async function refusedWhole(
   path: string,
   options: Parameters<typeof send>[2],
   status: number,
-  code: ErrorCode,
+  code: string,
   param: string | null,
 ) {
   const before = await ledger(alice)
   const reply = await send('POST', `/v1/${path}`, { token: alice.token, ...options })
-  const type = status === 401 ? 'authentication_error' : 'invalid_request_error'
+  const type = TYPES[status] ?? 'invalid_request_error'
   refusedAsOpenAi(reply, type, code, param)
   expect(reply.status).toBe(status)
   expect(await ledger(alice)).toEqual(before)
@@ -40,8 +41,8 @@ test.each(['chat/completions', 'embeddings'])('%s refuses a body that is none', 
     'unsupported_media_type',
     null,
   )
-  await refusedWhole(path, { raw: '[]', headers: json }, 422, 'invalid_request', '')
-  await refusedWhole(path, { body: { input: 'x', messages: TALK.messages } }, 422, 'invalid_request', 'model')
+  await refusedWhole(path, { raw: '[]', headers: json }, 400, 'invalid_request', null)
+  await refusedWhole(path, { body: { input: 'x', messages: TALK.messages } }, 400, 'invalid_request', 'model')
   const huge = new Uint8Array(LIMITS.bodyBytes + 1)
   await refusedWhole(path, { raw: huge, headers: json }, 413, 'body_too_large', null)
 })
@@ -51,7 +52,7 @@ test.each<[path: string, valid: object, field: string, value: unknown, param?: s
   ['chat/completions', TALK, 'model', 'm'.repeat(201)],
   ['chat/completions', TALK, 'messages', 'hello'],
   ['chat/completions', TALK, 'messages', []],
-  ['chat/completions', TALK, 'messages', [{ role: 'king', content: 'x' }], 'messages/0/role'],
+  ['chat/completions', TALK, 'messages', [{ role: 'king', content: 'x' }], 'messages[0].role'],
   ['chat/completions', TALK, 'max_tokens', 0],
   ['chat/completions', TALK, 'max_tokens', 1e9],
   ['chat/completions', TALK, 'max_completion_tokens', -1],
@@ -59,24 +60,27 @@ test.each<[path: string, valid: object, field: string, value: unknown, param?: s
   ['chat/completions', TALK, 'top_p', 'high'],
   ['chat/completions', TALK, 'stop', ['a', 'b', 'c', 'd', 'e']],
   ['chat/completions', TALK, 'stream', 'yes'],
-  ['chat/completions', TALK, 'stream_options', { include_usage: 1 }, 'stream_options/include_usage'],
+  ['chat/completions', TALK, 'stream_options', { include_usage: 1 }, 'stream_options.include_usage'],
   ['embeddings', EMBED, 'model', ''],
   ['embeddings', EMBED, 'input', ''],
   ['embeddings', EMBED, 'input', []],
-  ['embeddings', EMBED, 'input', Array(65).fill('x')],
+  ['embeddings', EMBED, 'input', Array(2049).fill('x')],
   ['embeddings', EMBED, 'encoding_format', 'base32'],
 ])('%s refuses %o with %s = %j', async (path, valid, field, value, param = field) => {
-  await refusedWhole(path, { body: { ...valid, [field]: value } }, 422, 'invalid_request', param)
+  await refusedWhole(path, { body: { ...valid, [field]: value } }, 400, 'invalid_request', param)
 })
 
 test('a model that nobody has offered for this kind is not found', async () => {
-  await refusedWhole('chat/completions', { body: { ...TALK, model: 'embedder' } }, 404, 'unknown_model', 'model')
-  await refusedWhole('embeddings', { body: { ...EMBED, model: 'echo' } }, 404, 'unknown_model', 'model')
+  await refusedWhole('chat/completions', { body: { ...TALK, model: 'embedder' } }, 404, 'model_not_found', 'model')
+  await refusedWhole('embeddings', { body: { ...EMBED, model: 'echo' } }, 404, 'model_not_found', 'model')
 })
 
 test('an input that is too large is refused as the field it is', async () => {
   const input = 'x'.repeat(LIMITS.inputBytes)
   await refusedWhole('embeddings', { body: { ...EMBED, input } }, 413, 'body_too_large', 'input')
+  const messages = [{ role: 'user', content: input }]
+  await refusedWhole('chat/completions', { body: { ...TALK, messages } }, 413, 'body_too_large', 'messages')
+  await refusedWhole('completions', { body: { model: 'echo', prompt: input } }, 413, 'body_too_large', 'prompt')
 })
 
 test('who cannot pay, and who is nobody, is told so', async () => {
@@ -96,5 +100,5 @@ test('who cannot pay, and who is nobody, is told so', async () => {
 test('a wrong method and a wrong route are told in the shape of where they came', async () => {
   refusedAsOpenAi(await send('GET', '/v1/embeddings'), 'invalid_request_error', 'method_not_allowed', null)
   expect((await send('GET', '/v1/chat/completions')).headers.get('allow')).toBe('POST')
-  refusedAsOpenAi(await send('POST', '/v1/completions', { body: {} }), 'invalid_request_error', 'not_found', null)
+  refusedAsOpenAi(await send('POST', '/v1/models/x'), 'invalid_request_error', 'method_not_allowed', null)
 })

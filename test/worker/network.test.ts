@@ -108,8 +108,8 @@ test('the headline metrics are what their formulas make of a known set of tasks'
 
 test('models are listed with who offers them, at the lowest ask', async () => {
   const embed = { kind: 'text.embed', model: 'pair', speed: 10 } as const
-  await provider([{ ...embed, ask: '0.0000002' }])
-  await provider([{ ...embed, ask: '0.0000001' }])
+  await provider([{ ...embed, ask: '0.0000002', quantization: 'F16', digest: 'sha256:a', context: 512 }])
+  await provider([{ ...embed, ask: '0.0000001', digest: 'sha256:b', capabilities: ['dimensions'], context: 256 }])
   const { body } = await send<{ object: string; data: ModelView[] }>('GET', '/v1/models')
   expect(body.object).toBe('list')
   expect(body.data.find(({ id }) => id === 'pair')).toEqual({
@@ -120,6 +120,13 @@ test('models are listed with who offers them, at the lowest ask', async () => {
     kind: 'text.embed',
     providers: 2,
     ask: '0.0000001',
+    price: { unit: 'token', least: '0.0000001', most: '0.0000002' },
+    context: 512,
+    quantizations: ['F16'],
+    digests: ['sha256:a', 'sha256:b'],
+    capabilities: ['dimensions'],
+    speed: 10,
+    latency: { waitP50Ms: null, waitP95Ms: null, runP50Ms: null, runP95Ms: null },
   })
   expect(body.data.map(({ id }) => id)).toEqual(body.data.map(({ id }) => id).toSorted())
 })

@@ -1,5 +1,6 @@
 import type { Context, ErrorHandler } from 'hono'
 import { DomainError, toProblem } from '#core/errors.ts'
+import { toOpenAiError } from '#core/openai-error.ts'
 import { logError } from '../log.ts'
 
 /** Every error leaves as problem details (RFC 9457); on the OpenAI routes, in OpenAI's shape, which its clients read. */
@@ -20,16 +21,13 @@ export function onNotFound(c: Context, methods: string[]): Response {
 
 function answer(c: Context, error: DomainError, requestId: string): Response {
   const problem = { ...toProblem(error), requestId }
-  const headers: Record<string, string> = {}
+  const headers: Record<string, string> = { 'x-request-id': requestId }
   if (problem.status === 401) headers['www-authenticate'] = 'Bearer'
   if (error.details.retryAfterSeconds !== undefined) headers['retry-after'] = String(error.details.retryAfterSeconds)
-  if (isOpenAi(c.req.path)) {
-    const { title, detail, hint, code, pointer } = problem
-    const message = [detail ?? title, hint].join('. ')
-    const type =
-      problem.status >= 500 ? 'server_error' : problem.status === 401 ? 'authentication_error' : 'invalid_request_error'
-    const body = { error: { message, type, code, param: pointer?.slice(1) ?? null } }
-    return Response.json(body, { status: problem.status, headers })
+  const route = OPENAI_ROUTE.exec(c.req.path)?.[1]
+  if (route !== undefined) {
+    const { status, error: body } = toOpenAiError(error, route)
+    return Response.json({ error: body }, { status, headers })
   }
   return Response.json(problem, {
     status: problem.status,
@@ -37,4 +35,4 @@ function answer(c: Context, error: DomainError, requestId: string): Response {
   })
 }
 
-const isOpenAi = (path: string): boolean => /^\/v1\/(chat\/completions|completions|embeddings)$/.test(path)
+const OPENAI_ROUTE = /^\/v1\/(chat\/completions|completions|embeddings|models|files|batches)(?:\/|$)/

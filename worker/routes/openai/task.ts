@@ -1,0 +1,55 @@
+/** The tasks behind the OpenAI routes. */
+import type { z } from 'zod'
+import { DomainError } from '#core/errors.ts'
+import { isEnded, LIMITS, SubmitTask, type TaskView } from '#core/protocol.ts'
+import { encodeRequests, toRequest } from '#core/request.ts'
+import { parseTaskId } from '#core/task-id.ts'
+import type { Principal } from '../../auth.ts'
+import type { Network } from '../../env.ts'
+import { idempotencyOf } from '../../idempotency.ts'
+import { fromJson } from '../../outcome.ts'
+
+/** Submits the tasks of a request, all or none. @param idempotencyKey as its header says */
+export async function submitAll(
+  network: Network,
+  { address, key }: Principal,
+  tasks: z.input<typeof SubmitTask>[],
+  idempotencyKey: string | undefined,
+): Promise<TaskView[]> {
+  const requests = encodeRequests(tasks.map((task, i) => toRequest(SubmitTask.parse(task), `/${i}`)))
+  const idempotency = await idempotencyOf(idempotencyKey, address, requests)
+  return fromJson(await network.line().submit(address, key, requests, 0, idempotency))
+}
+
+/** Waits until all tasks have succeeded; their deadlines bound this. When one has not, the others are cancelled. */
+export async function allSucceeded(network: Network, { address }: Principal, tasks: TaskView[]): Promise<TaskView[]> {
+  try {
+    return await Promise.all(tasks.map(async (task) => succeeded(await ended(network, address, task))))
+  } catch (error) {
+    await Promise.all(tasks.map((task) => lineOf(network, task).cancel(address, task.id)))
+    throw error
+  }
+}
+
+async function ended(network: Network, address: Principal['address'], task: TaskView): Promise<TaskView> {
+  let view = task
+  while (!isEnded(view.status)) {
+    view = fromJson(await lineOf(network, task).read(address, task.id, LIMITS.waitSeconds * 1000))
+  }
+  return view
+}
+
+export const lineOf = (network: Network, { id }: TaskView) => network.line(parseTaskId(id)!.cell)
+
+/** @throws DomainError when the task ended in any other way */
+export function succeeded(task: TaskView): TaskView {
+  const detail = task.error ? `${task.error.code}: ${task.error.message}` : `task ${task.id}`
+  if (task.status === 'failed')
+    throw new DomainError(task.error?.code === REFUSED ? 'upstream_refused' : 'task_failed', { detail })
+  if (task.status === 'expired') throw new DomainError('task_expired', { detail })
+  if (task.status === 'cancelled') throw new DomainError('task_cancelled', { detail })
+  return task
+}
+
+/** By this code an agent says that its model server found the request wrong; see agent/runners/openai-upstream.ts. */
+const REFUSED = 'upstream_refused'
