@@ -1,6 +1,6 @@
 /** What a client program needs: an edge, an agent with its own small models and a model server, and an API key. */
 import { join } from 'node:path'
-import { call } from '../../scripts/api.ts'
+import { call } from '../../client/edge.ts'
 import { startAgentProcess } from './agent-process.ts'
 import { createWorld, newRequester, type World } from './fault-world.ts'
 import { startUpstreamProcess } from './upstream-process.ts'
@@ -16,6 +16,6 @@ export async function createClientWorld(): Promise<ClientWorld> {
   world.defer(() => upstream.stop())
   await startAgentProcess(world, 'north', ['text.embed', 'llm.chat'], upstream.url)
   const requester = await newRequester(world)
-  const { key } = await call<{ key: string }>(requester.caller, 'POST', '/v1/keys', { name: 'client' })
+  const { key } = await call<{ key: string }>(requester.caller, 'POST', '/v1/keys', { body: { name: 'client' } })
   return { world, baseURL: `${world.url}/v1`, apiKey: key }
 }
