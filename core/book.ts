@@ -4,6 +4,7 @@
  * same book gives the same book, which is how a market recovers. What is soft (who is connected, when a lease expires) is set directly.
  */
 import { bitsOf } from './capability.ts'
+import { createGrants, type Grants, noteGrant } from './grants.ts'
 import type { Accepted } from './idempotency.ts'
 import { backoffMs, GRACE_MS, LEASE_MS, leaseId } from './lease.ts'
 import {
@@ -25,6 +26,7 @@ import {
   stamp,
   type Want,
 } from './matching.ts'
+import { type Measured, measure } from './measured.ts'
 import { parseAmount, splitFee } from './money.ts'
 import {
   createIndex,
@@ -109,6 +111,7 @@ export type Book = {
   purses: Map<string, Purse>
   /** Classes that any provider has ever offered. */
   classes: Set<string>
+  measured: Map<string, Measured>
   matching: Matching
   fairness: Fairness
   due: OrderedIndex<OpenTask>
@@ -120,6 +123,8 @@ export type Book = {
   ended: Map<string, Task>
   /** What was accepted under idempotency keys, by the key's digest, until it is archived. */
   keys: Map<string, Accepted>
+  /** The last tasks that were given out, for providers that ask why; soft. */
+  grants: Grants
   /** Events not yet written down, oldest first. */
   log: BookEvent[]
   /** What the shell must tell somebody about since it last looked. */
@@ -134,6 +139,7 @@ export function createBook(cell: string): Book {
     providers: new Map(),
     purses: new Map(),
     classes: new Set(),
+    measured: new Map(),
     matching: createMatching(),
     fairness: createFairness(),
     due: createIndex(),
@@ -143,6 +149,7 @@ export function createBook(cell: string): Book {
     stats: createStats(),
     ended: new Map(),
     keys: new Map(),
+    grants: createGrants(),
     log: [],
     news: { ended: [], changed: [], providers: new Set() },
   }
@@ -369,6 +376,7 @@ export function openTask(book: Book, task: Task, tag: number, deadline: number, 
 }
 
 function grant(book: Book, open: OpenTask, { supply, offer }: Match, now: number): void {
+  noteGrant(book.grants, { want: open.want, supply, offer, at: now })
   const event: TaskEvent = { type: 'granted', provider: supply.address, ask: offer.ask }
   record(book, { type: 'task', at: now, id: open.task.spec.id, event })
 }
@@ -443,6 +451,7 @@ function applyEffect(book: Book, open: OpenTask, effect: Effect, at: number): vo
       book.bytes -= spec.bytes
       book.ended.set(spec.id, open.task)
       countEnded(book.stats, open.task)
+      measure(book.measured, open.task)
       return
   }
 }

@@ -77,7 +77,7 @@ function placeNew(book: Book, id: string, now: number): Task {
 type Model = Pick<TaskSpec, 'model' | 'variant'>
 
 /** The model a task names, perhaps with its digest, or the one of its kind that most connected providers offer. */
-function modelOf(book: Book, { kind, model, variant, pointer = '' }: TaskRequest): Model {
+export function modelOf(book: Book, { kind, model, variant, pointer = '' }: TaskRequest): Model {
   if (model !== null) {
     if (book.classes.has(`${kind} ${model}`)) return { model, variant }
     const exact = splitDigest(model)

@@ -179,17 +179,25 @@ const WEIGHTS: Record<Preference, { price: number; time: number; reputation: num
 }
 export const PREFERENCES = Object.keys(WEIGHTS) as Preference[]
 
+/** What each factor adds to the merit of an offer. */
+export type Merits = { price: number; time: number; reputation: number }
+
+export function meritsOf(preference: Preference, supply: Supply, offer: Ask): Merits {
+  const weight = WEIGHTS[preference]
+  return {
+    price: -weight.price * Math.log(Number(offer.ask) + 1),
+    time: weight.time * Math.log(offer.speed),
+    reputation: weight.reputation * Math.log(0.05 + supply.reputation),
+  }
+}
+
 /**
  * The merit of an offer: weighted logarithms, so that it is the ratio of two prices, speeds or reputations that counts,
  * whatever their units, and the order of two offers never depends on who else is there.
  */
 export function merit(preference: Preference, supply: Supply, offer: Ask): number {
-  const weight = WEIGHTS[preference]
-  return (
-    weight.time * Math.log(offer.speed) -
-    weight.price * Math.log(Number(offer.ask) + 1) +
-    weight.reputation * Math.log(0.05 + supply.reputation)
-  )
+  const { price, time, reputation } = meritsOf(preference, supply, offer)
+  return time + price + reputation
 }
 
 /* Open tasks */
@@ -307,8 +315,12 @@ export type Fairness = { virtual: number; finish: Map<Address, number> }
 export const createFairness = (): Fairness => ({ virtual: 0, finish: new Map() })
 
 /** The tag of a requester's next task: its turn, counted from now, after those it has already queued. */
+export const nextTag = ({ virtual, finish }: Fairness, requester: Address): number =>
+  Math.max(virtual, finish.get(requester) ?? 0)
+
+/** Gives a requester's next task its tag. */
 export function stamp(fairness: Fairness, requester: Address): number {
-  const tag = Math.max(fairness.virtual, fairness.finish.get(requester) ?? 0)
+  const tag = nextTag(fairness, requester)
   fairness.finish.set(requester, tag + 1)
   return tag
 }

@@ -145,6 +145,21 @@ function firstIn<T>(
   return 0
 }
 
+/** The items of a tree in order, which must stay as it is meanwhile. */
+export function* inOrder<T>({ items, integers }: OrderedIndex<T>, root: number): Generator<T> {
+  const above: number[] = []
+  for (let node = root; node !== 0 || above.length > 0; ) {
+    if (node !== 0) {
+      above.push(node)
+      node = integers[node * SIZE * 2 + LEFT]!
+      continue
+    }
+    const next = above.pop()!
+    yield items[next]!
+    node = integers[next * SIZE * 2 + RIGHT]!
+  }
+}
+
 /** The node's first key. */
 export const firstKey = <T>(index: OrderedIndex<T>, node: number): number => index.keys[node * SIZE + KEY0]!
 

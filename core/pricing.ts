@@ -48,16 +48,13 @@ export function maxUnits(kind: Kind, input: unknown): number {
 export const maxTokens = (chat: Pick<InputOf<'llm.chat'>, 'max_tokens' | 'max_completion_tokens'>): number =>
   chat.max_tokens ?? chat.max_completion_tokens ?? DEFAULT_MAX_TOKENS
 
+/** True when the edge knows a task's units from its input alone; what the provider reports does not count then. */
+export const isMeteredByInput = (kind: Kind): boolean => kind !== 'llm.chat'
+
 /** The units to pay for, from what the provider reports; never more than `limit`, which was held. */
 export function meter(kind: Kind, usage: Usage, limit: number): number {
-  switch (kind) {
-    case 'llm.chat':
-      return Math.min(Math.ceil(usage.inputTokens / INPUT_TOKENS_A_UNIT) + usage.outputTokens, limit)
-    // The edge knows these from the input alone; what the provider reports does not count.
-    case 'text.embed':
-    case 'doc.ocr':
-      return limit
-  }
+  if (isMeteredByInput(kind)) return limit
+  return Math.min(Math.ceil(usage.inputTokens / INPUT_TOKENS_A_UNIT) + usage.outputTokens, limit)
 }
 
 function embedUnits(texts: string[]): number {

@@ -167,6 +167,38 @@ export const isEnded = (status: TaskStatus): boolean =>
 
 export type TaskError = { code: string; message: string }
 
+/** Counts of providers or of tasks by the reason's code; see core/explain.ts. */
+const ReasonCounts = z.record(z.string(), Count)
+
+/** What a task would cost and how long it would wait, were it submitted now. Formulas in core/quote.ts; null is not known. */
+export const Quote = z
+  .object({
+    kind: Kind,
+    /** Null when no model is named and nobody offers this kind of work. */
+    model: z.string().nullable(),
+    /** Providers that may run it, the busy ones too. */
+    candidates: Count,
+    /** The most that would be held, and what it will likely come to. */
+    price: z.object({ ceiling: Amount, expected: Amount.nullable() }),
+    /** Milliseconds until it starts; slots of the candidates, those free now, and tasks of the class that come before it. */
+    wait: z.object({
+      p50Ms: z.int().min(0).nullable(),
+      p90Ms: z.int().min(0).nullable(),
+      free: Count,
+      slots: Count,
+      ahead: Count,
+    }),
+    /** Providers that may not run it, each counted once, by the first filter that it fails. */
+    excluded: ReasonCounts,
+    /** When there is no candidate, the filter that left nobody. */
+    failing: z.string().nullable(),
+    /** When there is none but would be for more money, the least maxPrice that would do. */
+    leastMaxPrice: Amount.nullable(),
+    explanation: z.string(),
+  })
+  .meta({ id: 'Quote' })
+export type Quote = z.output<typeof Quote>
+
 /** What one attempt at a task came to, as shown to its requester. Times are Unix milliseconds. */
 export type AttemptView = {
   number: number
@@ -297,6 +329,50 @@ export type EdgeFrame = ({ type: 'answer' } & PollAnswer) | { type: 'error'; pro
 /** Frames an agent sends to GET /v1/leases/:id/output; `from` is the index of the first delta, so that repeats are harmless. */
 export const OutputFrame = z.strictObject({ from: Count, deltas: z.array(z.string().max(65_536)).min(1).max(1000) })
 export type OutputFrame = z.output<typeof OutputFrame>
+
+/** An offer as another provider may see it. */
+const Rival = z.object({ provider: Address, ask: Amount, speed: z.number(), reputation: z.number() })
+
+/** Why a provider gets the work it gets, by its offers. Reasons are codes of core/explain.ts. */
+export const Why = z
+  .object({
+    /** Connected, or heard of in the last minute. */
+    active: z.boolean(),
+    /** Leases it could be given now, and those that it holds. */
+    free: Count,
+    leases: Count,
+    /** What keeps it from any work at all. */
+    advice: z.array(z.string()),
+    offers: z.array(
+      z.object({
+        kind: Kind,
+        model: Name,
+        ask: Amount,
+        reputation: z.number(),
+        /** Its place among the offers of its class that are there, by each preference, and the one that would have won. */
+        ranks: z.array(
+          z.object({ preference: Preference, rank: Count, of: Count, leader: Rival, explanation: z.string() }),
+        ),
+        /** The first tasks of the class that wait, and why they are not given to it. */
+        waiting: z.object({ tasks: Count, excluded: ReasonCounts, explanation: z.string() }),
+        /** Tasks of the class among the last that the market gave out. */
+        recent: z.object({
+          tasks: Count,
+          won: Count,
+          excluded: ReasonCounts,
+          /** It could have run them, but another offer had more merit; by what weighed most. */
+          outranked: z.object({ price: Count, time: Count, reputation: Count }),
+          /** It would have won, had it been there with a free slot. */
+          missed: Count,
+          /** The offer that won the latest of those it did not win. */
+          winner: Rival.nullable(),
+          explanation: z.string(),
+        }),
+      }),
+    ),
+  })
+  .meta({ id: 'Why' })
+export type Why = z.output<typeof Why>
 
 /* Accounts and keys */
 

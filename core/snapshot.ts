@@ -12,7 +12,7 @@ const SNAPSHOT_VERSION = 1
 
 export type SnapshotHead = { version: number } & Pick<
   Book,
-  'cell' | 'classes' | 'fairness' | 'lastTask' | 'fees' | 'stats'
+  'cell' | 'classes' | 'measured' | 'fairness' | 'lastTask' | 'fees' | 'stats'
 >
 
 export type SnapshotPart =
@@ -21,8 +21,8 @@ export type SnapshotPart =
   | { type: 'task'; task: Task; tag: number; deadline: number }
 
 export function headOf(book: Book): SnapshotHead {
-  const { cell, classes, fairness, lastTask, fees, stats } = book
-  return { version: SNAPSHOT_VERSION, cell, classes, fairness, lastTask, fees, stats }
+  const { cell, classes, measured, fairness, lastTask, fees, stats } = book
+  return { version: SNAPSHOT_VERSION, cell, classes, measured, fairness, lastTask, fees, stats }
 }
 
 export function* partsOf(book: Book): Generator<SnapshotPart> {

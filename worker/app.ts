@@ -10,6 +10,7 @@ import { embeddings } from './routes/openai/embeddings.ts'
 import { models } from './routes/openai/models.ts'
 import { chat } from './routes/openai.ts'
 import { leases, provider } from './routes/provider.ts'
+import { quote } from './routes/quote.ts'
 import { tasks } from './routes/tasks.ts'
 
 export const app = new Hono<{ Bindings: Env }>()
@@ -23,6 +24,7 @@ export const app = new Hono<{ Bindings: Env }>()
   .route('/keys', keys)
   .route('/tasks', tasks)
   .route('/blobs', blobs)
+  .route('/quote', quote)
   .route('/models', models)
   .route('/chat/completions', chat)
   .route('/completions', completions)

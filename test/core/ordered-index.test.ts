@@ -6,6 +6,7 @@ import {
   type Entry,
   emptyTree,
   first,
+  inOrder,
   insert,
   type OrderedIndex,
   remove,
@@ -71,6 +72,10 @@ test('many sets in one arena answer as sorted arrays do, through inserts, remove
             .sort((x, y) => compare(x.item, y.item))[0]
           expect(index.items[node]?.name).toBe(expected?.item.name)
         }
+      }
+      for (const [number, { root }] of trees.entries()) {
+        const items = model.filter(({ tree }) => tree === number).map(({ item }) => item)
+        expect([...inOrder(index, root)]).toEqual(items.sort(compare))
       }
     }),
     150,

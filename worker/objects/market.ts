@@ -13,21 +13,25 @@ import {
   type Poll,
   type PollAnswer,
   ProviderFrame,
+  type Quote,
   type Register,
   type ResultReceipt,
   type TaskView,
+  type Why,
 } from '#core/protocol.ts'
 import { purseId } from '#core/purse.ts'
-import { decodeRequests } from '#core/request.ts'
+import { quote } from '#core/quote.ts'
+import { decodeRequests, type TaskRequest } from '#core/request.ts'
 import type { Task } from '#core/task.ts'
 import { makeTaskId } from '#core/task-id.ts'
 import { booksOf, leasesAfter, modelsOf, networkSnapshot, pursesOf, taskView } from '#core/views.ts'
+import { why } from '#core/why.ts'
 import { cost } from '../cost.ts'
 import { type Env, type Network, networkOf } from '../env.ts'
 import type { Call, CallAnswer, Exchange } from '../line.ts'
 import { logError } from '../log.ts'
 import { nextSignal } from '../outbox.ts'
-import { fromJson, type Json, toJson } from '../outcome.ts'
+import { fromJson, type Json, type Outcome, outcomeOf, toJson } from '../outcome.ts'
 import { deliver, hold, type Mailboxes, mailboxOf, put, take } from './mailbox.ts'
 import { createEffects, type MarketEffects } from './market-effects.ts'
 import { type ArchivedTask, findArchived, findKey, loadMarket, type MarketStore, writeMarket } from './market-store.ts'
@@ -190,6 +194,10 @@ export class Market extends DurableObject<Env> {
     done(toJson(this.owned(who, id)))
   }
 
+  quote(requester: Address, request: TaskRequest): Quote {
+    return quote(this.book, requester, request, Date.now())
+  }
+
   /** For the room of a task: how it stands, and from now on every change. */
   watch(id: string): TaskView | null {
     if (this.book.tasks.has(id)) this.effects.watched.add(id)
@@ -223,6 +231,14 @@ export class Market extends DurableObject<Env> {
     }
     provider.reachable = true
     whenRoused(this.waiters, who, Date.now() + call.waitSeconds * 1000, answer)
+  }
+
+  why(address: Address): Promise<Outcome<Why>> {
+    return outcomeOf(() => {
+      const provider = this.book.providers.get(address)
+      if (!provider) throw new DomainError('not_registered')
+      return why(this.book, provider, Date.now())
+    })
   }
 
   /** True when the provider holds this lease, so that it may deliver its output. */

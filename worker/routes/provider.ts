@@ -9,7 +9,7 @@ import { type AuthEnv, signedIn } from '../middleware/auth.ts'
 import { parse, readBody } from '../middleware/body.ts'
 import { reply } from '../middleware/reply.ts'
 import { upgrade } from '../middleware/upgrade.ts'
-import { toJson } from '../outcome.ts'
+import { toJson, unwrap } from '../outcome.ts'
 import { content } from './blobs.ts'
 
 export const provider = new Hono<AuthEnv>()
@@ -21,6 +21,9 @@ export const provider = new Hono<AuthEnv>()
   .post('/poll', async (c) => {
     const call = await readBody(c, Poll)
     return reply(c, await networkOf(c.env).line().poll(c.get('principal').address, toJson(call)), 200)
+  })
+  .get('/why', async (c) => {
+    return c.json(unwrap(await networkOf(c.env).market().why(c.get('principal').address)))
   })
   .get('/socket', upgrade, async (c) => {
     const headers = { upgrade: 'websocket', 'x-provider': c.get('principal').address }

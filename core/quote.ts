@@ -1,0 +1,148 @@
+/**
+ * What a task would cost and how long it would wait, were it submitted now; or what stands in its way.
+ *
+ * | figure         | formula                                                                                    |
+ * |----------------|--------------------------------------------------------------------------------------------|
+ * | price.ceiling  | bid x most units: what submitting it holds                                                 |
+ * | price.expected | ask of the best candidate x the most units x (units paid for / most units) of its class    |
+ * | wait, free     | 0 while a candidate has a free slot                                                        |
+ * | wait, busy     | Erlang(ahead + 1, slots / mean run time): the wait in a queue whose servers are all busy,  |
+ * |                | run times being exponential (M/M/c); tasks that come later are not counted                 |
+ *
+ * Quantiles of the Erlang distribution are by Wilson and Hilferty (1931). What was never measured is null.
+ */
+import type { Book, Provider } from './book.ts'
+import { DomainError } from './errors.ts'
+import { census, failing, inWords, suitable, total } from './explain.ts'
+import { modelOf } from './market.ts'
+import { type Ask, classOf, exclusion, type Matching, merit, nextTag, type Supply, type Want } from './matching.ts'
+import { meanRunMs } from './measured.ts'
+import { formatAmount, min } from './money.ts'
+import { inOrder } from './ordered-index.ts'
+import { isMeteredByInput } from './pricing.ts'
+import type { Address, Quote } from './protocol.ts'
+import type { TaskRequest } from './request.ts'
+
+/** Standard normal quantiles of 50 % and 90 %. */
+const Z50 = 0
+const Z90 = 1.2815515655446004
+/** Tasks ahead are counted so far; with more of them the wait is not guessed. */
+const MOST_AHEAD = 10_000
+/** More than any ask. */
+const ANY_PRICE = 1n << 128n
+
+/** Changes nothing. */
+export function quote(book: Book, requester: Address, request: TaskRequest, now: number): Quote {
+  const want = wantOf(book, requester, request, now)
+  const { candidates, excluded } = census(book, want, now)
+  const ceiling = request.bid * BigInt(request.maxUnits)
+  const none = candidates.length === 0
+  const least = none ? leastAsk(book, want, now) : null
+  return {
+    kind: request.kind,
+    model: want.model === '' ? null : want.model,
+    candidates: candidates.length,
+    price: { ceiling: formatAmount(ceiling), expected: expectedPrice(book, want, candidates, request.maxUnits, now) },
+    wait: waitOf(book, want, candidates, now),
+    excluded,
+    failing: none ? failing(excluded) : null,
+    leastMaxPrice: least === null ? null : formatAmount(least * BigInt(request.maxUnits)),
+    explanation: explanationOf(candidates.length, excluded),
+  }
+}
+
+/** The task as matching would see it, behind all that wait with the same tag. */
+function wantOf(book: Book, requester: Address, request: TaskRequest, now: number): Want {
+  return {
+    ...request,
+    ...modelFor(book, request),
+    id: '',
+    seq: Number.MAX_SAFE_INTEGER,
+    requester,
+    tag: nextTag(book.fairness, requester),
+    deadline: now + request.deadlineMs,
+    avoid: [],
+    avoidUntil: 0,
+    node: 0,
+  }
+}
+
+/** The model that submitting would choose; where that is refused, the one that is named, or none. */
+function modelFor(book: Book, request: TaskRequest): ReturnType<typeof modelOf> {
+  try {
+    return modelOf(book, request)
+  } catch (error) {
+    if (error instanceof DomainError) return { model: request.model ?? '', variant: request.variant }
+    throw error
+  }
+}
+
+function expectedPrice(book: Book, want: Want, candidates: Provider[], maxUnits: number, now: number): string | null {
+  const best = bestOffer(want, candidates, now)
+  const measured = book.measured.get(classOf(want))
+  if (!best || (!measured && !isMeteredByInput(want.kind))) return null
+  const share = isMeteredByInput(want.kind) ? 1 : measured!.units / measured!.maxUnits
+  return formatAmount(best.ask * BigInt(Math.min(maxUnits, Math.ceil(share * maxUnits))))
+}
+
+/** The offer of most merit: of those with a free slot, while there is one. */
+function bestOffer(want: Want, candidates: Provider[], now: number): Ask | null {
+  const free = candidates.filter(({ supply }) => exclusion(want, supply, now) === null)
+  let best: { supply: Supply; offer: Ask } | null = null
+  for (const { supply } of free.length > 0 ? free : candidates) {
+    for (const offer of suitable(want, supply, now)) {
+      const better = !best || merit(want.preference, supply, offer) > merit(want.preference, best.supply, best.offer)
+      if (better) best = { supply, offer }
+    }
+  }
+  return best?.offer ?? null
+}
+
+/** The lowest ask of those who would do if the price were theirs to set; null when there is none. */
+function leastAsk(book: Book, want: Want, now: number): bigint | null {
+  const anyPrice = { ...want, bid: ANY_PRICE }
+  const asks = census(book, anyPrice, now).candidates.flatMap(({ supply }) => suitable(anyPrice, supply, now))
+  return asks.length === 0 ? null : asks.reduce((least, { ask }) => min(least, ask), ANY_PRICE)
+}
+
+function waitOf(book: Book, want: Want, candidates: Provider[], now: number): Quote['wait'] {
+  const slots = candidates.reduce((sum, { registration }) => sum + registration.slots, 0)
+  const free = candidates.reduce(
+    (sum, { supply }) => sum + (exclusion(want, supply, now) === null ? supply.room : 0),
+    0,
+  )
+  const ahead = aheadOf(book.matching, want)
+  const quantile = (z: number): number | null => {
+    if (free > 0) return 0
+    const runMs = meanRunMs(book.measured.get(classOf(want)))
+    if (slots === 0 || runMs === null || ahead >= MOST_AHEAD) return null
+    return Math.round(erlang(ahead + 1, z) * (runMs / slots))
+  }
+  return { p50Ms: quantile(Z50), p90Ms: quantile(Z90), free, slots, ahead }
+}
+
+/** Tasks of the class that come before this one, of all regions whose providers might run it. */
+function aheadOf({ queues, open }: Matching, want: Want): number {
+  let ahead = 0
+  for (const [region, { root }] of queues.get(want.kind)?.get(want.model) ?? []) {
+    if (want.region !== null && region !== null && region !== want.region) continue
+    for (const other of inOrder(open, root)) {
+      if (ahead === MOST_AHEAD || !isBefore(other, want)) break
+      ahead++
+    }
+  }
+  return ahead
+}
+
+const isBefore = (x: Want, y: Want): boolean => (x.tag - y.tag || x.deadline - y.deadline || x.seq - y.seq) < 0
+
+/** A quantile of the time until the k-th of events that come one in a unit of time. */
+const erlang = (k: number, z: number): number => k * (1 - 1 / (9 * k) + z / (3 * Math.sqrt(k))) ** 3
+
+function explanationOf(candidates: number, excluded: Quote['excluded']): string {
+  const all = candidates + total(excluded)
+  if (all === 0) return 'No provider is there.'
+  const fit = candidates > 0 ? [`${candidates} can run it`] : []
+  const rest = total(excluded) > 0 ? [inWords(excluded, 'providers')] : []
+  return `${all} ${all === 1 ? 'provider' : 'providers'}: ${[...fit, ...rest].join(', ')}.`
+}
