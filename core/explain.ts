@@ -4,7 +4,7 @@
  */
 import type { Book, Provider } from './book.ts'
 import { isActive } from './health.ts'
-import { type Ask, EXCLUSIONS, exclusion, type Supply, type Want } from './matching.ts'
+import { type Ask, EXCLUSIONS, exclusion, offerExclusion, type Supply, type Want } from './matching.ts'
 
 /** Matching's reasons, and that a provider that would do is not there. Tested in this order. */
 export const REASONS = [...EXCLUSIONS, 'away'] as const
@@ -84,7 +84,7 @@ export function census(book: Book, want: Want, now: number): { candidates: Provi
 /** The offers by which a candidate may run the task. */
 export const suitable = (want: Want, supply: Supply, now: number): Ask[] =>
   supply.offers.filter((offer) => {
-    const reason = exclusion(want, { ...supply, offers: [offer] }, now)
+    const reason = offerExclusion(want, supply, offer, now)
     return reason === null || reason === 'slot'
   })
 

@@ -129,7 +129,7 @@ function ofClass<T>(byClass: ByClass<T>, { kind, model }: { kind: Kind; model: s
 }
 
 /** Why this provider may not run this task with this offer now, or null when it may. */
-function offerExclusion(want: Want, supply: Supply, offer: Ask, now: number): Exclusion | null {
+export function offerExclusion(want: Want, supply: Supply, offer: Ask, now: number): Exclusion | null {
   if (supply.address === want.requester) return 'self'
   if (offer.kind !== want.kind) return 'kind'
   if (offer.model !== want.model) return 'model'

@@ -15,7 +15,7 @@ import type { Book, Provider } from './book.ts'
 import { DomainError } from './errors.ts'
 import { census, failing, inWords, suitable, total } from './explain.ts'
 import { modelOf } from './market.ts'
-import { type Ask, classOf, exclusion, type Matching, merit, nextTag, type Supply, type Want } from './matching.ts'
+import { type Ask, classOf, exclusion, type Matching, merit, nextTag, type Want } from './matching.ts'
 import { meanRunMs } from './measured.ts'
 import { formatAmount, min } from './money.ts'
 import { inOrder } from './ordered-index.ts'
@@ -88,14 +88,15 @@ function expectedPrice(book: Book, want: Want, candidates: Provider[], maxUnits:
 /** The offer of most merit: of those with a free slot, while there is one. */
 function bestOffer(want: Want, candidates: Provider[], now: number): Ask | null {
   const free = candidates.filter(({ supply }) => exclusion(want, supply, now) === null)
-  let best: { supply: Supply; offer: Ask } | null = null
+  let best: Ask | null = null
+  let most = Number.NEGATIVE_INFINITY
   for (const { supply } of free.length > 0 ? free : candidates) {
     for (const offer of suitable(want, supply, now)) {
-      const better = !best || merit(want.preference, supply, offer) > merit(want.preference, best.supply, best.offer)
-      if (better) best = { supply, offer }
+      const worth = merit(want.preference, supply, offer)
+      if (worth > most) [best, most] = [offer, worth]
     }
   }
-  return best?.offer ?? null
+  return best
 }
 
 /** The lowest ask of those who would do if the price were theirs to set; null when there is none. */

@@ -61,11 +61,14 @@ function rivalsOf(book: Book, { supply, offer }: Offered, now: number): Offered[
 }
 
 function rankOf(preference: Preference, own: Offered, rivals: Offered[]): Rank {
+  const mine = merit(preference, own.supply, own.offer)
   let rank = 1
   let leader = own
+  let most = mine
   for (const rival of rivals) {
-    if (isAhead(preference, rival, own)) rank++
-    if (isAhead(preference, rival, leader)) leader = rival
+    const theirs = merit(preference, rival.supply, rival.offer)
+    if (theirs > mine || (theirs === mine && rival.supply.seq < own.supply.seq)) rank++
+    if (theirs > most || (theirs === most && rival.supply.seq < leader.supply.seq)) [leader, most] = [rival, theirs]
   }
   const of = rivals.length + 1
   const place = `Rank ${rank} of ${of} for who wants ${WANTS[preference]}`
