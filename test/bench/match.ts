@@ -22,6 +22,7 @@ import {
   type Want,
 } from '../../core/matching.ts'
 import { type Address, type Kind, Region } from '../../core/protocol.ts'
+import { mulberry32 } from '../support/random.ts'
 import { type Bench, type Figures, judge, type Limit } from './bench.ts'
 
 const LIMITS: Limit[] = [
@@ -215,15 +216,4 @@ function address(n: number): Address {
   const known = addresses.get(n) ?? (`0x${n.toString(16).padStart(40, '0')}` as Address)
   addresses.set(n, known)
   return known
-}
-
-/** A small seeded generator, so that a run can be repeated. */
-function mulberry32(seed: number): Random {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
 }
