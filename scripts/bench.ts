@@ -1,4 +1,4 @@
-/** `npm run -s bench -- NAME... [--json] [--check] [--quick]`: the benches of test/bench, each with its bars. */
+/** `npm run -s bench -- NAME... [--json] [--check] [--quick] [--data FILE]`: the benches of test/bench, each with its bars. */
 import { execFileSync } from 'node:child_process'
 import { cpus, platform, release, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
@@ -7,11 +7,16 @@ import type { Bar, Bench, Figures } from '../test/bench/bench.ts'
 import { Fault } from './checks.ts'
 import { ROOT } from './paths.ts'
 
-const NAMES = ['dispatch', 'match']
+const NAMES = ['dispatch', 'match', 'forecast']
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { json: { type: 'boolean' }, check: { type: 'boolean' }, quick: { type: 'boolean' } },
+  options: {
+    json: { type: 'boolean' },
+    check: { type: 'boolean' },
+    quick: { type: 'boolean' },
+    data: { type: 'string' },
+  },
 })
 
 const out = terminal(values.json ? process.stderr : process.stdout)
@@ -20,7 +25,8 @@ try {
   for (const name of positionals.length > 0 ? positionals : NAMES) {
     const bench = await load(name)
     out.heading(`bench ${bench.name}`)
-    const { figures, bars } = await bench.run({ quick: values.quick ?? false, log: (line) => out.note(line) })
+    const { quick = false, data } = values
+    const { figures, bars } = await bench.run({ quick, data, log: (line) => out.note(line) })
     if (values.json) console.log(JSON.stringify({ bench: name, commit: commit(), machine: machine(), figures, bars }))
     else print(figures, bars)
     missed ||= bars.some(({ ok }) => !ok)

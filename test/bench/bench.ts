@@ -9,8 +9,15 @@ export type Limit = Omit<Bar, 'ok'>
 
 export type Bench = {
   name: string
-  /** `quick` is for a look: fewer rounds, and figures that need long runs are left out. */
-  run(options: { quick: boolean; log: (line: string) => void }): Promise<{ figures: Figures; bars: Bar[] }>
+  run(options: Options): Promise<{ figures: Figures; bars: Bar[] }>
+}
+
+export type Options = {
+  /** For a look: fewer rounds, and figures that need long runs are left out. */
+  quick: boolean
+  /** A file to measure with instead of the bench's own, for a bench that has any. */
+  data: string | undefined
+  log: (line: string) => void
 }
 
 /** Holds the limits against the figures there are; a figure that could not be taken misses its bar. */
