@@ -5,8 +5,10 @@ import { onError, onNotFound } from './middleware/problem.ts'
 import { account, keys, signIn } from './routes/account.ts'
 import { blobs } from './routes/blobs.ts'
 import { network } from './routes/network.ts'
+import { batches } from './routes/openai/batches.ts'
 import { completions } from './routes/openai/completions.ts'
 import { embeddings } from './routes/openai/embeddings.ts'
+import { files } from './routes/openai/files.ts'
 import { models } from './routes/openai/models.ts'
 import { chat } from './routes/openai.ts'
 import { leases, provider } from './routes/provider.ts'
@@ -29,6 +31,8 @@ export const app = new Hono<{ Bindings: Env }>()
   .route('/chat/completions', chat)
   .route('/completions', completions)
   .route('/embeddings', embeddings)
+  .route('/files', files)
+  .route('/batches', batches)
   .route('/provider', provider)
   .route('/leases', leases)
   .route('/network', network)

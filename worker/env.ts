@@ -4,11 +4,13 @@ import type { Address, Poll, PollAnswer, TaskView } from '#core/protocol.ts'
 import { isSignedBy, type SignInMessage } from './chain/signature.ts'
 import { ask, type Carrier, type Line, openLine, type Question } from './line.ts'
 import type { Account } from './objects/account.ts'
+import type { Library } from './objects/library.ts'
 import type { Market } from './objects/market.ts'
 import type { NetworkFeed } from './objects/network-feed.ts'
 import type { TaskRoom } from './objects/task-room.ts'
 import type { Json } from './outcome.ts'
 import { openBlobs } from './store/blobs.ts'
+import { openFiles } from './store/files.ts'
 import { openHistory } from './store/history.ts'
 
 export type Env = {
@@ -17,6 +19,7 @@ export type Env = {
   ACCOUNT: DurableObjectNamespace<Account>
   NETWORK_FEED: DurableObjectNamespace<NetworkFeed>
   DB: D1Database
+  LIBRARY: DurableObjectNamespace<Library>
   BLOBS: R2Bucket
   ASSETS: Fetcher
   CHAIN_ID: string
@@ -91,5 +94,10 @@ function wire(env: Env) {
     feed: () => env.NETWORK_FEED.getByName('network') as unknown as Remote<NetworkFeed>,
     history: openHistory(env.DB),
     blobs: openBlobs(env.BLOBS),
+    library: (address: Address) => env.LIBRARY.getByName(address) as unknown as Remote<Library>,
+    files: openFiles(env.BLOBS),
+    /** For an object: what it waits for must not be answered by another. */
+    ownLine: (cell: string = DEFAULT_CELL) =>
+      marketLine(() => env.MARKET.getByName(cell) as unknown as Remote<Market>, openLine(crypto.randomUUID())),
   }
 }

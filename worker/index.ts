@@ -4,6 +4,7 @@ import { rollUp } from './jobs/roll-up.ts'
 
 // biome-ignore-start lint/performance/noBarrelFile: the platform wants the classes here
 export { Account } from './objects/account.ts'
+export { Library } from './objects/library.ts'
 export { Market } from './objects/market.ts'
 export { NetworkFeed } from './objects/network-feed.ts'
 export { TaskRoom } from './objects/task-room.ts'
