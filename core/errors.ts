@@ -37,6 +37,11 @@ export const ERRORS = {
     'The account cannot cover the most this could cost',
     'Deposit, or lower maxPrice or the limits of the task.',
   ],
+  voucher_refused: [
+    402,
+    'The voucher does not cover this',
+    'Sign one whose ceiling is what the lane was charged so far and the price of what comes next.',
+  ],
   price_below_unit: [
     422,
     'maxPrice is less than the smallest possible price',

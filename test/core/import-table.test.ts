@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-const FOLDERS = ['core', 'drizzle', 'worker', 'web/src', 'agent', 'client', 'scripts', 'test']
+const FOLDERS = ['core', 'contracts', 'drizzle', 'worker', 'web/src', 'agent', 'client', 'scripts', 'test']
 
 type Import = { file: string; from: string; typeOnly: boolean }
 
@@ -15,6 +15,7 @@ type Rule = { parts: string[]; packages: string[]; type?: string[]; node?: boole
 
 const RULES: Record<string, Rule> = {
   core: { parts: [], packages: ['zod'] },
+  contracts: { parts: [], packages: [] },
   drizzle: { parts: [], type: ['core'], packages: ['drizzle-orm'] },
   // The loose files of worker/: they wire the parts, and know the platform only where WITH_PLATFORM says.
   worker: {
@@ -55,7 +56,7 @@ const RULES: Record<string, Rule> = {
   // The SDK runs in browsers and Workers too; only its command line knows Node.
   client: { parts: ['core', 'contracts'], type: ['worker/app', 'zod'], packages: ['eventsource-parser'] },
   'client/cli': { parts: ['core', 'client'], packages: ['viem', 'commander'], node: true },
-  scripts: { parts: ['core', 'agent', 'client', 'client/cli'], packages: ['*'], node: true },
+  scripts: { parts: ['core', 'contracts', 'agent', 'client', 'client/cli'], packages: ['*'], node: true },
 }
 
 /** The only files that may know the platform by its module. */
