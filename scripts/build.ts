@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { inRoot, ROOT } from './paths.ts'
 
 type Target = {
-  name: 'web' | 'worker'
+  name: 'web' | 'worker' | 'contracts'
   /** Files and folders whose change makes the output stale. */
   sources: string[]
   output: string
@@ -35,11 +35,21 @@ const WORKER: Target = {
   },
 }
 
+const CONTRACTS: Target = {
+  name: 'contracts',
+  sources: ['contracts/src', 'foundry.toml', 'package-lock.json'],
+  output: 'contracts/out',
+  build: () => run('node_modules/@foundry-rs/forge/bin.mjs', ['build', 'contracts/src'], ROOT),
+}
+
 /** Builds the dashboard if it is stale. @returns whether it was */
 export const buildWeb = (): Promise<boolean> => buildStale(WEB)
 
 /** Bundles the Worker as it would be deployed, with its bindings beside it, if it is stale. @returns whether it was */
 export const buildWorker = (): Promise<boolean> => buildStale(WORKER)
+
+/** Compiles the contracts if they are stale. @returns whether they were */
+export const buildContracts = (): Promise<boolean> => buildStale(CONTRACTS)
 
 async function buildStale(target: Target): Promise<boolean> {
   await mkdir(inRoot('dist'), { recursive: true })

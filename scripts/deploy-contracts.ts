@@ -1,0 +1,138 @@
+/**
+ * Puts the contracts on a chain. Each address follows from the code and its arguments (CREATE2 by the deployer that every
+ * chain has), so a second run finds what the first one left and goes on from there.
+ *
+ *   node scripts/deploy-contracts.ts --rpc URL     the key is in DEPLOYER_KEY; prints the address book as JSON
+ */
+import { parseArgs } from 'node:util'
+import {
+  type Address,
+  concat,
+  createWalletClient,
+  encodeDeployData,
+  getContractAddress,
+  type Hex,
+  http,
+  keccak256,
+  type PrivateKeyAccount,
+  publicActions,
+  toHex,
+  zeroHash,
+} from 'viem'
+import { privateKeyToAccount } from 'viem/accounts'
+import { daicnTimelockAbi } from '../contracts/abi.ts'
+import { Deployment } from '../core/deployment.ts'
+import { buildContracts } from './build.ts'
+import { artifactOf, type ContractName } from './contracts.ts'
+
+/** The deterministic deployment proxy, at one address on every chain (github.com/Arachnid/deterministic-deployment-proxy). */
+const CREATE2_DEPLOYER = '0x4e59b44847b379578588920cA78FbF26c0B4956C'
+/** Between a decision of the governor and its deed, seconds. */
+const TIMELOCK_DELAY = 2n * 24n * 60n * 60n
+/** Gives the timelock's roles away, and is gone from then on. */
+const ADMIN_ROLE = zeroHash
+const GOVERNOR_ROLES = [keccak256(toHex('PROPOSER_ROLE')), keccak256(toHex('CANCELLER_ROLE'))]
+
+export type DeploySettings = {
+  rpc: string
+  /** Pays for it; holds no power over the contracts when it is done. */
+  deployer: PrivateKeyAccount
+  /** Receives the whole supply of tokens. */
+  holder: Address
+}
+
+type Chain = ReturnType<typeof connect>
+
+const connect = ({ rpc, deployer }: DeploySettings) =>
+  createWalletClient({ account: deployer, transport: http(rpc) }).extend(publicActions)
+
+/** Deploys what is not there yet. Needs `buildContracts` to have run. */
+export async function deployContracts(settings: DeploySettings): Promise<Deployment> {
+  const chain = connect(settings)
+  const before = await chain.getBlockNumber()
+  const token = await deploy(chain, 'DaicnToken', [settings.holder])
+  const timelock = await deploy(chain, 'DaicnTimelock', [TIMELOCK_DELAY, settings.deployer.address])
+  const parameters = await deploy(chain, 'Parameters', [timelock])
+  const settlement = await deploy(chain, 'DaicnSettlement', [token, timelock, parameters])
+  const court = await deploy(chain, 'DisputeCourt', [token, settlement, parameters, timelock])
+  // The court deploys its registry first of all.
+  const registry = getContractAddress({ from: court, nonce: 1n })
+  const receiptLog = await deploy(chain, 'ReceiptLog', [token, parameters, timelock])
+  const governor = await deploy(chain, 'DaicnGovernor', [token, registry, timelock])
+  await handOver(chain, timelock, governor)
+  return Deployment.parse({
+    chainId: await chain.getChainId(),
+    block: Number(await firstBlockOf(chain, token, before)),
+    token,
+    settlement,
+    parameters,
+    registry,
+    court,
+    receiptLog,
+    timelock,
+    governor,
+  })
+}
+
+/** The first block with the contract in it, which an earlier run may have put there. */
+async function firstBlockOf(chain: Chain, address: Address, before: bigint): Promise<bigint> {
+  const hasCode = (blockNumber: bigint) => chain.getCode({ address, blockNumber })
+  let present = await chain.getBlockNumber({ cacheTime: 0 })
+  let absent = (await hasCode(before)) ? 0n : before
+  while (present - absent > 1n) {
+    const middle = (absent + present) / 2n
+    if (await hasCode(middle)) present = middle
+    else absent = middle
+  }
+  return present
+}
+
+async function deploy(chain: Chain, name: ContractName, args: unknown[]): Promise<Address> {
+  const { abi, bytecode } = await artifactOf(name)
+  const initCode = encodeDeployData({ abi, bytecode, args })
+  const address = getContractAddress({ opcode: 'CREATE2', from: CREATE2_DEPLOYER, salt: zeroHash, bytecode: initCode })
+  if (await chain.getCode({ address })) return address
+  const hash = await chain.sendTransaction({ to: CREATE2_DEPLOYER, data: concat([zeroHash, initCode]), chain: null })
+  await succeeded(chain, hash, name)
+  return address
+}
+
+/** The governor becomes the only one that proposes to the timelock; the deployer gives up its own role last. */
+async function handOver(chain: Chain, timelock: Address, governor: Address): Promise<void> {
+  const contract = { abi: daicnTimelockAbi, address: timelock } as const
+  const deployer = chain.account.address
+  const has = (role: Hex, owner: Address) =>
+    chain.readContract({ ...contract, functionName: 'hasRole', args: [role, owner] })
+  if (!(await has(ADMIN_ROLE, deployer))) return
+  for (const role of GOVERNOR_ROLES) {
+    if (await has(role, governor)) continue
+    const hash = await chain.writeContract({
+      ...contract,
+      functionName: 'grantRole',
+      args: [role, governor],
+      chain: null,
+    })
+    await succeeded(chain, hash, 'grantRole')
+  }
+  const hash = await chain.writeContract({
+    ...contract,
+    functionName: 'renounceRole',
+    args: [ADMIN_ROLE, deployer],
+    chain: null,
+  })
+  await succeeded(chain, hash, 'renounceRole')
+}
+
+async function succeeded(chain: Chain, hash: Hex, what: string): Promise<void> {
+  const receipt = await chain.waitForTransactionReceipt({ hash, pollingInterval: 50 })
+  if (receipt.status !== 'success') throw new Error(`${what} was reverted in ${hash}`)
+}
+
+if (import.meta.main) {
+  const { rpc } = parseArgs({ options: { rpc: { type: 'string' } } }).values
+  const key = process.env.DEPLOYER_KEY as Hex | undefined
+  if (!rpc || !key) throw new Error('say --rpc URL, and give the key of the deployer in DEPLOYER_KEY')
+  const deployer = privateKeyToAccount(key)
+  await buildContracts()
+  console.log(JSON.stringify(await deployContracts({ rpc, deployer, holder: deployer.address }), null, 2))
+}
