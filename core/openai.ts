@@ -81,13 +81,12 @@ export function chatTask({ model, stream, stream_options: _, daicn, ...chat }: C
 
 /** A task for each prompt. */
 export function completionTasks(request: CompletionRequest): TaskOrder[] {
-  const { model, prompt, echo: _echo, stream, stream_options: _options, daicn, ...fields } = request
+  const { model, prompt, echo: _echo, stream: _stream, stream_options: _options, daicn, ...fields } = request
   return promptsOf(request).map((content) => ({
     ...daicn,
     kind: 'llm.chat',
     model,
     input: { ...fields, raw: true, messages: [{ role: 'user', content }] },
-    stream: stream === true,
   }))
 }
 
@@ -171,6 +170,13 @@ export function textCompletion(request: CompletionRequest, tasks: TaskView[]) {
     choices: choices.map((choice, index) => ({ index, ...choice })),
     usage: usageOf(tasks),
   }
+}
+
+/** The same as the chunks of a stream: a choice each. */
+export function textChunks(request: CompletionRequest, tasks: TaskView[]): object[] {
+  const { choices, usage, ...head } = textCompletion(request, tasks)
+  const chunks: object[] = choices.map((choice) => ({ ...head, choices: [choice] }))
+  return request.stream_options?.include_usage ? [...chunks, { ...head, choices: [], usage }] : chunks
 }
 
 /** @param encode how each embedding is to be written */

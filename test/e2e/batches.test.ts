@@ -8,7 +8,7 @@ import { booksGap, eventually, readBooks } from '../support/ledger.ts'
 import { createProgress } from '../support/progress.ts'
 import { startPuller } from '../support/pull-provider.ts'
 
-const LINES = 2_500
+const LINES = 1_500
 const MODEL = 'batches/pull'
 
 let world: World

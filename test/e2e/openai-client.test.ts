@@ -169,6 +169,11 @@ test('a plain completion goes on with its prompts', async () => {
   ])
   expect(choices[0]!.logprobs!.tokens!.join('')).toBe('Once And so on, dear friend.')
   expect(usage).toMatchObject({ prompt_tokens: 2, completion_tokens: 24 })
+  const chunks: OpenAI.Completion[] = []
+  const streaming = { ...request, stream: true as const, stream_options: { include_usage: true } }
+  for await (const chunk of await openai.completions.create(streaming)) chunks.push(chunk)
+  expect(chunks.slice(0, -1).map((chunk) => chunk.choices[0])).toEqual(choices)
+  expect(chunks.at(-1)).toMatchObject({ choices: [], usage })
   const local = await openai.completions.create({ model: LOCAL_MODEL, prompt: 'To be', seed: 1 })
   expect(local.choices[0]!.text.length).toBeGreaterThan(0)
   expect(local.usage!.completion_tokens).toBe(16)
