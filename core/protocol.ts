@@ -19,6 +19,8 @@ export const LIMITS = {
   /** Bytes of one blob, and of all that an account may keep. */
   blobBytes: 100 * 1024 * 1024,
   accountBlobBytes: 4 * 1024 ** 3,
+  /** Webhook endpoints of one account. */
+  webhooks: 16,
 } as const
 
 const Name = z.string().min(1).max(200)
@@ -155,6 +157,8 @@ export const SubmitTask = z
     maxAttempts: z.int().min(1).max(10).default(3),
     /** Keep the output's stream for watchers of GET /v1/tasks/:id/events. */
     stream: z.boolean().default(false),
+    /** Id of the endpoint of POST /v1/webhooks that is told when the task has ended. */
+    webhook: z.string().min(1).max(40).optional(),
   })
   .meta({ id: 'SubmitTask' })
 export type SubmitTask = z.output<typeof SubmitTask>
@@ -417,6 +421,46 @@ export type KeyView = {
   expiresAt?: number
   createdAt: number
 }
+
+/* Webhooks */
+
+export const CreateWebhook = z
+  .strictObject({
+    /** Where messages are sent; https, and an address that is public, except on development networks. */
+    url: z.string().max(2048),
+  })
+  .meta({ id: 'CreateWebhook' })
+
+export const WebhookView = z
+  .object({
+    id: z.string(),
+    url: z.string(),
+    createdAt: z.int(),
+    /** When it answered 410 Gone, after which nothing is sent to it. */
+    disabledAt: z.int().optional(),
+  })
+  .meta({ id: 'WebhookView' })
+export type WebhookView = z.output<typeof WebhookView>
+
+export const WebhookEvent = z.enum(['task.succeeded', 'task.failed', 'task.cancelled', 'task.expired'])
+export type WebhookEvent = z.output<typeof WebhookEvent>
+
+export const DeliveryView = z
+  .object({
+    /** The `webhook-id` of all its attempts. */
+    id: z.string(),
+    event: WebhookEvent,
+    task: z.string(),
+    state: z.enum(['pending', 'delivered', 'failed']),
+    createdAt: z.int(),
+    attempts: Count,
+    nextAttemptAt: z.int().optional(),
+    /** HTTP status of the last attempt, or why there was none. */
+    status: z.int().optional(),
+    failure: z.string().optional(),
+  })
+  .meta({ id: 'DeliveryView' })
+export type DeliveryView = z.output<typeof DeliveryView>
 
 /* Network */
 

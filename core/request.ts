@@ -34,6 +34,7 @@ export type TaskRequest = {
   deadlineMs: number
   maxAttempts: number
   stream: boolean
+  webhook?: string
 }
 
 /**
@@ -72,6 +73,7 @@ export function toRequest(task: SubmitTask, pointer = ''): TaskRequest {
     deadlineMs: task.deadlineSeconds * 1000,
     maxAttempts: task.maxAttempts,
     stream: task.stream,
+    ...(task.webhook !== undefined && { webhook: task.webhook }),
   }
 }
 

@@ -29,6 +29,8 @@ export type TaskSpec = {
   deadline: number
   maxAttempts: number
   stream: boolean
+  /** The endpoint of its requester that is told of its end. */
+  webhook?: string
 }
 
 type AttemptState =

@@ -14,6 +14,7 @@ import { chat } from './routes/openai.ts'
 import { leases, provider } from './routes/provider.ts'
 import { quote } from './routes/quote.ts'
 import { tasks } from './routes/tasks.ts'
+import { webhooks } from './routes/webhooks.ts'
 
 export const app = new Hono<{ Bindings: Env }>()
   .basePath('/v1')
@@ -27,6 +28,7 @@ export const app = new Hono<{ Bindings: Env }>()
   .route('/tasks', tasks)
   .route('/blobs', blobs)
   .route('/quote', quote)
+  .route('/webhooks', webhooks)
   .route('/models', models)
   .route('/chat/completions', chat)
   .route('/completions', completions)

@@ -13,29 +13,38 @@ import {
 } from '#core/account.ts'
 import { DomainError } from '#core/errors.ts'
 import { ONE_TOKEN } from '#core/money.ts'
-import type { Address, BlobView, CreateKey } from '#core/protocol.ts'
+import type { Address, BlobView, CreateKey, DeliveryView, WebhookView } from '#core/protocol.ts'
 import { cost } from '../cost.ts'
 import { type Env, networkOf } from '../env.ts'
+import { logError } from '../log.ts'
+import { createOutbox, drain, nextSignal } from '../outbox.ts'
 import { outcomeOf } from '../outcome.ts'
 import { type AccountBlobs, openAccountBlobs } from './account-blobs.ts'
+import { type AccountWebhooks, type Notice, openAccountWebhooks } from './account-webhooks.ts'
 
 /** What the development faucet gives at a time, and in all. */
 const FAUCET_AMOUNT = 100n * ONE_TOKEN
 const FAUCET_LIMIT = 1_000_000n * ONE_TOKEN
 /** Entries after which the account is written down whole. */
 const SNAPSHOT_EVERY = 500
+/** How often old entries are dropped from the log of webhooks. */
+const TIDY_MS = 3_600_000
 
 type Entry = { number: number; event: AccountEvent }
 
 /**
  * One requester's or provider's account: its entries are only ever added, and its state is what they come to.
- * Beside that it knows which blobs it keeps.
+ * Beside that it knows which blobs it keeps, and delivers its webhooks.
  */
 export class Account extends DurableObject<Env> {
   private readonly state: AccountState
   private last = 0
   private base = 0
   private readonly blobs: AccountBlobs
+  /** Wake-up signals by endpoint. */
+  private readonly outbox = createOutbox()
+  private readonly hooks: AccountWebhooks
+  private tidiedAt = 0
   /** The sweep that goes on: what it removes must not be written meanwhile. */
   private sweeping: Promise<void> | null = null
 
@@ -52,6 +61,7 @@ export class Account extends DurableObject<Env> {
       this.last = number
     }
     this.blobs = openAccountBlobs(ctx.storage)
+    this.hooks = openAccountWebhooks(ctx.storage, networkOf(env), this.outbox)
   }
 
   /** Base units. What markets hold of it is theirs to say. */
@@ -155,27 +165,66 @@ export class Account extends DurableObject<Env> {
     return dropped
   }
 
-  /** Sweeps blobs whose time is over. */
-  override async alarm(): Promise<void> {
-    const due = this.blobs.due(Date.now())
-    const owner = this.ctx.id.name as Address
-    if (due.length > 0) {
-      this.sweeping = networkOf(this.env)
-        .blobs.remove(owner, due)
-        .then(() => this.blobs.swept(due))
-        .finally(() => {
-          this.sweeping = null
-        })
-      await this.sweeping
-    }
+  /* Webhooks */
+
+  makeWebhook(url: string, secret: string) {
+    return outcomeOf(() => this.hooks.add(`wh_${crypto.randomUUID().replaceAll('-', '').slice(0, 16)}`, url, secret))
+  }
+
+  webhooks(): WebhookView[] {
+    return this.hooks.list()
+  }
+
+  removeWebhook(id: string): boolean {
+    return this.hooks.remove(id)
+  }
+
+  deliveries(id: string, before: string | undefined): DeliveryView[] | null {
+    return this.hooks.list().some((hook) => hook.id === id) ? this.hooks.deliveries(id, before) : null
+  }
+
+  /** From a market: these endpoints are to hear of these tasks. What is told again changes nothing. */
+  async notify(notices: Notice[]): Promise<void> {
+    this.hooks.notify(notices)
     await this.arm()
   }
 
+  override async alarm(): Promise<void> {
+    const now = Date.now()
+    await this.sweep(now)
+    if (now - this.tidiedAt > TIDY_MS) {
+      this.tidiedAt = now
+      this.hooks.dropOld(now)
+    }
+    await drain(this.outbox, {
+      now: Date.now,
+      handle: (webhook) => this.hooks.deliver(webhook),
+      failed: (webhook, error, parked) => logError('webhook_failed', error, { webhook, parked }),
+    })
+    await this.arm()
+  }
+
+  /** Removes blobs whose time is over. */
+  private async sweep(now: number): Promise<void> {
+    const due = this.blobs.due(now)
+    if (due.length === 0) return
+    this.sweeping = networkOf(this.env)
+      .blobs.remove(this.ctx.id.name as Address, due)
+      .then(() => this.blobs.swept(due))
+      .finally(() => {
+        this.sweeping = null
+      })
+    await this.sweeping
+  }
+
+  /** One alarm for whatever comes first. */
   private async arm(): Promise<void> {
-    const due = this.blobs.nextDue()
+    const times = [this.blobs.nextDue(), nextSignal(this.outbox)].filter((time) => time !== null)
+    if (times.length === 0) return
+    const next = Math.min(...times)
     const armed = await this.ctx.storage.getAlarm()
-    if (due === null || (armed !== null && armed <= due)) return
-    await this.ctx.storage.setAlarm(due)
+    if (armed !== null && armed <= next) return
+    await this.ctx.storage.setAlarm(next)
     cost.objectRows++
   }
 

@@ -1,16 +1,27 @@
 /** What a market tells others: accounts, the history, the rooms of tasks, the network's feed. */
 import { purseOf, record } from '#core/book.ts'
 import { DomainError } from '#core/errors.ts'
-import type { NetworkSnapshot, TaskSummary, WatchEvent } from '#core/protocol.ts'
+import type { Address, NetworkSnapshot, TaskSummary, WatchEvent } from '#core/protocol.ts'
 import { available, drawTargets, isUnsettled, parsePurseId } from '#core/purse.ts'
 import { MINUTE_MS, minutesUntil } from '#core/stats.ts'
 import { currentAttempt, isOver, type Task } from '#core/task.ts'
 import { networkSnapshot, taskView } from '#core/views.ts'
+import { webhookEvent } from '#core/webhook.ts'
 import type { Network } from '../env.ts'
 import { logError } from '../log.ts'
 import { createOutbox, drain, type Outbox, signal } from '../outbox.ts'
 import type { HistoryTask } from '../store/history.ts'
-import { dropOld, type MarketStore, markExported, nextPack, pack, writeMarket } from './market-store.ts'
+import type { Notice } from './account-webhooks.ts'
+import {
+  type ArchivedTask,
+  archived,
+  dropOld,
+  type MarketStore,
+  markExported,
+  nextPack,
+  pack,
+  writeMarket,
+} from './market-store.ts'
 
 /** How long effects wait for more of their kind. */
 const SETTLE_MS = 2_000
@@ -27,6 +38,8 @@ export function createEffects(store: MarketStore, network: Network) {
   const { book } = store
   const outbox: Outbox = createOutbox()
   const watched = new Set<string>()
+  /** Tasks of whose end the account was told for its webhooks; after a restart it is told again, which changes nothing. */
+  const notified = new Set<string>()
   /** Draws whose answers are awaited, by purse. */
   const drawing = new Map<string, number>()
   let feedTimer: ReturnType<typeof setTimeout> | null = null
@@ -42,6 +55,7 @@ export function createEffects(store: MarketStore, network: Network) {
     for (const { supply, earned, credited } of book.providers.values()) {
       if (earned !== credited) signal(outbox, `credit ${supply.address}`, now)
     }
+    for (const { spec } of book.ended.values()) if (spec.webhook) signal(outbox, `notify ${spec.requester}`, now)
     if (book.ended.size > 0 || nextPack(store)) signal(outbox, 'pack', now + PACK_MS)
   }
 
@@ -62,6 +76,8 @@ export function createEffects(store: MarketStore, network: Network) {
         return restorePurse(id)
       case 'credit':
         return credit(id as `0x${string}`)
+      case 'notify':
+        return notify(id as Address)
       case 'pack':
         return exportPacks()
       case 'room':
@@ -125,12 +141,34 @@ export function createEffects(store: MarketStore, network: Network) {
     provider.credited = earned
   }
 
+  /** Tells an account at once which tasks have ended; those that are in the archive by then are told with their pack. */
+  async function notify(address: Address): Promise<void> {
+    const ended = [...book.ended.values()].filter(({ spec }) => spec.requester === address && spec.webhook)
+    await tellWebhooks(ended.map(archived))
+  }
+
+  async function tellWebhooks(tasks: ArchivedTask[]): Promise<void> {
+    const notices = new Map<Address, Notice[]>()
+    for (const { requester, webhook, view } of tasks) {
+      if (webhook === undefined || notified.has(view.id)) continue
+      const own = notices.get(requester) ?? []
+      own.push({ webhook, task: view.id, event: webhookEvent(view) })
+      notices.set(requester, own)
+    }
+    for (const [requester, own] of notices) {
+      await network.account(requester).notify(own)
+      for (const { task } of own) notified.add(task)
+    }
+  }
+
   async function exportPacks(): Promise<void> {
     writeMarket(store)
     pack(store)
     for (let next = nextPack(store); next; next = nextPack(store)) {
+      await tellWebhooks(next.tasks)
       await network.history.savePage(book.cell, next.id, next.tasks.map(historyTask))
       markExported(store, next.id)
+      for (const { view } of next.tasks) notified.delete(view.id)
     }
   }
 
@@ -190,6 +228,7 @@ export function createEffects(store: MarketStore, network: Network) {
       if (isOver(task)) {
         signalPurse(spec.purse, now)
         signal(outbox, 'pack', now + PACK_MS)
+        if (spec.webhook) signal(outbox, `notify ${spec.requester}`, now)
         if (state.is === 'succeeded') {
           signal(outbox, `credit ${task.attempts[state.attempt - 1]!.provider}`, now + SETTLE_MS)
         }

@@ -22,7 +22,7 @@ const DAY_MS = 24 * 3_600_000
 
 type JournalRow = { number: number; events: BookEvent[] }
 type SnapshotMeta = { head: SnapshotHead; chunks: number; journal: number }
-export type ArchivedTask = { requester: Address; view: TaskView }
+export type ArchivedTask = { requester: Address; view: TaskView; webhook?: string }
 
 export type MarketStore = {
   storage: DurableObjectStorage
@@ -188,7 +188,10 @@ export function dropOld({ storage }: MarketStore, now: number): void {
   cost.objectRows += rowsWritten + keys.rowsWritten
 }
 
-const archived = (task: Task): ArchivedTask => ({ requester: task.spec.requester, view: taskView(task) })
+export function archived(task: Task): ArchivedTask {
+  const { requester, webhook } = task.spec
+  return { requester, view: taskView(task), ...(webhook !== undefined && { webhook }) }
+}
 
 function put(store: MarketStore, key: string, value: unknown): void {
   store.storage.kv.put(key, value)

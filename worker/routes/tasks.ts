@@ -15,6 +15,7 @@ import { reply } from '../middleware/reply.ts'
 import { upgrade } from '../middleware/upgrade.ts'
 import { fromJson, type Json } from '../outcome.ts'
 import { watchTask } from '../watch.ts'
+import { checkWebhooks } from '../webhook.ts'
 
 const Batch = z.array(z.unknown()).min(1).max(LIMITS.batchTasks)
 
@@ -27,6 +28,7 @@ export const tasks = new Hono<AuthEnv>()
     const requests = batch
       ? parse(Batch, body).map((task, i) => toRequest(parse(SubmitTask, task, `/${i}`), `/${i}`))
       : [toRequest(parse(SubmitTask, body))]
+    await checkWebhooks(networkOf(c.env), address, requests)
     await holdBlobs(networkOf(c.env), address, requests, Date.now())
     const encoded = encodeRequests(requests)
     const idempotency = await idempotencyOf(c.req.header('idempotency-key'), address, encoded)
