@@ -4,12 +4,23 @@ import type { CreateKey, Kind } from '#core/protocol.ts'
 import * as accounts from './account.ts'
 import { type BatchOptions, batch } from './batch.ts'
 import type { Connection } from './edge.ts'
+import { DaicnError } from './error.ts'
 import { watch } from './events.ts'
 import * as networks from './network.ts'
 import type { NewTask, Signal } from './task.ts'
+
 import * as tasks from './task.ts'
 
 export type Daicn = ReturnType<typeof connect>
+
+/** Signs in with an Ethereum key: for what only the owner of an account may do, such as making API keys. */
+export async function signIn(connection: Connection, signer: accounts.Signer, options?: Signal): Promise<Daicn> {
+  const { token } = await accounts.signIn(connection, signer, options)
+  return connect({ ...connection, key: token })
+}
+
+/** All that an edge refuses and all that fails on the way to it is one of these. */
+export const isDaicnError = (error: unknown): error is DaicnError => error instanceof DaicnError
 
 export function connect(connection: Connection) {
   const to = connection
@@ -21,6 +32,8 @@ export function connect(connection: Connection) {
     /** Submits thousands of tasks and yields each as it ends. Aborting, or leaving the loop, cancels what is open. */
     batch: (all: Iterable<NewTask> | AsyncIterable<NewTask>, options?: BatchOptions) => batch(to, all, options),
 
+    /** What a task would cost and wait, and who could run it or why nobody can. */
+    quote: <K extends Kind>(task: NewTask<K>, options?: Signal) => tasks.quote(to, task, options),
     /** Submits a task and returns at once; it goes on whatever becomes of this program. */
     submit: <K extends Kind>(task: NewTask<K>, options?: Signal) => tasks.submit(to, task, options),
     /** A task as it is now. */

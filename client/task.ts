@@ -1,6 +1,16 @@
 /** Tasks as a requester writes and reads them, typed by their kind, and all that can be done with one. */
 import type { z } from 'zod'
-import type { BlobView, INPUTS, Kind, LIMITS, OutputOf, SubmitTask, TaskView, WatchEvent } from '#core/protocol.ts'
+import type {
+  BlobView,
+  INPUTS,
+  Kind,
+  LIMITS,
+  OutputOf,
+  Quote,
+  SubmitTask,
+  TaskView,
+  WatchEvent,
+} from '#core/protocol.ts'
 import { type Connection, insist } from './edge.ts'
 import { DaicnError, unsuccessful } from './error.ts'
 import { watch } from './events.ts'
@@ -41,6 +51,10 @@ export async function submit<K extends Kind>(connection: Connection, task: NewTa
   const headers = { 'idempotency-key': crypto.randomUUID() }
   return insist<Task<K>>(connection, 'POST', '/v1/tasks', { body: task, headers, signal })
 }
+
+/** What a task would cost and wait, and who could run it or why nobody can; holds and changes nothing. */
+export const quote = <K extends Kind>(connection: Connection, task: NewTask<K>, { signal }: Signal = {}) =>
+  insist<Quote>(connection, 'POST', '/v1/quote', { body: task, signal })
 
 export const read = (connection: Connection, id: string, { signal }: Signal = {}) =>
   insist<Task>(connection, 'GET', pathOf(id), { signal })

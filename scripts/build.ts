@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { inRoot, ROOT } from './paths.ts'
 
 type Target = {
-  name: 'web' | 'worker' | 'contracts'
+  name: 'web' | 'worker' | 'client' | 'contracts'
   /** Files and folders whose change makes the output stale. */
   sources: string[]
   output: string
@@ -42,6 +42,27 @@ const CONTRACTS: Target = {
   build: () => run('node_modules/@foundry-rs/forge/bin.mjs', ['build', 'contracts/src'], ROOT),
 }
 
+const CLIENT: Target = {
+  name: 'client',
+  sources: ['client', 'core', 'package-lock.json'],
+  output: 'dist/client/daicn.js',
+  async build() {
+    const { build } = await import('esbuild')
+    // Neutral: whatever only one of Node, browsers and Workers has cannot get in.
+    await build({
+      absWorkingDir: ROOT,
+      entryPoints: ['client/daicn.ts'],
+      outfile: CLIENT.output,
+      bundle: true,
+      format: 'esm',
+      platform: 'neutral',
+      mainFields: ['module', 'main'],
+      target: 'es2022',
+      sourcemap: true,
+    })
+  },
+}
+
 /** Builds the dashboard if it is stale. @returns whether it was */
 export const buildWeb = (): Promise<boolean> => buildStale(WEB)
 
@@ -50,6 +71,9 @@ export const buildWorker = (): Promise<boolean> => buildStale(WORKER)
 
 /** Compiles the contracts if they are stale. @returns whether they were */
 export const buildContracts = (): Promise<boolean> => buildStale(CONTRACTS)
+
+/** Bundles the SDK into one file for Node 20, browsers and Workers, if it is stale. @returns whether it was */
+export const buildClient = (): Promise<boolean> => buildStale(CLIENT)
 
 async function buildStale(target: Target): Promise<boolean> {
   await mkdir(inRoot('dist'), { recursive: true })
@@ -129,4 +153,5 @@ if (import.meta.main) {
   const tell = (name: string, built: boolean) => console.log(`${name.padEnd(10)} ${built ? 'built' : 'up to date'}`)
   tell('dashboard', await buildWeb())
   tell('worker', await buildWorker())
+  tell('client', await buildClient())
 }

@@ -4,8 +4,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Hex } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
-import { signIn } from '../client/account.ts'
-import { connect, type Daicn } from '../client/daicn.ts'
+import { connect, type Daicn, signIn } from '../client/daicn.ts'
 import { DaicnError } from '../client/error.ts'
 import { parseAmount } from '../core/money.ts'
 
@@ -20,9 +19,9 @@ const LOW = parseAmount('1')
 export async function openRequester(edge: string, folder: string): Promise<Requester> {
   await mkdir(folder, { recursive: true })
   const secret = await keep(join(folder, 'key'), () => `0x${randomBytes(32).toString('hex')}`)
-  const { address, token } = await signIn({ edge }, privateKeyToAccount(secret as Hex))
-  const owner = connect({ edge, key: token })
-  if (parseAmount((await owner.account()).free) < LOW) await owner.faucet()
+  const owner = await signIn({ edge }, privateKeyToAccount(secret as Hex))
+  const { address, free } = await owner.account()
+  if (parseAmount(free) < LOW) await owner.faucet()
   const file = join(folder, 'api-key')
   const makeKey = async () => (await owner.keys.create({ name: 'start' })).key
   let apiKey = await keep(file, makeKey)

@@ -3,8 +3,8 @@ import type { hc, InferResponseType } from 'hono/client'
 import type { JSONParsed } from 'hono/utils/types'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { expect, expectTypeOf, test } from 'vitest'
-import { type Session, signIn } from '#client/account.ts'
-import { connect, type Daicn } from '#client/daicn.ts'
+import type { Session } from '#client/account.ts'
+import { connect, type Daicn, signIn } from '#client/daicn.ts'
 import type { Connection } from '#client/edge.ts'
 import { DaicnError } from '#client/error.ts'
 import type { Task } from '#client/task.ts'
@@ -85,6 +85,17 @@ test('a signal that has aborted already submits nothing', async () => {
   const me = await requester()
   await expect(open(me.token).run(chat, { signal: AbortSignal.abort(new Error('late')) })).rejects.toThrow('late')
   expect(await accountOf(me)).toMatchObject({ held: '0', spent: '0' })
+})
+
+test('a quote tells what a task would cost, and that nobody can run it', async () => {
+  await provider()
+  const daicn = open((await requester()).token)
+  const quote = await daicn.quote(chat)
+  expect(quote.candidates).toBeGreaterThan(0)
+  const { id, maxPrice } = await daicn.submit(chat)
+  await daicn.cancel(id)
+  expect(quote.price.ceiling).toBe(maxPrice)
+  expect(await daicn.quote({ ...chat, model: 'nobody has this' })).toMatchObject({ candidates: 0 })
 })
 
 test('a refusal carries the stable code, what to do, the field and the id of the request', async () => {
@@ -188,9 +199,8 @@ test('an edge that does not answer in time is given up', async () => {
 test('a key of an Ethereum account signs in, makes an API key, and revokes it', async () => {
   const account = privateKeyToAccount(generatePrivateKey())
   const at: Connection = { edge: ORIGIN, fetch: direct }
-  const { token, address } = await signIn(at, account)
-  expect(address).toBe(account.address.toLowerCase())
-  const owner = open(token)
+  const owner = await signIn(at, account)
+  const address = account.address.toLowerCase()
   expect(await owner.faucet()).toMatchObject({ address, free: '100' })
   const { key } = await owner.keys.create({ name: 'mine', scopes: ['account:read'] })
   expect(await open(key).account()).toMatchObject({ address, free: '100' })
@@ -229,6 +239,7 @@ type Answer<Method extends (...args: never[]) => Promise<unknown>> = JSONParsed<
 test('the types of the SDK are those of the app', () => {
   expectTypeOf<InferResponseType<Api['tasks'][':id']['$get']>>().toEqualTypeOf<TaskView>()
   expectTypeOf<Task>().toExtend<TaskView>()
+  expectTypeOf<InferResponseType<Api['quote']['$post']>>().toExtend<Answer<Daicn['quote']>>()
   expectTypeOf<InferResponseType<Api['network']['$get']>>().toExtend<Answer<Daicn['network']>>()
   expectTypeOf<InferResponseType<Api['models']['$get']>['data']>().toExtend<Answer<Daicn['models']>>()
   expectTypeOf<InferResponseType<Api['account']['$get']>>().toExtend<Answer<Daicn['account']>>()

@@ -1,0 +1,23 @@
+/** Runs a TypeScript program of this repository by a Node that can: this one, or the one that `npm ci` brings along. */
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+
+/** @param {string} program path from the root of the repository */
+export async function launch(program) {
+  const script = fileURLToPath(new URL(`../${program}`, import.meta.url))
+  if (process.features.typescript) {
+    process.argv[1] = script
+    await import(script)
+    return
+  }
+  const node = fileURLToPath(new URL('../node_modules/node/bin/node', import.meta.url))
+  if (!existsSync(node)) {
+    console.error(`Node ${process.versions.node} cannot run this. Run \`npm ci\` in the repository, or use Node 24.`)
+    process.exit(1)
+  }
+  const child = spawn(node, [script, ...process.argv.slice(2)], { stdio: 'inherit' })
+  // A terminal sends Ctrl-C to both; it is the program that decides what comes of it.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+  child.on('exit', (code, signal) => process.exit(signal ? 1 : code))
+}

@@ -1,0 +1,146 @@
+/** `daicn run`, `quote` and `cancel`. */
+import { readFile } from 'node:fs/promises'
+import { text } from 'node:stream/consumers'
+import { type Kind, LIMITS, type Preference, type TaskView } from '#core/protocol.ts'
+import type { Daicn } from '../daicn.ts'
+import { unsuccessful } from '../error.ts'
+import type { Done, NewTask, Task } from '../task.ts'
+import { type Cli, open, print, UsageError } from './cli.ts'
+import { seconds } from './terminal.ts'
+
+/** Room in an input for all that is not the image. */
+const MARGIN_BYTES = 1024
+
+export type RunOptions = {
+  kind: Kind
+  model?: string
+  maxPrice?: string
+  deadline?: number
+  preference?: Preference
+  maxTokens?: number
+  temperature?: number
+  system?: string
+}
+
+export async function run(cli: Cli, input: string[], options: RunOptions): Promise<void> {
+  const daicn = await open(cli)
+  const task = await taskOf(cli, daicn, input, options)
+  if (task.kind === 'llm.chat' && !cli.json) return chat(cli, daicn, task)
+  const stopSpinner = cli.err.spin(task.kind)
+  const done = await daicn.run(task, { signal: cli.signal }).finally(stopSpinner)
+  cli.err.done(task.kind, summary(done))
+  print(cli, done, () => cli.out.text(shown(done)))
+}
+
+export async function quote(cli: Cli, input: string[], options: RunOptions): Promise<void> {
+  const daicn = await open(cli)
+  const told = await daicn.quote(await taskOf(cli, daicn, input, options), { signal: cli.signal })
+  print(cli, told, () => {
+    const { price, wait, candidates, explanation } = told
+    cli.out.item('price', `${price.expected ?? 'unknown'} tokens, at most ${price.ceiling}`)
+    cli.out.item('wait', `${time(wait.p50Ms)}, nine times in ten under ${time(wait.p90Ms)}`)
+    cli.out.item('providers', `${candidates}, with ${wait.free} of ${wait.slots} slots free`)
+    cli.out.note(explanation)
+  })
+}
+
+const time = (ms: number | null) => (ms === null ? 'unknown' : seconds(ms))
+
+/** The text as it is written. */
+async function chat(cli: Cli, daicn: Daicn, task: NewTask<'llm.chat'>): Promise<void> {
+  let end = ''
+  for await (const event of daicn.stream(task, { signal: cli.signal })) {
+    if (event.type === 'output') {
+      cli.out.text(event.delta)
+      end = event.delta.at(-1) ?? end
+    }
+    if (event.type !== 'done') continue
+    if (end !== '\n') process.stdout.write('\n')
+    if (event.task.status !== 'succeeded') throw unsuccessful(event.task)
+    cli.err.done(task.kind, summary(event.task))
+  }
+}
+
+/** What people read of an output, as plain text that can be piped on. */
+export function shown(task: Done): string {
+  switch (task.kind) {
+    case 'llm.chat':
+      return `${task.output.content ?? JSON.stringify(task.output)}\n`
+    case 'doc.ocr':
+      return `${task.output.text.trimEnd()}\n`
+    case 'text.embed':
+      return task.output.embeddings.map((embedding) => `${JSON.stringify(embedding)}\n`).join('')
+  }
+}
+
+function summary({ provider, price, createdAt, finishedAt }: Task | TaskView): string {
+  return [short(provider ?? ''), `${price ?? '0'} tokens`, seconds((finishedAt ?? createdAt) - createdAt)].join('  ')
+}
+
+const short = (address: string) => `${address.slice(0, 8)}…${address.slice(-6)}`
+
+/** The task that a command line describes. */
+async function taskOf(cli: Cli, daicn: Daicn, input: string[], options: RunOptions): Promise<NewTask> {
+  const { model, maxPrice, deadline, preference } = options
+  const common = {
+    ...(model !== undefined && { model }),
+    ...(maxPrice !== undefined && { maxPrice }),
+    ...(deadline !== undefined && { deadlineSeconds: deadline }),
+    ...(preference !== undefined && { preference }),
+  }
+  switch (options.kind) {
+    case 'llm.chat': {
+      const { maxTokens, temperature, system } = options
+      const content = await textOf(input, ' ')
+      const messages: NewTask<'llm.chat'>['input']['messages'] = [{ role: 'user', content }]
+      if (system !== undefined) messages.unshift({ role: 'system', content: system })
+      const sampling = {
+        ...(maxTokens !== undefined && { max_tokens: maxTokens }),
+        ...(temperature !== undefined && { temperature }),
+      }
+      return { ...common, kind: 'llm.chat', input: { messages, ...sampling } }
+    }
+    case 'text.embed': {
+      const texts = (await textOf(input, '\n')).split('\n').filter((line) => line !== '')
+      return { ...common, kind: 'text.embed', input: { texts } }
+    }
+    case 'doc.ocr':
+      return { ...common, kind: 'doc.ocr', input: await imageOf(cli, daicn, input) }
+  }
+}
+
+async function textOf(input: string[], between: string): Promise<string> {
+  const given = input.length > 0 && input[0] !== '-' ? input.join(between) : await fromStdin()
+  if (given.trim() !== '') return given
+  throw new UsageError('There is no text', 'Write it after the options, or pipe it in.')
+}
+
+async function fromStdin(): Promise<string> {
+  return process.stdin.isTTY ? '' : text(process.stdin)
+}
+
+async function imageOf({ signal }: Cli, daicn: Daicn, [file, ...more]: string[]): Promise<NewTask<'doc.ocr'>['input']> {
+  if (file === undefined || more.length > 0) {
+    throw new UsageError('doc.ocr reads one page at a time', 'As in: daicn run --kind doc.ocr page.png')
+  }
+  const bytes = await readFile(file)
+  const mediaType = mediaTypeOf(bytes)
+  if (!mediaType) throw new UsageError(`${file} is neither PNG nor JPEG`, 'Convert it to one of the two.')
+  const image = bytes.toString('base64')
+  if (image.length < LIMITS.inputBytes - MARGIN_BYTES) return { image, mediaType }
+  const { sha256 } = await daicn.upload(bytes, { signal })
+  return { image: { sha256 }, mediaType }
+}
+
+function mediaTypeOf(bytes: Buffer): 'image/png' | 'image/jpeg' | undefined {
+  if (bytes.subarray(0, 4).equals(Buffer.from('89504e47', 'hex'))) return 'image/png'
+  if (bytes.subarray(0, 3).equals(Buffer.from('ffd8ff', 'hex'))) return 'image/jpeg'
+  return undefined
+}
+
+export async function cancel(cli: Cli, id: string): Promise<void> {
+  const task = await (await open(cli)).cancel(id, { signal: cli.signal })
+  print(cli, task, () =>
+    cli.out.line(task.status === 'cancelled' ? `Cancelled ${id}.` : `${id} has ${task.status} before.`),
+  )
+}
