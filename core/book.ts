@@ -41,13 +41,15 @@ import {
 import type { Address, Offer, Register } from './protocol.ts'
 import { newPurse, type Purse } from './purse.ts'
 import { newcomer, observe, type Reputation, score } from './reputation.ts'
-import { countEnded, countGranted, countSubmitted, createStats, refreshLatest, type Stats } from './stats.ts'
+import { countEnded, countGranted, countPaid, countSubmitted, createStats, refreshLatest, type Stats } from './stats.ts'
 import {
+  bytesOf,
   currentAttempt,
   type Effect,
   held,
   isOver,
   newTask,
+  paid,
   type Refusal,
   type Task,
   type TaskEvent,
@@ -81,7 +83,8 @@ type OpenTask = {
 
 const NOBODY: readonly Address[] = []
 
-type HeldLease = { seq: number; task: string; attempt: number; expiresAt: number }
+/** `brokeOff`: the socket that carried its output closed unasked, and nothing was heard since. */
+type HeldLease = { seq: number; task: string; attempt: number; expiresAt: number; brokeOff?: boolean }
 
 export type Provider = {
   supply: Supply
@@ -105,8 +108,10 @@ export type Provider = {
 export type Book = {
   cell: string
   tasks: Map<string, OpenTask>
-  /** Bytes of the open tasks' inputs. */
+  /** Bytes of the open tasks' inputs and prefixes. */
   bytes: number
+  /** Streams whose rooms must be asked what an ended attempt delivered. */
+  sealing: Set<string>
   providers: Map<Address, Provider>
   purses: Map<string, Purse>
   /** Classes that any provider has ever offered. */
@@ -136,6 +141,7 @@ export function createBook(cell: string): Book {
     cell,
     tasks: new Map(),
     bytes: 0,
+    sealing: new Set(),
     providers: new Map(),
     purses: new Map(),
     classes: new Set(),
@@ -260,12 +266,23 @@ export function pardon(book: Book, now: number): void {
   }
 }
 
-/** A provider vanished: its leases wait a moment for it to come back, and no longer. */
+/** A provider vanished: its leases wait a moment for it to come back, and those whose output broke off too do not. */
 export function expireSoon(book: Book, provider: Provider, now: number): void {
   for (const lease of provider.leases.values()) {
-    lease.expiresAt = Math.min(lease.expiresAt, now + GRACE_MS)
+    lease.expiresAt = Math.min(lease.expiresAt, lease.brokeOff ? now : now + GRACE_MS)
     schedule(book, book.tasks.get(lease.task)!, now)
   }
+}
+
+/** The output of a stream broke off: its lease is given on at once if its provider has vanished, or when it does. */
+export function breakOff(book: Book, id: string, attempt: number, now: number): void {
+  const open = book.tasks.get(id)
+  const lease = open && leaseOf(book, open)
+  if (!lease || lease.attempt !== attempt) return
+  lease.brokeOff = true
+  if (lease.expiresAt > now + GRACE_MS) return
+  lease.expiresAt = now
+  schedule(book, open, now)
 }
 
 /** The lease under which a task runs, if any. */
@@ -366,7 +383,8 @@ export function openTask(book: Book, task: Task, tag: number, deadline: number, 
   }
   const open: OpenTask = { task, want, deadline, due: 0 }
   book.tasks.set(spec.id, open)
-  book.bytes += spec.bytes
+  book.bytes += bytesOf(task)
+  if (task.state.is === 'sealing') book.sealing.add(spec.id)
   if (task.state.is === 'queued') {
     avoidFailed(open)
     addWant(book.matching, want)
@@ -393,7 +411,9 @@ function applyToTask(book: Book, id: string, event: TaskEvent, at: number): Refu
   const result = transition(before, event, at)
   if ('refused' in result) return result.refused
   open.task = result.task
+  book.bytes += bytesOf(open.task) - bytesOf(before)
   if (before.state.is === 'queued' && open.task.state.is !== 'queued') removeWant(book.matching, open.want)
+  if (before.state.is === 'sealing' && open.task.state.is !== 'sealing') book.sealing.delete(id)
   if (event.type === 'granted') granted(book, open, event.provider, at)
   for (const effect of result.effects) applyEffect(book, open, effect, at)
   refreshLatest(book.stats, open.task)
@@ -424,6 +444,9 @@ function applyEffect(book: Book, open: OpenTask, effect: Effect, at: number): vo
       avoidFailed(open)
       addWant(book.matching, open.want)
       return
+    case 'seal':
+      book.sealing.add(spec.id)
+      return
     case 'release': {
       const provider = book.providers.get(effect.provider)!
       const id = leaseId(spec.id, effect.attempt)
@@ -436,19 +459,22 @@ function applyEffect(book: Book, open: OpenTask, effect: Effect, at: number): vo
     case 'capture': {
       const provider = book.providers.get(effect.provider)!
       const { earned, fee } = splitFee(effect.price)
-      purseOf(book, spec.purse).captured += effect.price
+      const purse = purseOf(book, spec.purse)
+      purse.captured += effect.price
+      purse.held -= effect.price
       provider.earned += earned
       book.fees += fee
+      countPaid(book.stats, effect.price, at)
       return
     }
     case 'score':
       rate(book, effect.provider, effect.outcome, at)
       return
     case 'end':
-      purseOf(book, spec.purse).held -= held(spec)
+      purseOf(book, spec.purse).held -= held(spec) - paid(open.task)
       unschedule(book, open)
       book.tasks.delete(spec.id)
-      book.bytes -= spec.bytes
+      book.bytes -= bytesOf(open.task)
       book.ended.set(spec.id, open.task)
       countEnded(book.stats, open.task)
       measure(book.measured, open.task)
@@ -482,15 +508,20 @@ function avoidFailed({ task, want }: OpenTask): void {
   want.avoidUntil = lastEnd + backoffMs(triesOf(task))
 }
 
+/** When time alone changes the task next; never, once it only waits to be sealed before it ends. */
 function dueOf(book: Book, open: OpenTask, now: number): number {
   const { deadline, want } = open
-  if (open.task.state.is === 'queued') return want.avoidUntil > now ? Math.min(want.avoidUntil, deadline) : deadline
+  const { state } = open.task
+  if (state.is === 'queued') return want.avoidUntil > now ? Math.min(want.avoidUntil, deadline) : deadline
+  if (state.is === 'sealing' && state.next.is !== 'queued') return Number.POSITIVE_INFINITY
   return Math.min(leaseOf(book, open)?.expiresAt ?? deadline, deadline)
 }
 
 function schedule(book: Book, open: OpenTask, now: number): void {
   unschedule(book, open)
-  const entry = { key0: dueOf(book, open, now), key1: 0, key2: open.task.spec.seq, a: 0, b: 0, mask: 1 }
+  const due = dueOf(book, open, now)
+  if (due === Number.POSITIVE_INFINITY) return
+  const entry = { key0: due, key1: 0, key2: open.task.spec.seq, a: 0, b: 0, mask: 1 }
   open.due = insert(book.due, book.dueTree, open, entry)
 }
 

@@ -1,6 +1,7 @@
 /** What requesters and providers do in a market, as steps over its book: each is synchronous, takes the time, and leaves events. */
 import { apply, type Book, fill, type Provider, place, purseOf, record, tick } from './book.ts'
 import { fieldOf, splitDigest } from './capability.ts'
+import { joinOutput, joinUsage } from './continuation.ts'
 import { DomainError, type ErrorCode, type ErrorDetails } from './errors.ts'
 import type { Idempotency } from './idempotency.ts'
 import { LEASE_MS, parseLeaseId } from './lease.ts'
@@ -12,6 +13,7 @@ import {
   LIMITS,
   OUTPUTS,
   type Poll,
+  type Prefix,
   type Register,
   type Result,
   type ResultReceipt,
@@ -161,6 +163,11 @@ export function cancel(book: Book, id: string, now: number): void {
   record(book, { type: 'task', at: now, id, event: { type: 'cancelled' } })
 }
 
+/** A room has told what the attempt that ended delivered: it is paid, and the task goes on or ends. */
+export function sealed(book: Book, id: string, attempt: number, delivered: Prefix, now: number): void {
+  end(book, id, { type: 'sealed', attempt, delivered }, now)
+}
+
 export function register(book: Book, address: Address, registration: Register, now: number): Provider {
   record(book, { type: 'registered', at: now, address, registration })
   return book.providers.get(address)!
@@ -202,6 +209,7 @@ function renew(book: Book, provider: Provider, id: string, now: number): void {
     return
   }
   lease.expiresAt = now + LEASE_MS
+  lease.brokeOff = false
   start(book, lease.task, lease.attempt, now)
 }
 
@@ -225,23 +233,25 @@ function takeResult(book: Book, provider: Provider, { lease, outcome }: Result, 
 }
 
 /** A result as an event of its task; an output that does not fit the task's kind is a failure of the attempt. */
-function toEvent({ spec }: Task, attempt: number, outcome: Result['outcome']): TaskEvent {
+function toEvent({ spec, prefix }: Task, attempt: number, outcome: Result['outcome']): TaskEvent {
   switch (outcome.status) {
     case 'failed':
       return { type: 'failed', attempt, error: outcome.error }
     case 'returned':
       return { type: 'returned', attempt }
     case 'succeeded': {
-      const fault = outputFault(spec.kind, outcome.output)
+      const fault = outputFault(spec.kind, outcome.output, prefix)
       if (fault) return { type: 'failed', attempt, error: { code: 'invalid_output', message: fault } }
-      const { output, usage } = outcome
-      return { type: 'succeeded', attempt, output, usage, units: meter(spec.kind, usage, spec.maxUnits) }
+      const units = meter(spec.kind, outcome.usage, spec.maxUnits - (prefix?.tokens ?? 0))
+      const output = joinOutput(prefix, outcome.output)
+      return { type: 'succeeded', attempt, output, usage: joinUsage(prefix, outcome.usage), units }
     }
   }
 }
 
-function outputFault(kind: Kind, output: unknown): string | null {
-  if (sizeOf(output) > LIMITS.outputBytes) return `output: larger than ${LIMITS.outputBytes} bytes`
+function outputFault(kind: Kind, output: unknown, prefix: Prefix | undefined): string | null {
+  if (sizeOf(output) + sizeOf(prefix?.text ?? '') > LIMITS.outputBytes)
+    return `output: larger than ${LIMITS.outputBytes} bytes`
   const parsed = OUTPUTS[kind].safeParse(output)
   if (parsed.success) return null
   const [issue] = parsed.error.issues

@@ -120,6 +120,9 @@ export const OUTPUTS = {
 } as const
 export type OutputOf<K extends Kind> = z.output<(typeof OUTPUTS)[K]>
 
+/** The part of a stream that was already delivered: its text, and how many output tokens that is. */
+export type Prefix = { text: string; tokens: number }
+
 export const Usage = z.object({ inputTokens: Count, outputTokens: Count })
 export type Usage = z.output<typeof Usage>
 
@@ -203,7 +206,10 @@ export const Quote = z
   .meta({ id: 'Quote' })
 export type Quote = z.output<typeof Quote>
 
-/** What one attempt at a task came to, as shown to its requester. Times are Unix milliseconds. */
+/**
+ * What one attempt at a task came to, as shown to its requester. Times are Unix milliseconds; `units` and `price` are there
+ * when it was paid: for its result, or for what it delivered of a stream before it ended.
+ */
 export type AttemptView = {
   number: number
   provider: Address
@@ -212,6 +218,8 @@ export type AttemptView = {
   startedAt?: number
   endedAt?: number
   error?: TaskError
+  units?: number
+  price?: string
 }
 
 /** A task as shown to its requester. Amounts are decimal tokens. */
@@ -234,11 +242,12 @@ export type TaskView = {
 
 /**
  * What a watcher of one task is told, in order. The event id of an output is `<attempt>.<index + 1>`, the cursor from which
- * a watcher that lost its connection resumes; the other events repeat the state, so they need none.
+ * a watcher that lost its connection resumes; the other events repeat the state, so they need none. `offset` is where the delta
+ * begins in the task's whole text, in UTF-16 units: a later attempt goes on where the last one ended.
  */
 export type WatchEvent =
   | { type: 'status'; status: TaskStatus; at: number; attempt?: number; provider?: Address }
-  | { type: 'output'; attempt: number; index: number; delta: string }
+  | { type: 'output'; attempt: number; index: number; offset: number; delta: string }
   | { type: 'done'; task: TaskView }
 
 /* Provider */
@@ -304,8 +313,13 @@ export type Lease = {
   kind: Kind
   model: string
   input: Record<string, unknown>
-  /** The most units that will be paid. */
+  /** The most units that will be paid for the whole task. */
   maxUnits: number
+  /**
+   * What earlier attempts delivered of the stream: go on from there. Output and result hold only what follows, and `usage`
+   * counts the prefix neither as input nor as output; the task's own limits, such as max_tokens, include it.
+   */
+  prefix?: Prefix
   /** Deliver output as it comes, to /v1/leases/:id/output. */
   stream: boolean
   /** Renew before this, Unix milliseconds by the edge's clock. */
@@ -330,8 +344,15 @@ export const ProviderFrame = z.discriminatedUnion('type', [
 export type ProviderFrame = z.output<typeof ProviderFrame>
 export type EdgeFrame = ({ type: 'answer' } & PollAnswer) | { type: 'error'; problem: { code: string; title: string } }
 
-/** Frames an agent sends to GET /v1/leases/:id/output; `from` is the index of the first delta, so that repeats are harmless. */
-export const OutputFrame = z.strictObject({ from: Count, deltas: z.array(z.string().max(65_536)).min(1).max(1000) })
+/**
+ * Frames an agent sends to GET /v1/leases/:id/output; `from` is the index of the first delta, so that repeats are harmless.
+ * `tokens` are the output tokens of each delta, one when left out: what an attempt delivered is paid by them if it gets no further.
+ */
+export const OutputFrame = z.strictObject({
+  from: Count,
+  deltas: z.array(z.string().min(1).max(65_536)).min(1).max(1000),
+  tokens: z.array(Count).max(1000).optional(),
+})
 export type OutputFrame = z.output<typeof OutputFrame>
 
 /** An offer as another provider may see it. */

@@ -8,7 +8,7 @@ import { createStats } from './stats.ts'
 import type { Task } from './task.ts'
 
 /** Increased when an older reader would misread what is written. */
-const SNAPSHOT_VERSION = 1
+const SNAPSHOT_VERSION = 2
 
 export type SnapshotHead = { version: number } & Pick<
   Book,
@@ -34,7 +34,7 @@ export function* partsOf(book: Book): Generator<SnapshotPart> {
 /** Builds a book from what `headOf` and `partsOf` gave. Nobody is connected to it yet. */
 export function restore(head: SnapshotHead, parts: Iterable<SnapshotPart>, now: number): Book {
   const { version, ...kept } = head
-  if (version !== SNAPSHOT_VERSION) throw new Error(`snapshot version ${version} is not ${SNAPSHOT_VERSION}`)
+  if (version > SNAPSHOT_VERSION) throw new Error(`snapshot version ${version} is later than ${SNAPSHOT_VERSION}`)
   const book: Book = { ...createBook(head.cell), ...kept, stats: { ...createStats(), ...kept.stats } }
   for (const part of parts) {
     switch (part.type) {
@@ -45,10 +45,15 @@ export function restore(head: SnapshotHead, parts: Iterable<SnapshotPart>, now: 
         book.purses.set(part.purse.id, part.purse)
         break
       case 'task':
-        openTask(book, part.task, part.tag, part.deadline, now)
+        openTask(book, upgraded(part.task), part.tag, part.deadline, now)
     }
   }
   return book
+}
+
+/** Before version 2 an attempt was paid by its result alone. */
+function upgraded(task: Task): Task {
+  return { ...task, attempts: task.attempts.map((attempt) => ({ ...attempt, units: attempt.units ?? 0 })) }
 }
 
 /** About how many bytes a value takes when it is written down; never far too few. */

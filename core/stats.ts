@@ -1,8 +1,8 @@
 /** What a market counts of itself as it goes: totals, minutes, the latest tasks. Bounded, and part of its snapshot. */
 import { classOf } from './matching.ts'
 import { formatAmount } from './money.ts'
-import type { Kind, Minute, ModelLatency, TaskStatus, TaskSummary } from './protocol.ts'
-import { type Attempt, currentAttempt, type Task } from './task.ts'
+import type { Kind, Minute, ModelLatency, TaskSummary } from './protocol.ts'
+import { type Attempt, currentAttempt, statusOf, type Task } from './task.ts'
 
 export const MINUTE_MS = 60_000
 const MINUTES_KEPT = 60
@@ -63,15 +63,18 @@ export function countGranted(stats: Stats, task: Task): void {
 
 export function countEnded(stats: Stats, task: Task): void {
   const { state } = task
-  if (state.is === 'queued' || state.is === 'leased' || state.is === 'running') return
+  if (state.is === 'queued' || state.is === 'leased' || state.is === 'running' || state.is === 'sealing') return
   stats.ended[state.is]++
   const minute = minuteOf(stats, state.at)
   if (state.is === 'succeeded') {
     minute.succeeded++
-    minute.volume += state.price
     const ran = state.at - task.attempts[state.attempt - 1]!.grantedAt
     countLatency(latencyOf(stats, task).runs, waitBucket(ran))
   } else if (state.is !== 'cancelled') minute.failed++
+}
+
+export function countPaid(stats: Stats, price: bigint, at: number): void {
+  minuteOf(stats, at).volume += price
 }
 
 function latencyOf(stats: Stats, { spec }: Task): Latency {
@@ -140,7 +143,7 @@ function summaryOf(task: Task): TaskSummary {
     id: spec.id,
     kind: spec.kind,
     model: spec.model,
-    status: state.is satisfies TaskStatus,
+    status: statusOf(state),
     createdAt: spec.createdAt,
   }
   const firstAttempt = task.attempts[0]

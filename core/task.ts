@@ -1,9 +1,21 @@
 /**
  * The life of a task: queued -> leased -> running -> succeeded | failed | cancelled | expired, in numbered attempts.
+ * When an attempt at a stream ends without a result, the task is sealed before anything else: what was delivered until then is
+ * settled, paid to that attempt, and handed to the next one to go on from.
  * `transition` is pure: a task and an event give the next task and what must happen because of it, or why the event is refused.
  */
 import type { Variant } from './capability.ts'
-import type { Address, Kind, Preference, Region, TaskError, Usage } from './protocol.ts'
+import {
+  type Address,
+  isEnded,
+  type Kind,
+  type Preference,
+  type Prefix,
+  type Region,
+  type TaskError,
+  type TaskStatus,
+  type Usage,
+} from './protocol.ts'
 
 export type TaskSpec = {
   id: string
@@ -41,12 +53,29 @@ type AttemptState =
   | { is: 'lost'; at: number }
   | { is: 'superseded'; at: number }
 
-export type Attempt = { number: number; provider: Address; ask: bigint; grantedAt: number; state: AttemptState }
+/** `units`: what it was paid for, each at its ask. */
+export type Attempt = {
+  number: number
+  provider: Address
+  ask: bigint
+  grantedAt: number
+  units: number
+  state: AttemptState
+}
+
+/** What a task becomes when an attempt at it ends without a result. */
+type Unfinished =
+  | { is: 'queued' }
+  | { is: 'failed'; at: number; error: TaskError }
+  | { is: 'cancelled'; at: number }
+  | { is: 'expired'; at: number }
 
 type TaskState =
-  | { is: 'queued' }
+  | Unfinished
   | { is: 'leased'; attempt: number }
   | { is: 'running'; attempt: number }
+  /** A stream's attempt is over, and what it delivered is not known yet: nobody may go on, nor the task end, before that. */
+  | { is: 'sealing'; attempt: number; next: Unfinished }
   | {
       is: 'succeeded'
       at: number
@@ -56,25 +85,28 @@ type TaskState =
       units: number
       price: bigint
     }
-  | { is: 'failed'; at: number; error: TaskError }
-  | { is: 'cancelled'; at: number }
-  | { is: 'expired'; at: number }
 
-export type Task = { spec: TaskSpec; attempts: readonly Attempt[]; state: TaskState }
+/** `prefix`: what sealed attempts delivered together, none when that is nothing. */
+export type Task = { spec: TaskSpec; attempts: readonly Attempt[]; prefix?: Prefix; state: TaskState }
 
 export type TaskEvent =
   | { type: 'granted'; provider: Address; ask: bigint }
   | { type: 'started'; attempt: number }
+  /** `output` and `usage` are those of the whole task, `units` those of this attempt. */
   | { type: 'succeeded'; attempt: number; output: Record<string, unknown>; usage: Usage; units: number }
   | { type: 'failed'; attempt: number; error: TaskError }
   /** Given back by its provider unharmed; does not count against maxAttempts. */
   | { type: 'returned'; attempt: number }
   | { type: 'lost'; attempt: number }
+  /** What the attempt that is being sealed delivered. */
+  | { type: 'sealed'; attempt: number; delivered: Prefix }
   | { type: 'cancelled' }
   | { type: 'expired' }
 
 export type Effect =
   | { type: 'queue' }
+  /** Its room must be asked what was delivered, and to take no more of it. */
+  | { type: 'seal' }
   /** The attempt is over; its provider must be told to stop when it still works on it. */
   | { type: 'release'; provider: Address; attempt: number; revoke: boolean }
   | { type: 'capture'; provider: Address; price: bigint }
@@ -88,7 +120,14 @@ type Transition = { task: Task; effects: Effect[] } | { refused: Refusal }
 
 export const newTask = (spec: TaskSpec): Task => ({ spec, attempts: [], state: { is: 'queued' } })
 
+/** What it takes of the memory that a market has for open tasks. */
+export const bytesOf = ({ spec, prefix }: Task): number => spec.bytes + 2 * (prefix?.text.length ?? 0)
+
 export const held = (spec: TaskSpec): bigint => spec.bid * BigInt(spec.maxUnits)
+
+/** What the task's attempts were paid together. */
+export const paid = ({ attempts }: Task): bigint =>
+  attempts.reduce((sum, { ask, units }) => sum + ask * BigInt(units), 0n)
 
 /** The number of the attempt that holds the lease, 0 when none does. */
 export function currentAttempt({ state }: Task): number {
@@ -96,8 +135,11 @@ export function currentAttempt({ state }: Task): number {
 }
 
 export function isOver({ state }: Task): boolean {
-  return state.is !== 'queued' && state.is !== 'leased' && state.is !== 'running'
+  return isEnded(statusOf(state))
 }
+
+/** How a task stands as others see it: one that is being sealed still runs. */
+export const statusOf = (state: TaskState): TaskStatus => (state.is === 'sealing' ? 'running' : state.is)
 
 /** Attempts that count against maxAttempts. */
 export function triesOf(task: Task): number {
@@ -119,6 +161,8 @@ export function transition(task: Task, event: TaskEvent, now: number): Transitio
       return endAttempt(task, event.attempt, { is: 'lost', at: now }, now)
     case 'returned':
       return endAttempt(task, event.attempt, { is: 'superseded', at: now }, now)
+    case 'sealed':
+      return seal(task, event.attempt, event.delivered)
     case 'cancelled':
       return stop(task, { is: 'cancelled', at: now }, now)
     case 'expired':
@@ -129,7 +173,7 @@ export function transition(task: Task, event: TaskEvent, now: number): Transitio
 function grant(task: Task, { provider, ask }: { provider: Address; ask: bigint }, now: number): Transition {
   if (task.state.is !== 'queued') throw new Error(`task ${task.spec.id} is ${task.state.is}, not queued`)
   const number = task.attempts.length + 1
-  const attempt: Attempt = { number, provider, ask, grantedAt: now, state: { is: 'granted' } }
+  const attempt: Attempt = { number, provider, ask, grantedAt: now, units: 0, state: { is: 'granted' } }
   return {
     task: { ...task, attempts: [...task.attempts, attempt], state: { is: 'leased', attempt: number } },
     effects: [],
@@ -139,26 +183,25 @@ function grant(task: Task, { provider, ask }: { provider: Address; ask: bigint }
 function start(task: Task, attempt: number, now: number): Transition {
   if (task.state.is !== 'leased' || task.state.attempt !== attempt) return refuse(task, attempt)
   return {
-    task: { ...withAttempt(task, attempt, { is: 'started', at: now }), state: { is: 'running', attempt } },
+    task: { ...withAttempt(task, attempt, { state: { is: 'started', at: now } }), state: { is: 'running', attempt } },
     effects: [],
   }
 }
 
-/** Accepted from the attempt that holds the lease, or late from a lost one while the task is open. */
+/** Accepted from the attempt that holds the lease, or late from a lost one while the task is open and no stream. */
 function succeed(task: Task, event: Extract<TaskEvent, { type: 'succeeded' }>, now: number): Transition {
   const attempt = task.attempts[event.attempt - 1]
   const current = currentAttempt(task)
-  if (!attempt || isOver(task) || (event.attempt !== current && attempt.state.is !== 'lost')) {
+  const late = event.attempt !== current
+  if (!attempt || isOver(task) || (late && (attempt.state.is !== 'lost' || task.spec.stream))) {
     return refuse(task, event.attempt)
   }
   const { provider } = attempt
-  const { output, usage, units } = event
-  const price = attempt.ask * BigInt(units)
-  const effects: Effect[] = [{ type: 'capture', provider, price }]
-  let next = withAttempt(task, event.attempt, { is: 'succeeded', at: now })
+  const { output, usage } = event
+  const effects: Effect[] = [{ type: 'capture', provider, price: attempt.ask * BigInt(event.units) }]
+  let next = withAttempt(task, event.attempt, { units: event.units, state: { is: 'succeeded', at: now } })
   if (current !== 0) {
-    const late = current !== event.attempt
-    if (late) next = withAttempt(next, current, { is: 'superseded', at: now })
+    if (late) next = withAttempt(next, current, { state: { is: 'superseded', at: now } })
     effects.push({ type: 'release', provider: task.attempts[current - 1]!.provider, attempt: current, revoke: late })
   }
   effects.push({ type: 'score', provider, outcome: 'success' })
@@ -169,39 +212,59 @@ function succeed(task: Task, event: Extract<TaskEvent, { type: 'succeeded' }>, n
   failed.delete(provider)
   for (const other of failed) effects.push({ type: 'score', provider: other, outcome: 'failure' })
   effects.push({ type: 'end' })
-  return {
-    task: { ...next, state: { is: 'succeeded', at: now, attempt: event.attempt, output, usage, units, price } },
-    effects,
-  }
+  const units = next.attempts.reduce((sum, attempt) => sum + attempt.units, 0)
+  const state: TaskState = { is: 'succeeded', at: now, attempt: event.attempt, output, usage, units, price: paid(next) }
+  return { task: { ...next, state }, effects }
 }
 
 /** Ends the attempt that holds the lease without a result: back to the queue, or the end of the task. */
 function endAttempt(task: Task, number: number, state: AttemptState, now: number): Transition {
   const attempt = task.attempts[number - 1]
   if (!attempt || currentAttempt(task) !== number) return refuse(task, number)
-  const ended = withAttempt(task, number, state)
+  const ended = withAttempt(task, number, { state })
   const release: Effect = {
     type: 'release',
     provider: attempt.provider,
     attempt: number,
     revoke: state.is === 'lost',
   }
-  if (triesOf(ended) < task.spec.maxAttempts) {
-    return { task: { ...ended, state: { is: 'queued' } }, effects: [release, { type: 'queue' }] }
-  }
+  if (triesOf(ended) < task.spec.maxAttempts) return leave(ended, number, { is: 'queued' }, release)
   const error = state.is === 'failed' ? state.error : { code: 'lease_lost', message: 'The provider stopped answering.' }
-  return { task: { ...ended, state: { is: 'failed', at: now, error } }, effects: [release, { type: 'end' }] }
+  return leave(ended, number, { is: 'failed', at: now, error }, release)
+}
+
+/** From an attempt that has ended to what follows: at once, or for a stream when it is sealed. */
+function leave(task: Task, attempt: number, next: Unfinished, release: Effect): Transition {
+  if (!task.spec.stream) return { task: { ...task, state: next }, effects: [release, follow(next)] }
+  return { task: { ...task, state: { is: 'sealing', attempt, next } }, effects: [release, { type: 'seal' }] }
+}
+
+const follow = (next: Unfinished): Effect => ({ type: next.is === 'queued' ? 'queue' : 'end' })
+
+/** Pays an attempt for what it delivered, of which no more is paid than what the task may still come to. */
+function seal(task: Task, number: number, delivered: Prefix): Transition {
+  const { spec, state, prefix = { text: '', tokens: 0 } } = task
+  if (state.is !== 'sealing' || state.attempt !== number) return refuse(task, number)
+  const { provider, ask } = task.attempts[number - 1]!
+  const units = Math.min(delivered.tokens, spec.maxUnits - prefix.tokens)
+  const sealed = { ...withAttempt(task, number, { units }), state: state.next }
+  const effects: Effect[] = units > 0 ? [{ type: 'capture', provider, price: ask * BigInt(units) }] : []
+  effects.push(follow(state.next))
+  if (delivered.text === '') return { task: sealed, effects }
+  return { task: { ...sealed, prefix: { text: prefix.text + delivered.text, tokens: prefix.tokens + units } }, effects }
 }
 
 function stop(task: Task, state: Extract<TaskState, { is: 'cancelled' | 'expired' }>, now: number): Transition {
   if (isOver(task)) return { refused: 'task_finished' }
+  if (task.state.is === 'sealing') {
+    if (task.state.next.is !== 'queued') return { refused: 'task_finished' }
+    return { task: { ...task, state: { ...task.state, next: state } }, effects: [] }
+  }
   const current = currentAttempt(task)
   if (current === 0) return { task: { ...task, state }, effects: [{ type: 'end' }] }
   const { provider } = task.attempts[current - 1]!
-  return {
-    task: { ...withAttempt(task, current, { is: 'superseded', at: now }), state },
-    effects: [{ type: 'release', provider, attempt: current, revoke: true }, { type: 'end' }],
-  }
+  const stopped = withAttempt(task, current, { state: { is: 'superseded', at: now } })
+  return leave(stopped, current, state, { type: 'release', provider, attempt: current, revoke: true })
 }
 
 function refuse(task: Task, attempt: number): Transition {
@@ -210,8 +273,8 @@ function refuse(task: Task, attempt: number): Transition {
   return { refused: attempt > 0 && attempt <= task.attempts.length ? 'attempt_over' : 'unknown_attempt' }
 }
 
-function withAttempt(task: Task, number: number, state: AttemptState): Task {
+function withAttempt(task: Task, number: number, change: Partial<Attempt>): Task {
   const attempts = task.attempts.slice()
-  attempts[number - 1] = { ...attempts[number - 1]!, state }
+  attempts[number - 1] = { ...attempts[number - 1]!, ...change }
   return { ...task, attempts }
 }

@@ -22,7 +22,7 @@ import {
 import { available, parsePurseId } from './purse.ts'
 import { interval } from './reputation.ts'
 import { attemptShown, latencyView, minutesUntil } from './stats.ts'
-import { type Attempt, held, type Task } from './task.ts'
+import { type Attempt, held, paid, statusOf, type Task } from './task.ts'
 
 const PROVIDERS_SHOWN = 50
 const LATEST_SHOWN = 20
@@ -33,7 +33,7 @@ export function taskView(task: Task): TaskView {
     id: spec.id,
     kind: spec.kind,
     model: spec.variant?.digest ? `${spec.model}@${spec.variant.digest}` : spec.model,
-    status: state.is,
+    status: statusOf(state),
     createdAt: spec.createdAt,
     maxPrice: formatAmount(held(spec)),
     attempts: task.attempts.map(attemptView),
@@ -44,27 +44,35 @@ export function taskView(task: Task): TaskView {
     case 'queued':
     case 'leased':
     case 'running':
+    case 'sealing':
       return view
     case 'succeeded': {
       const { at, units, usage, output, price } = state
       return { ...view, finishedAt: at, price: formatAmount(price), units, usage, output }
     }
     case 'failed':
-      return { ...view, finishedAt: state.at, price: '0', error: state.error }
+      return { ...view, ...delivered(task), finishedAt: state.at, error: state.error }
     case 'expired':
       return {
         ...view,
+        ...delivered(task),
         finishedAt: state.at,
-        price: '0',
         error: { code: 'task_expired', message: 'The task was not finished before its deadline.' },
       }
     case 'cancelled':
-      return { ...view, finishedAt: state.at, price: '0' }
+      return { ...view, ...delivered(task), finishedAt: state.at }
   }
 }
 
-function attemptView({ number, provider, grantedAt, state }: Attempt): AttemptView {
+/** What a task without a result cost: only what was delivered of its stream. */
+function delivered(task: Task): { price: string; units?: number } {
+  const price = formatAmount(paid(task))
+  return task.prefix ? { price, units: task.prefix.tokens } : { price }
+}
+
+function attemptView({ number, provider, ask, units, grantedAt, state }: Attempt): AttemptView {
   const view: AttemptView = { number, provider, state: state.is, grantedAt }
+  if (units > 0) Object.assign(view, { units, price: formatAmount(ask * BigInt(units)) })
   switch (state.is) {
     case 'granted':
       return view
@@ -84,8 +92,10 @@ export function leasesAfter(book: Book, provider: Provider, seen: number): Lease
   const leases: Lease[] = []
   for (const { seq, task, attempt, expiresAt } of provider.leases.values()) {
     if (seq <= seen) continue
-    const { kind, model, input, maxUnits, stream } = book.tasks.get(task)!.task.spec
-    leases.push({ id: leaseId(task, attempt), seq, kind, model, input, maxUnits, stream, expiresAt })
+    const { spec, prefix } = book.tasks.get(task)!.task
+    const { kind, model, input, maxUnits, stream } = spec
+    const lease: Lease = { id: leaseId(task, attempt), seq, kind, model, input, maxUnits, stream, expiresAt }
+    leases.push(prefix ? { ...lease, prefix } : lease)
   }
   return leases
 }
@@ -118,6 +128,7 @@ function statusCounts(book: Book): Record<TaskStatus, number> {
       if (state.is === 'leased' || state.is === 'running') counts[state.is]++
     }
   }
+  counts.running += book.sealing.size
   return counts
 }
 

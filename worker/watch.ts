@@ -1,22 +1,100 @@
 import type { WatchEvent } from '#core/protocol.ts'
 import type { Network } from './env.ts'
+import { logError } from './log.ts'
+
+/** Outputs that may wait here for whoever reads them. The room keeps the others until it is asked for more. */
+const WINDOW = 256
+const FIRST_RETRY_MS = 20
+/** A room that cannot be reached is tried again for about this many doublings: some ten seconds. */
+const RETRIES = 9
+
+export type Watch = { events: AsyncIterable<WatchEvent>; close: () => void }
 
 /**
- * Watches a task through a socket to its room, so that an answer held open here keeps no object awake.
+ * Watches a task through a socket to its room, so that an answer held open here keeps no object awake. A room that is lost is
+ * connected to again, from the last output that came.
  * @param after cursor to resume from, '' for the beginning
- * @returns the events until the task is done or `close` is called
+ * @returns the events until the task is done, `close` is called or the room stays out of reach
  */
-export async function watchTask(network: Network, id: string, after: string) {
-  const response = await network.room(id).fetch(`https://room/?after=${encodeURIComponent(after)}`, {
-    headers: { upgrade: 'websocket' },
-  })
-  const socket = response.webSocket!
-  const { readable, writable } = new TransformStream<WatchEvent, WatchEvent>()
-  const writer = writable.getWriter()
-  const end = () => void writer.close().catch(() => {})
-  socket.addEventListener('message', ({ data }) => void writer.write(JSON.parse(data as string)).catch(() => {}))
-  socket.addEventListener('close', end)
-  socket.addEventListener('error', end)
-  socket.accept()
-  return { events: readable as AsyncIterable<WatchEvent>, close: () => socket.close(1000, 'watcher left') }
+export function watchTask(network: Network, id: string, after: string): Watch {
+  const queue: WatchEvent[] = []
+  let cursor = after
+  let taken = 0
+  let over = false
+  let socket: WebSocket | null = null
+  let wake = () => {}
+
+  function receive(event: WatchEvent): void {
+    if (event.type === 'output') cursor = `${event.attempt}.${event.index + 1}`
+    if (event.type === 'done') over = true
+    queue.push(event)
+    wake()
+  }
+
+  async function open(): Promise<void> {
+    const response = await network
+      .room(id)
+      .fetch(`https://room/?window=${WINDOW}&after=${encodeURIComponent(cursor)}`, {
+        headers: { upgrade: 'websocket' },
+      })
+    const opened = response.webSocket!
+    const lost = () => {
+      if (socket === opened) socket = null
+      wake()
+    }
+    socket = opened
+    opened.addEventListener('message', ({ data }) => receive(JSON.parse(data as string)))
+    opened.addEventListener('close', lost)
+    opened.addEventListener('error', lost)
+    opened.accept()
+    taken = 0
+    if (over) opened.close(1000, 'watcher left')
+  }
+
+  /** The first socket is on its way before anybody reads. */
+  let opening: Promise<boolean> | null = tryOpen(0)
+
+  async function tryOpen(failures: number): Promise<boolean> {
+    try {
+      if (failures > 0) await scheduler.wait(FIRST_RETRY_MS * 2 ** failures)
+      await open()
+      return true
+    } catch (error) {
+      logError('room_unreachable', error, { task: id })
+      return false
+    }
+  }
+
+  async function* read(): AsyncGenerator<WatchEvent> {
+    for (let failures = 0; failures <= RETRIES; ) {
+      const event = queue.shift()
+      if (event) {
+        failures = 0
+        yield event
+        if (event.type === 'output' && ++taken === WINDOW / 2) {
+          taken = 0
+          socket?.send('more')
+        }
+      } else if (over) return
+      else if (socket) {
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
+      } else {
+        const opened = await (opening ?? tryOpen(failures))
+        opening = null
+        if (!opened) failures++
+      }
+    }
+  }
+
+  return {
+    events: read(),
+    close() {
+      over = true
+      queue.length = 0
+      socket?.close(1000, 'watcher left')
+      wake()
+    },
+  }
 }

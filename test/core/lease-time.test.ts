@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { expireSoon, leaseOf, nextDue, pardon, tick } from '#core/book.ts'
+import { breakOff, expireSoon, leaseOf, nextDue, pardon, tick } from '#core/book.ts'
 import { GRACE_MS, LEASE_MS } from '#core/lease.ts'
 import { leasesAfter } from '#core/views.ts'
 import {
@@ -155,4 +155,32 @@ test('leases that are over when the clock is looked at late end in the order of 
   tick(book, T0 + 60_000)
   const lost = book.log.flatMap((event) => (event.type === 'task' && event.event.type === 'lost' ? [event.id] : []))
   expect(lost).toEqual([second, first])
+})
+
+test('a stream whose provider vanished is given on at once when its output broke off too, whichever came first', () => {
+  for (const first of ['output', 'socket']) {
+    const book = openBook()
+    const provider = join(book, 1, T0)
+    const [id] = order(book, 1, [request({ stream: true })], T0)
+    const cut = () => breakOff(book, id!, 1, T0 + 5)
+    if (first === 'output') cut()
+    vanish(book, provider, T0 + 5)
+    if (first === 'socket') cut()
+    tick(book, T0 + 5)
+    expect(taskOf(book, id!).state).toMatchObject({ is: 'sealing', attempt: 1, next: { is: 'queued' } })
+  }
+})
+
+test('output that breaks off while its provider is there costs no lease, and is forgotten when it is heard of again', () => {
+  const book = openBook()
+  const provider = join(book, 1, T0)
+  const [id] = order(book, 1, [request({ stream: true })], T0)
+  breakOff(book, id!, 1, T0 + 5)
+  breakOff(book, id!, 2, T0 + 5)
+  tick(book, T0 + LEASE_MS - 1)
+  expect(holderOf(book, id!)).toBe(providerOf(1))
+  say(book, provider, { seen: 1, renew: [`${id}.1`] }, T0 + 10)
+  vanish(book, provider, T0 + 20)
+  tick(book, T0 + 20 + GRACE_MS - 1)
+  expect(holderOf(book, id!)).toBe(providerOf(1))
 })

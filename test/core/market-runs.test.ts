@@ -11,11 +11,12 @@ import { createWorld, REQUESTERS, sleepAndWake, step, type World } from '../supp
 import { holds } from '../support/property.ts'
 
 /** Steps after which the book has looked at the clock and given out what it could. */
-const SETTLING = new Set(['submit', 'poll', 'wait', 'outage'])
+const SETTLING = new Set(['submit', 'poll', 'wait', 'outage', 'seal'])
 
 /** Lets all deadlines pass, gives back what is left and reports it. */
 function finish(world: World): void {
   step(world, { do: 'wait', ms: 24 * 3_600_000 })
+  while (world.book.sealing.size > 0) step(world, { do: 'seal', task: 0, attempt: 'last', tokens: 3 })
   for (let requester = 0; requester < REQUESTERS; requester++) {
     step(world, { do: 'restore', requester })
     step(world, { do: 'settle', requester, old: true })
@@ -86,7 +87,7 @@ test('what was written down gives the same book again, from the start and from a
       expect(durable(fromSnapshot)).toEqual(durable(world.book))
       for (const book of [fromStart, fromSnapshot]) {
         tick(book, world.now + 48 * 3_600_000)
-        expect(book.tasks.size).toBe(0)
+        expect([...book.tasks.keys()].sort()).toEqual([...book.sealing].sort())
       }
     }),
     150,
@@ -125,6 +126,8 @@ test('the random runs reach what they are meant to: every end, retries, late res
         if (attempts.length > 1) seen.add('retried')
         for (const attempt of attempts) seen.add(`attempt ${attempt.state.is}`)
         if (state.is === 'succeeded' && state.attempt < attempts.length) seen.add('late')
+        if (attempts.filter(({ units }) => units > 0).length > 1) seen.add('shared')
+        if (state.is !== 'succeeded' && attempts.some(({ units }) => units > 0)) seen.add('delivered in part')
       }
       for (const word of JSON.stringify(world.answers, (_, value) => (typeof value === 'bigint' ? 'n' : value)).match(
         /"code":"\w+"|"short"/g,
@@ -143,10 +146,12 @@ test('the random runs reach what they are meant to: every end, retries, late res
     'attempt succeeded',
     'attempt superseded',
     'cancelled',
+    'delivered in part',
     'expired',
     'failed',
     'late',
     'retried',
+    'shared',
     'succeeded',
   ])
 })

@@ -203,6 +203,66 @@ test('a task is cancelled or expires whether it waits or runs, once, and its pro
   }
 })
 
+const stream = { kind: 'llm.chat', stream: true, maxUnits: 10 } as const
+const sealed = (attempt: number, text: string): TaskEvent => ({
+  type: 'sealed',
+  attempt,
+  delivered: { text, tokens: text.length },
+})
+
+test('a stream that loses its attempt goes to nobody else before what was delivered is known and paid', () => {
+  const lost = run([granted(1), of('started', 1), of('lost', 1)], stream)
+  expect(lost.task.state).toEqual({ is: 'sealing', attempt: 1, next: { is: 'queued' } })
+  expect(lost.effects).toEqual([
+    { type: 'release', provider: providerOf(1), attempt: 1, revoke: true },
+    { type: 'seal' },
+  ])
+  for (const event of [success(1), failure(1), of('lost', 1)]) expect(refusal(lost.task, event)).toBe('attempt_over')
+  expect(() => transition(lost.task, granted(2), T0)).toThrow('not queued')
+
+  const { task, effects } = run([granted(1), of('lost', 1), sealed(1, 'abc'), granted(2), success(2)], stream)
+  expect(effects.filter(({ type }) => type === 'capture')).toEqual([
+    { type: 'capture', provider: providerOf(1), price: 300n },
+    { type: 'capture', provider: providerOf(2), price: 200n },
+  ])
+  expect(task).toMatchObject({ prefix: { text: 'abc', tokens: 3 }, state: { is: 'succeeded', units: 5, price: 500n } })
+  expect(task.attempts.map(({ units }) => units)).toEqual([3, 2])
+})
+
+test('prefixes add up, and never cost more than was held', () => {
+  const rounds = [1, 2, 3].flatMap((n) => [granted(n), of('returned', n), sealed(n, 'abcd')])
+  const { task } = run(rounds, stream)
+  expect(task).toMatchObject({ prefix: { text: 'abcdabcdabcd', tokens: 10 }, state: { is: 'queued' } })
+  expect(task.attempts.map(({ units }) => units)).toEqual([4, 4, 2])
+})
+
+test('a stream that is cancelled, expires or fails for good ends when what was delivered is known', () => {
+  for (const end of [{ type: 'cancelled' }, { type: 'expired' }, failure(1)] as TaskEvent[]) {
+    const over = { ...stream, maxAttempts: 1 }
+    expect(isOver(run([granted(1), end], over).task)).toBe(false)
+    const { task, effects } = run([granted(1), end, sealed(1, 'ab')], over)
+    expect(task.state.is).toBe(end.type)
+    expect(effects.slice(-2)).toEqual([{ type: 'capture', provider: providerOf(1), price: 200n }, { type: 'end' }])
+    expect(refusal(task, sealed(1, 'ab'))).toBe('task_finished')
+  }
+  const { task } = run([granted(1), of('lost', 1), { type: 'cancelled' }, sealed(1, '')], stream)
+  expect(task.state.is).toBe('cancelled')
+  expect(task.prefix).toBe(undefined)
+  expect(refusal(run([granted(1), { type: 'cancelled' }], stream).task, { type: 'expired' })).toBe('task_finished')
+})
+
+test('a seal of any other attempt than the one that ended is refused', () => {
+  const { task } = run([granted(1), of('lost', 1), sealed(1, 'a'), granted(2), of('lost', 2)], stream)
+  expect(refusal(task, sealed(1, 'abc'))).toBe('attempt_over')
+  expect(refusal(task, sealed(3, 'abc'))).toBe('unknown_attempt')
+  expect(refusal(run([granted(1)], stream).task, sealed(1, 'a'))).toBe('attempt_over')
+})
+
+test('the late result of a lost attempt at a stream is refused: another may have gone on from what it delivered', () => {
+  const { task } = run([granted(1), of('lost', 1), sealed(1, ''), granted(2)], stream)
+  expect(refusal(task, success(1))).toBe('attempt_over')
+})
+
 test('granting a task that is not queued is a fault of the caller', () => {
   expect(() => run([granted(1), granted(2)])).toThrow('not queued')
   expect(() => run([{ type: 'cancelled' }, granted(2)])).toThrow('not queued')

@@ -6,7 +6,7 @@ import { exclusion } from '#core/matching.ts'
 import { splitFee } from '#core/money.ts'
 import { available } from '#core/purse.ts'
 import { headOf, partsOf } from '#core/snapshot.ts'
-import { type Attempt, currentAttempt, held, isOver, type Task } from '#core/task.ts'
+import { type Attempt, bytesOf, currentAttempt, held, isOver, paid, type Task } from '#core/task.ts'
 
 /** @param ended every task that has ended, the archived ones too */
 export function expectSound(book: Book, submitted: string[], ended: Map<string, Task>): void {
@@ -20,13 +20,19 @@ function expectMoney(book: Book, ended: Map<string, Task>): void {
   const earned = new Map<string, bigint>()
   let fees = 0n
   const add = (sums: Map<string, bigint>, key: string, amount: bigint) => sums.set(key, (sums.get(key) ?? 0n) + amount)
-  for (const { spec, state, attempts } of ended.values()) {
-    if (state.is !== 'succeeded') continue
-    assert.equal(state.price <= held(spec), true)
-    const split = splitFee(state.price)
-    add(prices, spec.purse, state.price)
-    add(earned, attempts[state.attempt - 1]!.provider, split.earned)
-    fees += split.fee
+  for (const task of [...ended.values(), ...[...book.tasks.values()].map((open) => open.task)]) {
+    const { spec, state, attempts, prefix } = task
+    assert.equal(paid(task) <= held(spec), true)
+    const units = attempts.reduce((sum, attempt) => sum + attempt.units, 0)
+    assert.equal(units <= spec.maxUnits, true)
+    if (state.is === 'succeeded') assert.deepEqual([state.price, state.units], [paid(task), units])
+    else assert.equal(prefix?.tokens ?? 0, units)
+    add(prices, spec.purse, paid(task))
+    for (const { provider, ask, units } of attempts) {
+      const split = splitFee(ask * BigInt(units))
+      add(earned, provider, split.earned)
+      fees += split.fee
+    }
   }
   assert.equal(book.fees, fees)
   for (const { supply, ...provider } of book.providers.values()) {
@@ -34,7 +40,7 @@ function expectMoney(book: Book, ended: Map<string, Task>): void {
   }
   for (const purse of book.purses.values()) {
     let open = 0n
-    for (const { task } of book.tasks.values()) if (task.spec.purse === purse.id) open += held(task.spec)
+    for (const { task } of book.tasks.values()) if (task.spec.purse === purse.id) open += held(task.spec) - paid(task)
     assert.equal(purse.held, open)
     assert.equal(purse.captured, prices.get(purse.id) ?? 0n)
     assert.equal(purse.restored >= 0n && available(purse) >= 0n, true)
@@ -49,9 +55,11 @@ function expectTasks(book: Book, submitted: string[], ended: Map<string, Task>):
   for (const open of book.tasks.values()) {
     assert.equal(isOver(open.task), false)
     const waits = open.task.state.is === 'queued'
+    const isSealing = open.task.state.is === 'sealing'
     assert.equal(open.want.node !== 0, waits)
-    assert.equal(leaseOf(book, open) === undefined, waits)
-    bytes += open.task.spec.bytes
+    assert.equal(leaseOf(book, open) === undefined, waits || isSealing)
+    assert.equal(book.sealing.has(open.task.spec.id), isSealing)
+    bytes += bytesOf(open.task)
     if (waits) queued++
   }
   for (const task of ended.values()) {
@@ -82,7 +90,7 @@ function expectLeases(book: Book): void {
       leased.add(lease.task)
     }
   }
-  assert.equal(leased.size, book.tasks.size - book.matching.queued)
+  assert.equal(leased.size, book.tasks.size - book.matching.queued - book.sealing.size)
 }
 
 /** No task waits that a provider with room might run; true whenever the book has just looked at the clock. */
@@ -110,9 +118,16 @@ export function durable(book: Book) {
       const { settled, ...kept } = part.purse
       if (kept.drawn > 0n) purses.push(kept)
     } else {
-      const { spec, attempts, state } = part.task
+      const { spec, attempts, prefix, state } = part.task
       const is = state.is === 'running' ? { ...state, is: 'leased' as const } : state
-      tasks.push({ spec, attempts: attempts.map(unstarted), state: is, tag: part.tag, avoid: avoided(book, spec.id) })
+      tasks.push({
+        spec,
+        attempts: attempts.map(unstarted),
+        prefix,
+        state: is,
+        tag: part.tag,
+        avoid: avoided(book, spec.id),
+      })
     }
   }
   const head = structuredClone(headOf(book))

@@ -26,6 +26,7 @@ const requests: fc.Arbitrary<TaskRequest> = fc
     deadlineMs: either(3000, 40_000, 600_000),
     maxAttempts: fc.integer({ min: 1, max: 4 }),
     bytes: fc.nat(100),
+    stream: fc.boolean(),
   })
   .map((parts) => request({ kind: 'llm.chat', input: { messages: [{ role: 'user', content: 'hi' }] }, ...parts }))
 
@@ -74,6 +75,15 @@ const ops: fc.Arbitrary<Op> = fc.oneof(
       results: fc.array(results, { maxLength: 3 }),
       deaf: either(false, false, true),
       stays: fc.boolean(),
+    }),
+  },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: either('seal'),
+      task: fc.nat(),
+      attempt: either('last', 'last', 'last', 'first'),
+      tokens: either(0, 1, 2, 20),
     }),
   },
   { weight: 1, arbitrary: fc.record({ do: either('cancel'), task: fc.nat() }) },

@@ -14,7 +14,7 @@ import {
   record,
   tick,
 } from '#core/book.ts'
-import { cancel, poll, register, submit } from '#core/market.ts'
+import { cancel, poll, register, sealed, submit } from '#core/market.ts'
 import { ONE_TOKEN } from '#core/money.ts'
 import type { Register, Result } from '#core/protocol.ts'
 import { available, drawTargets, purseId } from '#core/purse.ts'
@@ -42,6 +42,8 @@ export type Op =
       deaf: boolean
       stays: boolean
     }
+  /** The room of a stream tells what an attempt that ended delivered; now and then an earlier one. */
+  | { do: 'seal'; task: number; attempt: 'last' | 'first'; tokens: number }
   | { do: 'cancel'; task: number }
   | { do: 'wait'; ms: number }
   | { do: 'outage'; ms: number }
@@ -121,6 +123,13 @@ function answerTo(world: World, op: Op): unknown {
       return null
     case 'poll':
       return call(world, op)
+    case 'seal': {
+      const id = [...book.sealing].sort()[op.task % book.sealing.size]
+      const { attempts } = (id && book.tasks.get(id)?.task) || { attempts: [] }
+      const attempt = op.attempt === 'last' ? attempts.length : 1
+      if (id) sealed(book, id, attempt, { text: 'x'.repeat(op.tokens), tokens: op.tokens }, now)
+      return null
+    }
     case 'cancel': {
       const id = world.submitted[op.task % world.submitted.length]
       if (id) cancel(book, id, now)

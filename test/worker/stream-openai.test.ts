@@ -121,7 +121,13 @@ test('a stream whose task fails says so before it ends', async () => {
   const chunks = await chunksOf(stream)
   expect(contentOf(chunks.filter(({ choices }) => choices))).toBe('so far')
   expect(chunks.at(-1)).toEqual({
-    error: { message: 'it failed: crashed', type: 'server_error', code: 'crashed', param: null },
+    error: {
+      message: 'it failed: crashed Only what was delivered is charged (output tokens: 1).',
+      type: 'server_error',
+      code: 'crashed',
+      param: null,
+      delivered: { tokens: 1, characters: 6, price: '0.000001' },
+    },
   })
 })
 

@@ -83,13 +83,14 @@ test('a stream runs from the provider to its watchers as it comes, by socket and
   const output = await openSocket<Next>(`/v1/leases/${lease.id}/output`, bob)
   expect(await output.next()).toEqual({ next: 0 })
   for (const [from, delta] of ['hel', 'lo ', 'there'].entries()) {
+    const offset = from * 3
     output.send({ from, deltas: [delta] })
     expect(await output.next()).toEqual({ next: from + 1 })
-    expect(await socket.next()).toEqual({ type: 'output', attempt: 1, index: from, delta })
+    expect(await socket.next()).toEqual({ type: 'output', attempt: 1, index: from, offset, delta })
     expect(await events.next()).toEqual({
       event: 'output',
       id: `1.${from + 1}`,
-      data: { attempt: 1, index: from, delta },
+      data: { attempt: 1, index: from, offset, delta },
     })
   }
   agent.send({ type: 'poll', free: 0, seen: lease.seq, renew: [lease.id] })

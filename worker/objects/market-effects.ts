@@ -1,10 +1,11 @@
 /** What a market tells others: accounts, the history, the rooms of tasks, the network's feed. */
 import { purseOf, record } from '#core/book.ts'
 import { DomainError } from '#core/errors.ts'
+import { sealed } from '#core/market.ts'
 import type { Address, NetworkSnapshot, TaskSummary, WatchEvent } from '#core/protocol.ts'
 import { available, drawTargets, isUnsettled, parsePurseId } from '#core/purse.ts'
 import { MINUTE_MS, minutesUntil } from '#core/stats.ts'
-import { currentAttempt, isOver, type Task } from '#core/task.ts'
+import { currentAttempt, isOver, statusOf, type Task } from '#core/task.ts'
 import { networkSnapshot, taskView } from '#core/views.ts'
 import { webhookEvent } from '#core/webhook.ts'
 import type { Network } from '../env.ts'
@@ -26,6 +27,7 @@ import {
 /** How long effects wait for more of their kind. */
 const SETTLE_MS = 2_000
 const PACK_MS = 5_000
+const SEAL_RETRY_MS = 200
 /** How long an unused purse is kept filled. */
 const IDLE_PURSE_MS = 60_000
 const FEED_MS = 250
@@ -56,6 +58,7 @@ export function createEffects(store: MarketStore, network: Network) {
       if (earned !== credited) signal(outbox, `credit ${supply.address}`, now)
     }
     for (const { spec } of book.ended.values()) if (spec.webhook) signal(outbox, `notify ${spec.requester}`, now)
+    for (const id of book.sealing) signal(outbox, `seal ${id}`, now)
     if (book.ended.size > 0 || nextPack(store)) signal(outbox, 'pack', now + PACK_MS)
   }
 
@@ -82,6 +85,8 @@ export function createEffects(store: MarketStore, network: Network) {
         return exportPacks()
       case 'room':
         return tellDone(id)
+      case 'seal':
+        return seal(id)
     }
   }
 
@@ -176,6 +181,14 @@ export function createEffects(store: MarketStore, network: Network) {
     return network.room(task.spec.id).tell(event)
   }
 
+  /** From here on the room takes no more of an attempt that ended, and what it has until then goes to the next one. */
+  async function seal(id: string): Promise<void> {
+    const state = book.tasks.get(id)?.task.state
+    if (state?.is !== 'sealing') return
+    const delivered = await network.room(id).seal(state.attempt)
+    sealed(book, id, state.attempt, delivered, Date.now())
+  }
+
   async function tellDone(id: string): Promise<void> {
     const task = book.ended.get(id)
     if (task) await tell(task, { type: 'done', task: taskView(task) })
@@ -229,15 +242,25 @@ export function createEffects(store: MarketStore, network: Network) {
         signalPurse(spec.purse, now)
         signal(outbox, 'pack', now + PACK_MS)
         if (spec.webhook) signal(outbox, `notify ${spec.requester}`, now)
-        if (state.is === 'succeeded') {
-          signal(outbox, `credit ${task.attempts[state.attempt - 1]!.provider}`, now + SETTLE_MS)
+        for (const { provider, units } of task.attempts) {
+          if (units > 0) signal(outbox, `credit ${provider}`, now + SETTLE_MS)
         }
       }
+      // Others hear of it when it has gone on.
+      if (state.is === 'sealing') return
       if (!spec.stream && !watched.has(spec.id)) return
       if (isOver(task)) {
         watched.delete(spec.id)
         tell(task, { type: 'done', task: taskView(task) }).catch(() => signal(outbox, `room ${spec.id}`, now))
       } else tell(task, statusEvent(task, now)).catch((error) => logError('room_failed', error, { task: spec.id }))
+    },
+
+    /** Asks the room of an ended attempt what it delivered; should that fail, the outbox asks again. */
+    async seal(id: string): Promise<void> {
+      await seal(id).catch((error) => {
+        logError('seal_failed', error, { task: id })
+        signal(outbox, `seal ${id}`, Date.now() + SEAL_RETRY_MS)
+      })
     },
 
     /** Lets the feed know soon that something changed. */
@@ -263,7 +286,7 @@ export function createEffects(store: MarketStore, network: Network) {
 
 export function statusEvent(task: Task, at: number): WatchEvent {
   const attempt = currentAttempt(task)
-  const event: WatchEvent = { type: 'status', status: task.state.is, at }
+  const event: WatchEvent = { type: 'status', status: statusOf(task.state), at }
   return attempt === 0 ? event : { ...event, attempt, provider: task.attempts[attempt - 1]!.provider }
 }
 

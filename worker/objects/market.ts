@@ -1,6 +1,6 @@
 import { DurableObject } from 'cloudflare:workers'
 import { blobsIn } from '#core/blob.ts'
-import { type Book, disconnect, expireSoon, nextDue, type Provider, pardon, tick } from '#core/book.ts'
+import { type Book, breakOff, disconnect, expireSoon, nextDue, type Provider, pardon, tick } from '#core/book.ts'
 import { DomainError } from '#core/errors.ts'
 import { type Idempotency, tasksOfEarlier } from '#core/idempotency.ts'
 import { isTooDeep } from '#core/json.ts'
@@ -40,6 +40,8 @@ import { createWaiters, rouse, taskEnded, type Waiters, whenEnded, whenRoused } 
 /** With this many tasks open, calls are worth a moment's wait for others to share their journal row. */
 const GROUP_FROM = 4
 const GROUP_MS = 2
+/** How long a call that cancels a stream waits to tell what it came to. */
+const SEAL_WAIT_MS = 5_000
 
 /** Where the answer to a call goes; `done` takes the value as JSON. */
 type Reply = { done: (json: string) => void; failed: (error: unknown) => void }
@@ -191,7 +193,10 @@ export class Market extends DurableObject<Env> {
   private cancel({ done }: Reply, who: Address, id: string): void {
     this.owned(who, id)
     cancel(this.book, id, Date.now())
-    done(toJson(this.owned(who, id)))
+    // A stream ends when its room has told what was delivered.
+    const answer = () => done(toJson(this.owned(who, id)))
+    if (this.book.tasks.has(id)) whenEnded(this.waiters, [id], Date.now() + SEAL_WAIT_MS, answer)
+    else answer()
   }
 
   quote(requester: Address, request: TaskRequest): Quote {
@@ -241,9 +246,16 @@ export class Market extends DurableObject<Env> {
     })
   }
 
-  /** True when the provider holds this lease, so that it may deliver its output. */
-  holds(address: Address, lease: string): boolean {
-    return this.book.providers.get(address)?.leases.has(lease) ?? false
+  /** Where in the task's text the output of this lease begins; null when the provider does not hold it, so may deliver none. */
+  outputOf(address: Address, lease: string): number | null {
+    const held = this.book.providers.get(address)?.leases.get(lease)
+    return held ? (this.book.tasks.get(held.task)!.task.prefix?.text.length ?? 0) : null
+  }
+
+  /** From a room: the socket that carried an attempt's output broke off. */
+  outputBrokeOff(id: string, attempt: number): void {
+    breakOff(this.book, id, attempt, Date.now())
+    this.look()
   }
 
   /** Whose blob this is, when the provider holds this lease and its task refers to the blob; else null. */
@@ -328,15 +340,20 @@ export class Market extends DurableObject<Env> {
     provider.heardAt = Date.now()
     disconnect(this.book, provider)
     expireSoon(this.book, provider, Date.now())
-    this.arm()
+    this.look()
   }
 
   override async alarm(): Promise<void> {
     this.alarmAt = null
+    this.look()
+    await this.effects.drain()
+    this.publish()
+  }
+
+  /** Does what time alone brings about. */
+  private look(): void {
     tick(this.book, Date.now())
     this.publish()
-    await this.effects.drain()
-    this.arm()
   }
 
   /** Resolves when all that has happened is written down. Busy, it waits a moment so that many frames share a row. */
@@ -369,7 +386,10 @@ export class Market extends DurableObject<Env> {
     const isNews = this.book.log.length + changed.length > 0
     this.book.news = { ended: [], changed: [], providers: new Set() }
     writeMarket(this.store)
-    for (const task of changed) this.effects.changed(task)
+    for (const task of changed) {
+      this.effects.changed(task)
+      if (task.state.is === 'sealing') void this.effects.seal(task.spec.id).then(() => this.publish())
+    }
     for (const task of ended) {
       taskEnded(this.waiters, task)
       this.effects.changed(task)

@@ -1,45 +1,75 @@
 import { DurableObject } from 'cloudflare:workers'
-import { isEnded, LIMITS, OutputFrame, type OutputOf, type TaskView, type WatchEvent } from '#core/protocol.ts'
+import { utf8Length } from '#core/pricing.ts'
+import { isEnded, OutputFrame, type OutputOf, type Prefix, type TaskView, type WatchEvent } from '#core/protocol.ts'
 import { parseTaskId } from '#core/task-id.ts'
-import { type Env, networkOf } from '../env.ts'
+import { type Env, type Network, networkOf } from '../env.ts'
+import { logError } from '../log.ts'
+import { addDeltas, type OutputLog, offsetOf, openLog, textOf } from './output-log.ts'
 
 /** How often a room with watchers asks the market whether it missed the end. */
 const CHECK_MS = 15_000
 
-/** How far a watcher was told: outputs of `attempt` below `index`, of `chars` characters, null when that is not known. */
-type Watcher = { role: 'watcher'; attempt: number; index: number; chars: number | null }
-type Session = Watcher | { role: 'agent'; attempt: number }
+/**
+ * How far a watcher was told: outputs of `attempt` below `index`, and of the task's text what comes before `offset`, null when
+ * that is not known. One that reads slowly names its `window`: how many further outputs it wants before it asks for more; `left`
+ * of them it was not sent yet.
+ */
+type Watcher = {
+  role: 'watcher'
+  attempt: number
+  index: number
+  offset: number | null
+  window: number | null
+  left: number
+}
+type Agent = { role: 'agent'; attempt: number; offset: number }
+type Session = Watcher | Agent
 
 /**
  * Where the output of one task meets its watchers. The log is in memory only: until the task ends its agent holds the same
  * log and sends again what the room asks for, and afterwards the market has the whole output. How far each watcher was told
  * stays with its socket, which outlives the log, so that it hears everything once.
+ *
+ * The market seals the room when an attempt ends without a result. What watchers were told until then is what the attempt is
+ * paid for and what the next one goes on from, so nothing of it or of earlier ones may be told afterwards.
  */
 export class TaskRoom extends DurableObject<Env> {
-  private readonly logs = new Map<number, string[]>()
+  private readonly network: Network
+  /** By attempt, in order. */
+  private logs = new Map<number, OutputLog>()
+  private sealed = 0
   private status: Extract<WatchEvent, { type: 'status' }> | null = null
   private done: TaskView | null = null
-  /** Length of all logs. */
-  private chars = 0
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env)
+    this.network = networkOf(env)
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair('ping', 'pong'))
   }
 
-  /** A watcher (`?after=<attempt>.<index>`) or an agent (`?attempt=N`); the Worker has checked who it is. */
+  /** A watcher (`?after=<attempt>.<index>&window=N`) or an agent (`?attempt=N&offset=K`); the Worker has checked who it is. */
   override async fetch(request: Request): Promise<Response> {
     const { searchParams } = new URL(request.url)
     const { 0: client, 1: server } = new WebSocketPair()
-    const attempt = searchParams.get('attempt')
-    if (attempt !== null) {
+    const attempt = Number(searchParams.get('attempt'))
+    if (attempt > 0) {
+      const offset = Number(searchParams.get('offset'))
       this.ctx.acceptWebSocket(server, ['agent'])
-      server.serializeAttachment({ role: 'agent', attempt: Number(attempt) } satisfies Session)
-      server.send(JSON.stringify({ next: this.log(Number(attempt)).length }))
+      server.serializeAttachment({ role: 'agent', attempt, offset } satisfies Session)
+      server.send(JSON.stringify({ next: this.log(attempt, offset).deltas.length }))
+      if (attempt <= this.sealed) server.close(1000, 'sealed')
     } else {
       const task = this.done ?? (this.status ? null : await this.ask())
       this.ctx.acceptWebSocket(server, ['watcher'])
-      await this.welcome(server, parseCursor(searchParams.get('after') ?? ''), this.done ?? task)
+      const window = Number(searchParams.get('window')) || null
+      const watcher: Watcher = {
+        role: 'watcher',
+        ...parseCursor(searchParams.get('after') ?? ''),
+        offset: null,
+        window,
+        left: window ?? Number.POSITIVE_INFINITY,
+      }
+      await this.welcome(server, watcher, this.done ?? task)
     }
     return new Response(null, { status: 101, webSocket: client })
   }
@@ -53,50 +83,57 @@ export class TaskRoom extends DurableObject<Env> {
     if (event.type === 'done') this.close()
   }
 
-  /** The result may overtake the last of the output on its way here: what is missing of the text is in the result. */
-  private complete(task: TaskView): void {
-    this.done = task
-    const attempt = task.attempts.find(({ state }) => state === 'succeeded')?.number
-    if (attempt === undefined || task.kind !== 'llm.chat') return
-    const content = (task.output as OutputOf<'llm.chat'>).content ?? ''
-    const told = this.log(attempt).join('')
-    const rest = content.slice(told.length)
-    // Watchers that were told more than a room that lost its log has been told again.
-    for (const socket of this.ctx.getWebSockets('watcher')) {
-      const watcher = socket.deserializeAttachment() as Watcher
-      if (watcher.attempt !== attempt || watcher.index <= this.log(attempt).length || watcher.chars === null) continue
-      const delta = content.slice(watcher.chars)
-      if (delta !== '') send(socket, { type: 'output', attempt, index: watcher.index, delta })
+  /** From the market: the attempt is over. @returns all that watchers were or will be told of it, from now on the same */
+  seal(attempt: number): Prefix {
+    this.sealed = Math.max(this.sealed, attempt)
+    for (const socket of this.ctx.getWebSockets('agent')) {
+      if ((socket.deserializeAttachment() as Agent).attempt <= this.sealed) socket.close(1000, 'sealed')
     }
-    if (rest !== '' && content.startsWith(told)) {
-      this.append(attempt, { from: this.log(attempt).length, deltas: [rest] })
-    }
+    const log = this.logs.get(attempt)
+    const text = log ? textOf(log) : ''
+    // A token is never shorter than a byte of its text, whatever the agent counted.
+    return { text, tokens: Math.min(log?.tokens ?? 0, utf8Length(text)) }
   }
 
-  /** From an agent: more of an attempt's output. @returns the index wanted next */
-  append(attempt: number, { from, deltas }: OutputFrame): { next: number } {
-    const log = this.log(attempt)
-    if (from > log.length) return { next: log.length }
-    for (const delta of deltas.slice(log.length - from)) {
-      // Beyond what a result may hold nothing is kept or told: the result itself would be refused.
-      if (this.chars + delta.length > LIMITS.outputBytes) break
-      this.chars += delta.length
-      log.push(delta)
+  /** From an agent: more of an attempt's output, which begins at `offset`. @returns the index wanted next */
+  append(attempt: number, offset: number, frame: OutputFrame): { next: number } {
+    const log = this.log(attempt, offset)
+    if (attempt > this.sealed && !this.done && addDeltas(log, frame)) {
+      for (const socket of this.ctx.getWebSockets('watcher')) this.catchUp(socket)
     }
-    for (const socket of this.ctx.getWebSockets('watcher')) this.catchUp(socket)
-    return { next: log.length }
+    return { next: log.deltas.length }
   }
 
   override async webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
     const session = socket.deserializeAttachment() as Session
-    if (this.done || session.role !== 'agent' || typeof message !== 'string') return
+    if (this.done || typeof message !== 'string') return
+    if (session.role === 'watcher') {
+      if (session.window === null) return
+      socket.serializeAttachment({ ...session, left: session.window } satisfies Session)
+      return this.catchUp(socket)
+    }
     const frame = OutputFrame.safeParse(safeJson(message))
     if (!frame.success) return socket.close(1003, 'not an output frame')
-    socket.send(JSON.stringify(this.append(session.attempt, frame.data)))
+    socket.send(JSON.stringify(this.append(session.attempt, session.offset, frame.data)))
   }
 
-  override webSocketClose(socket: WebSocket): void {
+  override async webSocketClose(socket: WebSocket, _code: number, _reason: string, wasClean: boolean): Promise<void> {
     socket.close()
+    if (!wasClean) await this.brokeOff(socket)
+  }
+
+  override async webSocketError(socket: WebSocket): Promise<void> {
+    await this.brokeOff(socket)
+  }
+
+  /** An agent's socket that nobody closed may mean that its provider is gone. */
+  private async brokeOff(socket: WebSocket): Promise<void> {
+    const session = socket.deserializeAttachment() as Session
+    if (session.role !== 'agent' || session.attempt <= this.sealed || this.done) return
+    const id = this.ctx.id.name!
+    await this.market()
+      .outputBrokeOff(id, session.attempt)
+      .catch((error) => logError('broke_off_failed', error, { task: id }))
   }
 
   /** The end of a task is told once; should that be lost, the room asks. */
@@ -108,9 +145,9 @@ export class TaskRoom extends DurableObject<Env> {
   }
 
   private async welcome(socket: WebSocket, watcher: Watcher, task: TaskView | null): Promise<void> {
-    const told = (this.logs.get(watcher.attempt) ?? []).slice(0, watcher.index)
-    const chars = told.length < watcher.index ? null : told.join('').length
-    socket.serializeAttachment({ ...watcher, chars } satisfies Session)
+    const log = this.logs.get(watcher.attempt)
+    const offset = watcher.attempt === 0 ? 0 : log ? offsetOf(log, watcher.index) : null
+    socket.serializeAttachment({ ...watcher, offset } satisfies Session)
     if (this.status) send(socket, this.status)
     else if (task) send(socket, { type: 'status', status: task.status, at: task.createdAt })
     this.catchUp(socket)
@@ -120,24 +157,62 @@ export class TaskRoom extends DurableObject<Env> {
     } else if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(Date.now() + CHECK_MS)
   }
 
-  /** Tells a watcher all that it was not told yet. */
+  /** Tells a watcher what it was not told yet, as far as it can take it. */
   private catchUp(socket: WebSocket): void {
     let watcher = socket.deserializeAttachment() as Watcher
     for (const [attempt, log] of this.logs) {
-      if (attempt < watcher.attempt) continue
-      if (attempt > watcher.attempt && log.length > 0) watcher = { role: 'watcher', attempt, index: 0, chars: 0 }
-      for (const delta of log.slice(watcher.index)) {
-        send(socket, { type: 'output', attempt, index: watcher.index, delta })
-        const chars = watcher.chars === null ? null : watcher.chars + delta.length
-        watcher = { ...watcher, index: watcher.index + 1, chars }
+      if (attempt < watcher.attempt || log.deltas.length === 0) continue
+      if (attempt > watcher.attempt) watcher = { ...watcher, attempt, index: 0 }
+      while (watcher.index < log.deltas.length && watcher.left > 0) {
+        const { index } = watcher
+        const delta = log.deltas[index]!
+        const offset = offsetOf(log, index)!
+        send(socket, { type: 'output', attempt, index, offset, delta })
+        watcher = { ...watcher, index: index + 1, offset: offset + delta.length, left: watcher.left - 1 }
       }
+      if (watcher.left === 0) break
     }
     socket.serializeAttachment(watcher satisfies Session)
   }
 
+  /** The rest of each attempt in one piece, which takes less than the outputs that a slow watcher was not told yet. */
+  private catchUpAtOnce(socket: WebSocket): void {
+    let watcher = socket.deserializeAttachment() as Watcher
+    for (const [attempt, log] of this.logs) {
+      if (attempt > watcher.attempt) watcher = { ...watcher, attempt, index: 0 }
+      const { index } = watcher
+      const offset = offsetOf(log, index)
+      if (attempt < watcher.attempt || offset === null || offset === log.end) continue
+      send(socket, { type: 'output', attempt, index, offset, delta: log.deltas.slice(index).join('') })
+      watcher = { ...watcher, index: log.deltas.length, offset: log.end }
+    }
+    socket.serializeAttachment(watcher satisfies Session)
+  }
+
+  /** The result may overtake the last of the output on its way here: what is missing of the text is in the result. */
+  private complete(task: TaskView): void {
+    for (const socket of this.ctx.getWebSockets('watcher')) this.catchUpAtOnce(socket)
+    this.done = task
+    const attempt = task.attempts.find(({ state }) => state === 'succeeded')?.number
+    if (attempt === undefined || task.kind !== 'llm.chat') return
+    const content = (task.output as OutputOf<'llm.chat'>).content ?? ''
+    const log = this.logs.get(attempt)
+    if (log && content.slice(log.offset, log.end) !== textOf(log)) return
+    for (const socket of this.ctx.getWebSockets('watcher')) {
+      const watcher = socket.deserializeAttachment() as Watcher
+      const offset = watcher.offset ?? (log && watcher.index <= log.deltas.length ? log.end : content.length)
+      const delta = content.slice(offset)
+      const index = watcher.attempt === attempt ? watcher.index : 0
+      if (delta !== '') send(socket, { type: 'output', attempt, index, offset, delta })
+    }
+  }
+
+  private market() {
+    return this.network.market(parseTaskId(this.ctx.id.name!)!.cell)
+  }
+
   private ask(): Promise<TaskView | null> {
-    const id = this.ctx.id.name!
-    return networkOf(this.env).market(parseTaskId(id)!.cell).watch(id)
+    return this.market().watch(this.ctx.id.name!)
   }
 
   private finish(task: TaskView | null): void {
@@ -150,9 +225,12 @@ export class TaskRoom extends DurableObject<Env> {
     this.logs.clear()
   }
 
-  private log(attempt: number): string[] {
-    const log = this.logs.get(attempt) ?? []
-    this.logs.set(attempt, log)
+  private log(attempt: number, offset: number): OutputLog {
+    const known = this.logs.get(attempt)
+    if (known) return known
+    const log = openLog(offset)
+    // Attempts nearly always come in order; one that is late after the memory was lost must not be told after the others.
+    this.logs = new Map([...this.logs, [attempt, log] as const].sort(([x], [y]) => x - y))
     return log
   }
 
@@ -166,9 +244,9 @@ function send(socket: WebSocket, event: WatchEvent): void {
 }
 
 /** `<attempt>.<index>`; anything else is the beginning. */
-function parseCursor(after: string): Watcher {
+function parseCursor(after: string): { attempt: number; index: number } {
   const [, attempt = 0, index = 0] = /^(\d{1,9})\.(\d{1,9})$/.exec(after) ?? []
-  return { role: 'watcher', attempt: Number(attempt), index: Number(index), chars: 0 }
+  return { attempt: Number(attempt), index: Number(index) }
 }
 
 function safeJson(text: string): unknown {

@@ -1,11 +1,13 @@
 /** The OpenAI-compatible surface: the same tasks, under the names its clients know. */
 import { Hono } from 'hono'
 import { streamSSE } from 'hono/streaming'
+import { freshText } from '#core/continuation.ts'
 import { ChatRequest, chatChunk, chatCompletion, chatEnd, chatTask, withoutNulls } from '#core/openai.ts'
-import type { TaskView } from '#core/protocol.ts'
+import type { TaskError, TaskView } from '#core/protocol.ts'
 import { networkOf } from '../env.ts'
 import { type AuthEnv, scope } from '../middleware/auth.ts'
 import { parse, readJson } from '../middleware/body.ts'
+import { fromJson } from '../outcome.ts'
 import { watchTask } from '../watch.ts'
 import { allSucceeded, lineOf, submitAll } from './openai/task.ts'
 
@@ -22,7 +24,7 @@ export const chat = new Hono<AuthEnv>().post('/', scope('tasks:write'), async (c
     return c.json(chatCompletion(done!))
   }
   return streamSSE(c, async (stream) => {
-    const watch = await watchTask(network, task.id, '')
+    const watch = watchTask(network, task.id, '')
     stream.onAbort(async () => {
       watch.close()
       await lineOf(network, task).cancel(principal.address, task.id)
@@ -30,45 +32,51 @@ export const chat = new Hono<AuthEnv>().post('/', scope('tasks:write'), async (c
     const send = (chunk: unknown) => stream.writeSSE({ data: JSON.stringify(chunk) })
     await send(chunkOf(task, { role: 'assistant', content: '' }))
     let told = ''
-    let own = { attempt: 0, text: '' }
     let over = false
     for await (const event of watch.events) {
       if (event.type === 'output') {
-        own = { attempt: event.attempt, text: (event.attempt === own.attempt ? own.text : '') + event.delta }
-        // A later attempt begins anew: what the client has of it already is not told again.
-        if (own.text.length <= told.length && told.startsWith(own.text)) continue
-        if (!own.text.startsWith(told)) break
-        await send(chunkOf(task, { content: own.text.slice(told.length) }))
-        told = own.text
+        const fresh = freshText(told, event)
+        if (fresh === null) break
+        if (fresh !== '') await send(chunkOf(task, { content: fresh }))
+        told += fresh
       }
       if (event.type === 'done') {
-        await sendEnd(send, event.task, request.stream_options?.include_usage === true)
+        await sendEnd(send, event.task, told, request.stream_options?.include_usage === true)
         over = true
       }
     }
     if (!over) {
       watch.close()
-      await lineOf(network, task).cancel(principal.address, task.id)
-      await send({ error: INTERRUPTED })
+      const cancelled = fromJson(await lineOf(network, task).cancel(principal.address, task.id))
+      await send({ error: streamError(INTERRUPTED, cancelled, told) })
     }
     await stream.writeSSE({ data: '[DONE]' })
   })
 })
 
 const INTERRUPTED = {
-  message: 'The stream was interrupted and could not be continued. The task was cancelled; nothing is charged for it.',
-  type: 'server_error',
   code: 'stream_interrupted',
-  param: null,
+  message: 'The stream was interrupted and could not be continued. The task was cancelled.',
+}
+
+/** The error that ends a stream, with what the client has of it: that, and nothing else, was charged. */
+function streamError({ code, message }: TaskError, { units = 0, price = '0' }: TaskView, told: string) {
+  const delivered = { tokens: units, characters: told.length, price }
+  const charge = units === 0 ? 'Nothing is charged.' : `Only what was delivered is charged (output tokens: ${units}).`
+  return { message: `${message} ${charge}`, type: 'server_error', code, param: null, delivered }
 }
 
 const chunkOf = (task: TaskView, delta: object) => chatChunk(task, [{ index: 0, delta, finish_reason: null }])
 
-async function sendEnd(send: (chunk: unknown) => Promise<void>, task: TaskView, includeUsage: boolean): Promise<void> {
+async function sendEnd(
+  send: (chunk: unknown) => Promise<void>,
+  task: TaskView,
+  told: string,
+  includeUsage: boolean,
+): Promise<void> {
   if (task.status !== 'succeeded') {
-    const code = task.error?.code ?? task.status
-    const message = task.error?.message ?? 'The task was cancelled.'
-    return send({ error: { message, type: 'server_error', code, param: null } })
+    const error = task.error ?? { code: task.status, message: 'The task was cancelled.' }
+    return send({ error: streamError(error, task, told) })
   }
   for (const chunk of chatEnd(task, includeUsage)) await send(chunk)
 }

@@ -34,14 +34,15 @@ export const leases = new Hono<AuthEnv>()
   .use(signedIn)
   .get('/:id/output', upgrade, async (c) => {
     const network = networkOf(c.env)
-    const { task, attempt } = await holder(network, c.get('principal').address, c.req.param('id'))
-    return network.room(task).fetch(`https://room/?attempt=${attempt}`, { headers: { upgrade: 'websocket' } })
+    const { task, attempt, offset } = await holder(network, c.get('principal').address, c.req.param('id'))
+    const url = `https://room/?attempt=${attempt}&offset=${offset}`
+    return network.room(task).fetch(url, { headers: { upgrade: 'websocket' } })
   })
   .put('/:id/output', async (c) => {
     const network = networkOf(c.env)
     const frame = await readBody(c, OutputFrame)
-    const { task, attempt } = await holder(network, c.get('principal').address, c.req.param('id'))
-    return c.json(await network.room(task).append(attempt, frame))
+    const { task, attempt, offset } = await holder(network, c.get('principal').address, c.req.param('id'))
+    return c.json(await network.room(task).append(attempt, offset, frame))
   })
   .get('/:id/blobs/:sha256', async (c) => {
     const network = networkOf(c.env)
@@ -53,11 +54,14 @@ export const leases = new Hono<AuthEnv>()
     return content(c, await readBlob(network, owner, sha256))
   })
 
+type Delivery = { task: string; attempt: number; offset: number }
+
 /** Who delivers output must hold the lease. */
-async function holder(network: Network, address: Address, lease: string): Promise<{ task: string; attempt: number }> {
+async function holder(network: Network, address: Address, lease: string): Promise<Delivery> {
   const { cell, task, attempt } = known(lease)
-  if (!(await network.market(cell).holds(address, lease))) throw new DomainError('lease_not_found')
-  return { task, attempt }
+  const offset = await network.market(cell).outputOf(address, lease)
+  if (offset === null) throw new DomainError('lease_not_found')
+  return { task, attempt, offset }
 }
 
 function known(lease: string): { task: string; attempt: number; cell: string } {

@@ -50,7 +50,7 @@ export const tasks = new Hono<AuthEnv>()
     const { id } = fromJson(await readTask(network, c.get('principal'), c.req.param('id'), 0))
     const after = c.req.header('last-event-id') ?? ''
     return streamSSE(c, async (stream) => {
-      const watch = await watchTask(network, id, after)
+      const watch = watchTask(network, id, after)
       stream.onAbort(() => watch.close())
       for await (const event of watch.events) {
         const { type, ...data } = event
