@@ -76,7 +76,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     const output = lease.stream ? openOutput(edge, lease.id, timing, random) : undefined
     const input = () =>
       openInput(lease, (sha256, until) => edge.getBlob(lease.id, sha256, until), { timing, random, signal })
-    const result = await runLease(lease, runners, turns, input, signal, (delta) => output?.push(delta))
+    const push = (delta: string, tokens: number) => output?.push(delta, tokens)
+    const result = await runLease(lease, runners, turns, input, signal, push)
     if (signal.aborted) return output?.close()
     await Promise.all([save(result), output?.finish()])
     if (finish(book, result, 'run')) {

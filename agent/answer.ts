@@ -1,5 +1,5 @@
 /** What the edge sends, checked before anything relies on it: an edge is another party's program. */
-import { type EdgeFrame, KINDS, type Lease, type PollAnswer, type ResultReceipt } from '#core/protocol.ts'
+import { type EdgeFrame, KINDS, type Lease, type PollAnswer, type Prefix, type ResultReceipt } from '#core/protocol.ts'
 
 /** Throws TypeError for what is not a PollAnswer. */
 export function parseAnswer(value: unknown): PollAnswer {
@@ -24,7 +24,9 @@ function parseLease(value: unknown): Lease {
   const lease = record(value)
   const kind = KINDS.find((known) => known === lease.kind)
   if (!kind) throw new TypeError('a lease of an unknown kind')
+  const prefix = lease.prefix === undefined ? {} : { prefix: parsePrefix(lease.prefix) }
   return {
+    ...prefix,
     id: text(lease.id),
     seq: number(lease.seq),
     kind,
@@ -34,6 +36,11 @@ function parseLease(value: unknown): Lease {
     stream: lease.stream === true,
     expiresAt: number(lease.expiresAt),
   }
+}
+
+function parsePrefix(value: unknown): Prefix {
+  const prefix = record(value)
+  return { text: text(prefix.text), tokens: number(prefix.tokens) }
 }
 
 function parseReceipt(value: unknown): ResultReceipt {

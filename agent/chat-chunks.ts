@@ -1,6 +1,6 @@
 /** Puts the chunks of a streamed OpenAI chat completion, or of a plain completion, together again. */
 import type { Usage } from '#core/protocol.ts'
-import { RunnerError } from './runner.ts'
+import { RunnerError, type RunOptions } from './runner.ts'
 
 type ToolCall = { index?: number; id?: string; type?: string; function?: { name?: string; arguments?: string } }
 /** OpenAI's lists of what each token was: one list a chat, several side by side in a plain completion. */
@@ -47,7 +47,7 @@ export type Chat = {
 type Draft = Omit<Required<Choice>, 'content' | 'finishReason'> & { content: string; finishReason: string | undefined }
 
 /** @param onDelta told the text of the first choice as it comes */
-export async function collectChat(events: AsyncIterable<string>, onDelta: (text: string) => void): Promise<Chat> {
+export async function collectChat(events: AsyncIterable<string>, onDelta: RunOptions['onDelta']): Promise<Chat> {
   const drafts: Draft[] = []
   let usage: Usage | undefined
   let pieces = 0
@@ -61,7 +61,7 @@ export async function collectChat(events: AsyncIterable<string>, onDelta: (text:
       const { index = 0 } = choice
       drafts[index] ??= emptyDraft()
       const text = add(drafts[index], choice)
-      if (text && index === 0) onDelta(text)
+      if (text && index === 0) onDelta(text, 1)
       if (text || choice.delta?.reasoning_content || choice.delta?.reasoning || choice.delta?.tool_calls) pieces++
     }
   }

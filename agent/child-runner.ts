@@ -29,7 +29,7 @@ type Done = Extract<FromHost, { type: 'loaded' | 'probed' | 'done' }>
 type Request = {
   settle: (message: Done | Extract<FromHost, { type: 'failed' }>) => void
   crash: (reason: RunnerError) => void
-  onDelta: (text: string) => void
+  onDelta: RunOptions['onDelta']
 }
 /** One process and what it has been asked: what happens to it is no matter of its successor. */
 type Host = { process: ChildProcess; requests: Map<number, Request> }
@@ -54,7 +54,7 @@ export function createChildRunner(options: ChildRunnerOptions): Runner {
     const { requests } = started
     child.on('message', (message: FromHost) => {
       const request = requests.get(message.id)
-      if (message.type === 'delta') request?.onDelta(message.text)
+      if (message.type === 'delta') request?.onDelta(message.text, message.tokens)
       else request?.settle(message)
     })
     child.on('error', () => {})
@@ -75,7 +75,7 @@ export function createChildRunner(options: ChildRunnerOptions): Runner {
   }
 
   function request(
-    message: { type: 'load' | 'probe' } | { type: 'run'; input: unknown; maxUnits: number },
+    message: { type: 'load' | 'probe' } | Omit<Extract<ToHost, { type: 'run' }>, 'id'>,
     { signal, onDelta }: Pick<RunOptions, 'signal' | 'onDelta'>,
   ): Promise<Done> {
     if (signal.aborted) return Promise.reject(aborted())
@@ -109,9 +109,9 @@ export function createChildRunner(options: ChildRunnerOptions): Runner {
       signal.addEventListener('abort', onAbort, { once: true })
       requests.set(id, {
         crash: fail,
-        onDelta(text) {
+        onDelta(text, tokens) {
           patience.refresh()
-          onDelta(text)
+          onDelta(text, tokens)
         },
         settle(answer) {
           if (answer.type === 'failed')
@@ -139,8 +139,8 @@ export function createChildRunner(options: ChildRunnerOptions): Runner {
       if (answer.type !== 'probed') throw new RunnerError('runner_failed', 'the runner answered something else')
       return answer.probe
     },
-    async run(input, { signal, onDelta, maxUnits }): Promise<Outcome> {
-      const answer = await request({ type: 'run', input, maxUnits }, { signal, onDelta })
+    async run(input, { signal, onDelta, maxUnits, prefix }): Promise<Outcome> {
+      const answer = await request({ type: 'run', input, maxUnits, prefix }, { signal, onDelta })
       if (answer.type !== 'done') throw new RunnerError('runner_failed', 'the runner answered something else')
       return answer.outcome
     },

@@ -4,7 +4,7 @@ import { type Edge, EdgeError, outputPath } from './edge.ts'
 import { backoff, pause, type Timing } from './timing.ts'
 
 export type Output = {
-  push: (delta: string) => void
+  push: (delta: string, tokens: number) => void
   /** Resolves when the edge has everything, or when that cannot be had in time. */
   finish: () => Promise<void>
   close: () => void
@@ -22,6 +22,7 @@ type Carrier = { send: (frame: OutputFrame) => void; close: () => void }
 export function openOutput(edge: Edge, lease: string, timing: Timing, random: () => number): Output {
   /** All deltas so far: the edge may ask for any of them again. */
   const log: string[] = []
+  const tokens: number[] = []
   /** The edge has everything below `acked`; everything below `sent` is on its way. */
   let acked = 0
   let sent = 0
@@ -37,7 +38,7 @@ export function openOutput(edge: Edge, lease: string, timing: Timing, random: ()
       chars += log[end]!.length
       if (chars > FRAME_CHARS && end > from) break
     }
-    return { from, deltas: log.slice(from, end) }
+    return { from, deltas: log.slice(from, end), tokens: tokens.slice(from, end) }
   }
 
   function flush() {
@@ -139,8 +140,11 @@ export function openOutput(edge: Edge, lease: string, timing: Timing, random: ()
   }
 
   return {
-    push(delta) {
-      for (let i = 0; i < delta.length; i += DELTA_CHARS) log.push(delta.slice(i, i + DELTA_CHARS))
+    push(delta, count) {
+      for (let i = 0; i < delta.length; i += DELTA_CHARS) {
+        log.push(delta.slice(i, i + DELTA_CHARS))
+        tokens.push(i === 0 ? count : 0)
+      }
       if (sent === 0) flush()
       else timer ??= setTimeout(flush, BATCH_MS)
     },

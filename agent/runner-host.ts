@@ -2,16 +2,16 @@
  * The program of a runner's own process: loads one runner module and serves it over IPC.
  * Nothing of the agent's identity reaches it; when the agent goes away, so does it.
  */
-import { type Outcome, type Probe, type Runner, toRunnerError } from './runner.ts'
+import { type Outcome, type Probe, type Runner, type RunOptions, toRunnerError } from './runner.ts'
 
 export type ToHost =
   | { type: 'load'; id: number }
   | { type: 'probe'; id: number }
-  | { type: 'run'; id: number; input: unknown; maxUnits: number }
+  | ({ type: 'run'; id: number; input: unknown } & Pick<RunOptions, 'maxUnits' | 'prefix'>)
   | { type: 'abort'; id: number }
 
 export type FromHost =
-  | { type: 'delta'; id: number; text: string }
+  | { type: 'delta'; id: number; text: string; tokens: number }
   | { type: 'loaded'; id: number }
   | { type: 'probed'; id: number; probe: Probe }
   | { type: 'done'; id: number; outcome: Outcome }
@@ -53,8 +53,9 @@ function serve(modulePath: string) {
         return handle(id, async (runner, signal) => ({ type: 'probed', id, probe: await runner.probe(signal) }))
       case 'run':
         return handle(id, async (runner, signal) => {
-          const onDelta = (text: string) => send({ type: 'delta', id, text })
-          const outcome = await runner.run(message.input, { signal, onDelta, maxUnits: message.maxUnits })
+          const onDelta = (text: string, tokens: number) => send({ type: 'delta', id, text, tokens })
+          const { input, maxUnits, prefix } = message
+          const outcome = await runner.run(input, { signal, onDelta, maxUnits, prefix })
           return { type: 'done', id, outcome }
         })
       case 'abort':

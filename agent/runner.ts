@@ -1,14 +1,16 @@
-import type { InputOf, Kind, Offer, Usage } from '#core/protocol.ts'
+import type { InputOf, Kind, Offer, Prefix, Usage } from '#core/protocol.ts'
 
 /** What a probe found out by doing real work. `speed` is in units a second (core/pricing.ts). */
 export type Probe = Pick<Offer, 'speed' | 'context' | 'digest' | 'quantization' | 'capabilities'>
 
 export type RunOptions = {
   signal: AbortSignal
-  /** Called with each piece of text as it comes; only kinds that stream call it. */
-  onDelta: (text: string) => void
-  /** The most units that will be paid, so the most that are worth doing. */
+  /** Called with each piece of text as it comes and the output tokens it counts; only kinds that stream call it. */
+  onDelta: (text: string, tokens: number) => void
+  /** The most units that will be paid for the whole task, so the most that are worth doing. */
   maxUnits: number
+  /** What others have delivered of the stream: the outcome, its usage and all deltas are only of what follows. */
+  prefix?: Prefix | undefined
 }
 
 export type Outcome = { output: Record<string, unknown>; usage: Usage }

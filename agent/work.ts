@@ -1,6 +1,6 @@
 /** Runs one lease on the runner it names and says how it went. Never throws: whatever goes wrong is the attempt's result. */
 import { type Lease, LIMITS, type Result } from '#core/protocol.ts'
-import { type Runner, RunnerError, toRunnerError } from './runner.ts'
+import { type Runner, RunnerError, type RunOptions, toRunnerError } from './runner.ts'
 
 export type Turns = <T>(runner: Runner, work: () => Promise<T>) => Promise<T>
 
@@ -10,7 +10,7 @@ export async function runLease(
   turns: Turns,
   openInput: () => Promise<unknown>,
   signal: AbortSignal,
-  onDelta: (text: string) => void,
+  onDelta: RunOptions['onDelta'],
 ): Promise<Result> {
   try {
     const runner = runners.find(({ kind, model }) => kind === lease.kind && model === lease.model)
@@ -18,7 +18,8 @@ export async function runLease(
     // Only in its turn, for the inputs of many leases together may be more than the memory holds.
     const { output, usage } = await turns(runner, async () => {
       signal.throwIfAborted()
-      return runner.run(await openInput(), { signal, onDelta, maxUnits: lease.maxUnits })
+      const { maxUnits, prefix } = lease
+      return runner.run(await openInput(), { signal, onDelta, maxUnits, prefix })
     })
     const bytes = Buffer.byteLength(JSON.stringify(output))
     if (bytes > LIMITS.outputBytes)

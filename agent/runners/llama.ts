@@ -16,6 +16,8 @@ export const kind = 'llm.chat'
 export const model = 'daicn-tiny'
 
 const CONTEXT = 128
+/** How far back llama.cpp's penalty for repetitions looks. */
+const PENALTY_TOKENS = 64
 /** Room that a prompt always has, however many tokens are asked for. */
 const LEAST_PROMPT = 32
 const MODEL_FILE = fileURLToPath(new URL('../models/daicn-tiny-f16.gguf', import.meta.url))
@@ -37,18 +39,31 @@ export async function createRunner(): Promise<Runner> {
   const { bos } = weights.tokens
   const firstByte = byteTokens(weights.tokenize('\n', false), bos)
 
-  const run: Runner['run'] = async (input, { signal, onDelta, maxUnits }) => {
+  const run: Runner['run'] = async (input, { signal, onDelta, maxUnits, prefix }) => {
     const { messages, temperature, top_p, seed, stop, ...more } = input as InputOf<typeof kind>
     const wanted = Math.min(maxTokens(more), Math.max(Math.floor(maxUnits), 1))
     const room = Math.max(CONTEXT - 1 - wanted, LEAST_PROMPT)
-    const prompt = [bos!, ...[...continuation(messages, room)].map((byte) => (firstByte + byte) as Token)]
+    const tokensOf = (bytes: Uint8Array) => Array.from(bytes, (byte) => (firstByte + byte) as Token)
+    const prompt = [bos!, ...tokensOf(continuation(messages, room))]
+    const before = tokensOf(Buffer.from(prefix?.text ?? ''))
+    const most = Math.min(wanted, CONTEXT - prompt.length) - before.length
+    if (most < 1)
+      return { output: { content: '', finishReason: 'length' }, usage: { inputTokens: prompt.length, outputTokens: 0 } }
     const stops = typeof stop === 'string' ? [stop] : (stop ?? [])
     let content = ''
     let outputTokens = 0
+    let told = 0
     await sequence.clearHistory()
-    const { metadata } = await completion.generateCompletionWithMeta(prompt, {
+    if (before.length > 0) {
+      // As the first attempt did it, one token after another: evaluated together they come out a little different.
+      await sequence.evaluateWithoutGeneratingNewTokens(prompt)
+      for (const token of before.slice(0, -1)) await sequence.evaluateWithoutGeneratingNewTokens([token])
+    }
+    const { metadata } = await completion.generateCompletionWithMeta([...prompt, ...before], {
       signal,
-      maxTokens: Math.min(wanted, CONTEXT - prompt.length),
+      maxTokens: most,
+      // It looks back at what was generated, of which the prefix is a part.
+      repeatPenalty: { punishTokensFilter: (tokens) => [...before, ...tokens].slice(-PENALTY_TOKENS) },
       disableContextShift: true,
       temperature: temperature ?? 0.8,
       topP: Math.max(top_p ?? 1, 0.01),
@@ -59,7 +74,8 @@ export async function createRunner(): Promise<Runner> {
       },
       onTextChunk(text) {
         content += text
-        onDelta(text)
+        onDelta(text, outputTokens - told)
+        told = outputTokens
       },
     })
     const finishReason = metadata.stopReason === 'maxTokens' ? 'length' : 'stop'

@@ -1,11 +1,12 @@
 /** llm.chat by a server that speaks the OpenAI protocol: ollama, vLLM, llama-server and others. */
 import { maxTokens, utf8Length } from '#core/pricing.ts'
-import type { InputOf } from '#core/protocol.ts'
+import type { InputOf, Prefix } from '#core/protocol.ts'
 import { honoured } from '../capability-probe.ts'
 import { collectChat } from '../chat-chunks.ts'
 import { measure } from '../measure.ts'
 import { textOf } from '../prompt.ts'
-import { type Probe, type Runner, RunnerError } from '../runner.ts'
+import { type Outcome, type Probe, type Runner, RunnerError, type RunOptions } from '../runner.ts'
+import { createSeam } from '../seam.ts'
 import { eventData } from '../sse.ts'
 
 export const kind = 'llm.chat'
@@ -21,40 +22,91 @@ export type Upstream = {
   known: Omit<Probe, 'speed'>
 }
 
-const PROBE = {
+const PROBE: Chat = {
   messages: [{ role: 'user', content: 'Count from one to thirty in words.' }],
   max_tokens: 48,
   temperature: 0,
 }
 const BYTES_A_TOKEN = 4
+/** vLLM needs to be told to go on with the last message; llama-server and others do so by themselves. */
+const PREFILL = { continue_final_message: true, add_generation_prompt: false }
+
+type Limit = { max_tokens?: number; max_completion_tokens?: number }
+type Listener = Pick<RunOptions, 'signal' | 'onDelta'>
 
 export function createUpstreamRunner({ url, model, concurrency, apiKey, known }: Upstream): Runner {
-  const run: Runner['run'] = async (input, { signal, onDelta, maxUnits }) => {
-    const chat = input as Chat
+  /** Learnt by the probe: the server goes on with an assistant's message that it is given. */
+  let goesOn = false
+
+  const complete = async (chat: Chat, limit: Limit, { signal, onDelta }: Listener) => {
     const { path, body } = chat.raw ? completionOf(chat) : { path: 'chat/completions', body: chat }
     const response = await fetch(`${url}/v1/${path}`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', ...(apiKey ? { authorization: `Bearer ${apiKey}` } : {}) },
-      body: JSON.stringify({
-        ...body,
-        ...limitOf(chat, maxUnits),
-        model,
-        stream: true,
-        stream_options: { include_usage: true },
-      }),
+      body: JSON.stringify({ ...body, ...limit, model, stream: true, stream_options: { include_usage: true } }),
       signal,
     }).catch((error: Error) => {
       throw new RunnerError('upstream_unreachable', `the model server does not answer (${error.message})`)
     })
     if (!response.ok || !response.body) throw await refusal(response)
     const { output, usage, pieces } = await collectChat(eventData(response.body), onDelta)
-    return {
-      output,
-      usage: usage ?? {
-        inputTokens: Math.ceil(utf8Length(JSON.stringify(chat.messages)) / BYTES_A_TOKEN),
-        outputTokens: pieces,
-      },
+    const inputTokens = Math.ceil(utf8Length(JSON.stringify(chat.messages)) / BYTES_A_TOKEN)
+    return { output, usage: usage ?? { inputTokens, outputTokens: pieces } }
+  }
+
+  const run: Runner['run'] = async (input, { signal, onDelta, maxUnits, prefix }) => {
+    const chat = input as Chat
+    const limit = limitOf(chat, maxUnits)
+    const listener = { signal, onDelta }
+    if (!prefix) return complete(chat, limit, listener)
+    const canGoOn = chat.raw || (goesOn && canPrefill(chat, prefix))
+    return canGoOn && isPlain(chat) ? goOn(chat, limit, prefix, listener) : writeAgain(chat, limit, prefix, listener)
+  }
+
+  /** The server writes what follows the prefix. */
+  async function goOn(chat: Chat, limit: Limit, prefix: Prefix, { signal, onDelta }: Listener): Promise<Outcome> {
+    const [[name, most]] = Object.entries(limit) as [[string, number]]
+    const left = most - prefix.tokens
+    if (left < 1) return { output: { content: '', finishReason: 'length' }, usage: { inputTokens: 0, outputTokens: 0 } }
+    // Chat templates cut white space from the end of a message: the model then writes it again, on top of what is left.
+    const given = chat.raw ? prefix.text : prefix.text.trimEnd()
+    const again = prefix.text.slice(given.length)
+    const seam = createSeam(again, onDelta, { mayDiffer: true, most: left })
+    const longer = { [name]: left + again.length }
+    const { output, usage } = await complete(withGiven(chat, given), longer, { signal, onDelta: seam.push })
+    const inputTokens = Math.max(usage.inputTokens - prefix.tokens, 0)
+    const outputTokens = Math.min(usage.outputTokens - seam.repeated(), left)
+    const finishReason = seam.isCut() ? 'length' : output.finishReason
+    return { output: { ...output, content: seam.rest(), finishReason }, usage: { inputTokens, outputTokens } }
+  }
+
+  /** The server writes everything again, and what is known already is left out. */
+  async function writeAgain(chat: Chat, limit: Limit, prefix: Prefix, { signal, onDelta }: Listener): Promise<Outcome> {
+    const stopping = new AbortController()
+    const seam = createSeam(prefix.text, onDelta)
+    const push = (text: string, tokens: number) => {
+      seam.push(text, tokens)
+      if (seam.differs()) stopping.abort()
     }
+    try {
+      const listener = { signal: AbortSignal.any([signal, stopping.signal]), onDelta: push }
+      const { output, usage } = await complete(chat, limit, listener)
+      const outputTokens = Math.max(usage.outputTokens - prefix.tokens, 0)
+      return { output: { ...output, content: seam.rest() }, usage: { ...usage, outputTokens } }
+    } catch (error) {
+      if (stopping.signal.aborted) seam.rest()
+      throw error
+    }
+  }
+
+  /** Whether the server, given the first half of what it wrote for the probe, writes the second. */
+  async function probeGoingOn(pieces: string[], signal: AbortSignal): Promise<boolean> {
+    const half = pieces.slice(0, pieces.length / 2)
+    const prefix = { text: half.join(''), tokens: half.length }
+    if (!canPrefill(PROBE, prefix)) return false
+    const limit = { max_tokens: PROBE.max_tokens }
+    const { output } = await goOn(PROBE, limit, prefix, { signal, onDelta: () => {} }).catch(() => ({ output: null }))
+    return output?.content === pieces.slice(half.length).join('')
   }
 
   return {
@@ -65,8 +117,12 @@ export function createUpstreamRunner({ url, model, concurrency, apiKey, known }:
     run,
     async probe(signal) {
       await measure(run, kind, { ...PROBE, max_tokens: 1 }, signal) // the server may load the model first
-      const { speed, usage } = await measure(run, kind, PROBE, signal)
+      const pieces: string[] = []
+      const listen: Runner['run'] = (input, options) =>
+        run(input, { ...options, onDelta: (text) => void pieces.push(text) })
+      const { speed, usage } = await measure(listen, kind, PROBE, signal)
       if (usage.outputTokens === 0) throw new RunnerError('wrong_answer', 'the model wrote nothing')
+      goesOn = await probeGoingOn(pieces, signal)
       const capabilities = [...(known.capabilities ?? []), ...(await honoured(run, signal))]
       return { speed, ...known, capabilities }
     },
@@ -80,12 +136,26 @@ function completionOf({ messages, raw: _, ...rest }: Chat) {
 }
 
 /** No more output tokens than will be paid; the newer name of the field is kept where the requester used it. */
-function limitOf(chat: Chat, maxUnits: number) {
+function limitOf(chat: Chat, maxUnits: number): Limit {
   const paid = Math.max(Math.floor(maxUnits / (chat.n ?? 1)), 1)
   const limit = Math.min(maxTokens(chat), paid)
   const isNewer = chat.max_tokens === undefined && chat.max_completion_tokens !== undefined && !chat.raw
   return isNewer ? { max_completion_tokens: limit } : { max_tokens: limit }
 }
+
+/** The chat, to be gone on with from a text that is there already. */
+function withGiven(chat: Chat, content: string): Chat {
+  if (chat.raw) return { ...chat, messages: [{ role: 'user', content: chat.messages.map(textOf).join('\n') + content }] }
+  return { ...chat, ...PREFILL, messages: [...chat.messages, { role: 'assistant', content }] }
+}
+
+/** A second assistant's message is not everywhere allowed, nor one without text. */
+const canPrefill = (chat: Chat, { text }: Prefix): boolean =>
+  chat.messages.at(-1)!.role !== 'assistant' && text.trim() !== ''
+
+/** A grammar or a tool call would begin anew in the middle; further choices and logprobs are wanted whole. */
+const isPlain = ({ tools, response_format, logprobs, n }: Chat): boolean =>
+  !tools && !response_format && !logprobs && (n ?? 1) === 1
 
 async function refusal(response: Response): Promise<RunnerError> {
   const body = (await response.json().catch(() => undefined)) as { error?: { message?: string } | string } | undefined

@@ -12,7 +12,7 @@ export async function createRunner(): Promise<Runner> {
     async run(input, { signal, onDelta }) {
       const order = (input as { order: string }).order
       if (order === 'hang' || order === 'wait') {
-        onDelta('started')
+        onDelta('started', 1)
         await new Promise((resolve) => setImmediate(resolve)) // lets the message leave
       }
       if (order === 'crash') process.kill(process.pid, 'SIGSEGV')
@@ -23,7 +23,7 @@ export async function createRunner(): Promise<Runner> {
       if (order === 'drip') {
         for (let i = 0; i < 6; i++) {
           await new Promise((resolve) => setTimeout(resolve, 400))
-          onDelta(`${i}`)
+          onDelta(`${i}`, 1)
         }
       }
       if (order === 'wait')

@@ -11,6 +11,8 @@ export async function startOpenAiServer(models: Model[] = [{ id: 'm', owned_by: 
     fail: undefined as number | undefined,
     words: ['one', ' two', ' three'],
     breakOff: false,
+    /** Goes on with an assistant's message at the end, as vLLM does: the white space at its end is cut off first. */
+    continues: false,
     tools: false,
   }
 
@@ -35,7 +37,15 @@ export async function startOpenAiServer(models: Model[] = [{ id: 'm', owned_by: 
       for (const piece of ['{"a":', '1}']) choice({ tool_calls: [{ index: 0, function: { arguments: piece } }] })
       choice({}, 'tool_calls')
     } else {
-      for (const word of behaviour.words.slice(0, body.max_tokens)) choice({ content: word })
+      const { role, content } = body.messages.at(-1)
+      const given = behaviour.continues && role === 'assistant' ? content.trim() : ''
+      let skip = given.length
+      const words = behaviour.words.flatMap((word) => {
+        const rest = word.slice(skip)
+        skip = Math.max(skip - word.length, 0)
+        return rest === '' ? [] : [rest]
+      })
+      for (const word of words.slice(0, body.max_tokens)) choice({ content: word })
       if (behaviour.breakOff) return response.end()
       choice({}, 'stop')
     }
