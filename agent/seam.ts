@@ -5,6 +5,10 @@ export type Seam = {
   push: RunOptions['onDelta']
   /** True once the model has written something else than the known text, where it may not. */
   differs: () => boolean
+  /** Tokens that held nothing but known text. */
+  repeated: () => number
+  /** True once the model has written more than it may. */
+  isCut: () => boolean
   /** What the model wrote after the known text. Throws RunnerError when it wrote another, or not all of it. */
   rest: () => string
 }
@@ -19,11 +23,19 @@ function commonLength(one: string, other: string): number {
 /**
  * @param known what the model is expected to write first, again
  * @param mayDiffer it may also leave out the end of that: then what it writes instead follows the known text
+ * @param most tokens to let through
  */
-export function createSeam(known: string, onDelta: RunOptions['onDelta'], { mayDiffer }: { mayDiffer: boolean }): Seam {
+export function createSeam(
+  known: string,
+  onDelta: RunOptions['onDelta'],
+  { mayDiffer = false, most = Number.POSITIVE_INFINITY } = {},
+): Seam {
   let matched = 0
   let rest = ''
   let differs = false
+  let repeated = 0
+  let told = 0
+  let isCut = false
 
   return {
     push(text, tokens) {
@@ -31,13 +43,20 @@ export function createSeam(known: string, onDelta: RunOptions['onDelta'], { mayD
       const again = rest === '' ? commonLength(known.slice(matched, matched + text.length), text) : 0
       matched += again
       const fresh = text.slice(again)
-      if (fresh === '') return
+      if (fresh === '') {
+        repeated += tokens
+        return
+      }
       differs = matched < known.length && !mayDiffer
-      if (differs) return
+      isCut ||= told + tokens > most
+      if (differs || isCut) return
+      told += tokens
       rest += fresh
       onDelta(fresh, tokens)
     },
     differs: () => differs,
+    repeated: () => repeated,
+    isCut: () => isCut,
     rest() {
       if (matched === known.length || mayDiffer) return rest
       throw new RunnerError('cannot_continue', 'the model does not write again what was delivered before')

@@ -43,8 +43,8 @@ export async function* watch(connection: Connection, id: string, signal?: AbortS
 
 type Told = { attempt: number; next: number; text: string }
 
-function after(own: Told, { attempt, index, delta }: WatchOutput): Told {
-  return { attempt, next: index + 1, text: (attempt === own.attempt ? own.text : '') + delta }
+function after(own: Told, { attempt, index, offset, delta }: WatchOutput): Told {
+  return { attempt, next: index + 1, text: own.text.slice(0, offset) + delta }
 }
 
 /** A task that ended before anybody watched has its text in its output alone. */
@@ -52,9 +52,10 @@ function untold({ attempt, next, text }: Told, task: TaskView): WatchOutput | un
   const last = task.attempts.find(({ state }) => state === 'succeeded')?.number
   if (task.kind !== 'llm.chat' || last === undefined) return undefined
   const content = (task.output as OutputOf<'llm.chat'>).content ?? ''
-  const isSame = attempt === last && content.startsWith(text)
-  const delta = isSame ? content.slice(text.length) : content
-  return delta === '' ? undefined : { type: 'output', attempt: last, index: isSame ? next : 0, delta }
+  const offset = content.startsWith(text) ? text.length : 0
+  const index = offset > 0 && attempt === last ? next : 0
+  const delta = content.slice(offset)
+  return delta === '' ? undefined : { type: 'output', attempt: last, index, offset, delta }
 }
 
 /** The events of one connection. */

@@ -22,9 +22,10 @@ export type Upstream = {
   known: Omit<Probe, 'speed'>
 }
 
+const PROBE_TOKENS = 48
 const PROBE: Chat = {
   messages: [{ role: 'user', content: 'Count from one to thirty in words.' }],
-  max_tokens: 48,
+  max_tokens: PROBE_TOKENS,
   temperature: 0,
 }
 const BYTES_A_TOKEN = 4
@@ -104,8 +105,9 @@ export function createUpstreamRunner({ url, model, concurrency, apiKey, known }:
     const half = pieces.slice(0, pieces.length / 2)
     const prefix = { text: half.join(''), tokens: half.length }
     if (!canPrefill(PROBE, prefix)) return false
-    const limit = { max_tokens: PROBE.max_tokens }
-    const { output } = await goOn(PROBE, limit, prefix, { signal, onDelta: () => {} }).catch(() => ({ output: null }))
+    const { output } = await goOn(PROBE, { max_tokens: PROBE_TOKENS }, prefix, { signal, onDelta: () => {} }).catch(
+      () => ({ output: null }),
+    )
     return output?.content === pieces.slice(half.length).join('')
   }
 
@@ -145,7 +147,8 @@ function limitOf(chat: Chat, maxUnits: number): Limit {
 
 /** The chat, to be gone on with from a text that is there already. */
 function withGiven(chat: Chat, content: string): Chat {
-  if (chat.raw) return { ...chat, messages: [{ role: 'user', content: chat.messages.map(textOf).join('\n') + content }] }
+  if (chat.raw)
+    return { ...chat, messages: [{ role: 'user', content: chat.messages.map(textOf).join('\n') + content }] }
   return { ...chat, ...PREFILL, messages: [...chat.messages, { role: 'assistant', content }] }
 }
 
