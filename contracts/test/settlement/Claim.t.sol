@@ -172,6 +172,49 @@ contract ClaimTest is SettlementTest {
         vm.assertEq(_claim(10 ether), 10 ether);
     }
 
+    /// @dev The same vouchers, all at once in order, and one by one from the last: what is locked pays the same.
+    function testFuzz_orderAndBatchingDoNotMatter(uint256 seed) external {
+        fee.set(100);
+        (uint256 inOrder, uint256 paidInOrder) = _claimMany(seed, true);
+        settlement = new DaicnSettlement(token, TREASURY, fee);
+        token.approve(address(settlement), type(uint256).max);
+        (uint256 fromTheLast, uint256 paidFromTheLast) = _claimMany(seed, false);
+        vm.assertEq(inOrder, fromTheLast);
+        vm.assertEq(paidInOrder, paidFromTheLast);
+    }
+
+    /// @return paid by all lanes
+    /// @return earned by all, fees included
+    function _claimMany(uint256 seed, bool inOrder) private returns (uint256 paid, uint256 earned) {
+        bytes[] memory vouchers = new bytes[](6);
+        bytes memory batch;
+        for (uint256 i; i < 6; ++i) {
+            uint256 key = 0x5160 + i % 3;
+            bytes32 id = settlement.accountOf(PAYER, vm.addr(key));
+            if (i < 3) {
+                settlement.deposit(PAYER, vm.addr(key), 50 ether);
+                settlement.lock(id, provider, 50 ether, 0, _signLock(key, id, provider, 50 ether, 0));
+            }
+            seed = uint256(keccak256(abi.encode(seed)));
+            uint256 ceiling = seed % 50 ether;
+            vouchers[i] = _voucher(key, id, provider, ceiling - (seed >> 128) % (ceiling + 1), ceiling);
+            batch = abi.encodePacked(batch, vouchers[i]);
+        }
+        vm.startPrank(provider);
+        if (inOrder) {
+            settlement.claim(provider, batch);
+        } else {
+            for (uint256 i = 6; i > 0; --i) {
+                settlement.claim(provider, vouchers[i - 1]);
+            }
+        }
+        vm.stopPrank();
+        for (uint256 i; i < 3; ++i) {
+            paid += settlement.lanes(settlement.accountOf(PAYER, vm.addr(0x5160 + i)), provider).paid;
+        }
+        earned = _earned(provider) + _earned(TREASURY);
+    }
+
     function test_claimForByTheReceiverOrItsOperator() external {
         bytes memory vouchers = _voucher(SIGNER_KEY, account, provider, 10 ether, 10 ether);
         settlement.claimFor(
