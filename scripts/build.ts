@@ -39,7 +39,7 @@ const CONTRACTS: Target = {
   name: 'contracts',
   sources: ['contracts/src', 'foundry.toml', 'package-lock.json'],
   output: 'contracts/out',
-  build: () => run('node_modules/@foundry-rs/forge/bin.mjs', ['build', 'contracts/src'], ROOT),
+  build: () => run('scripts/forge.ts', ['build', 'contracts/src'], ROOT),
 }
 
 const CLIENT: Target = {

@@ -172,7 +172,7 @@ async function testsPass(): Promise<boolean> {
 
 function forge(...args: string[]): Promise<boolean> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [inRoot('node_modules/@foundry-rs/forge/bin.mjs'), ...args], {
+    const child = spawn(process.execPath, [inRoot('scripts/forge.ts'), ...args], {
       cwd: copy,
       stdio: 'ignore',
       env: { ...process.env, FOUNDRY_DENY: 'never' },
