@@ -2,7 +2,7 @@
 import { waitUntil } from 'cloudflare:workers'
 import type { Address, Poll, PollAnswer, TaskView } from '#core/protocol.ts'
 import { isSignedBy, type SignInMessage } from './chain/signature.ts'
-import { ask, type Carrier, type Line, openLine, type Question } from './line.ts'
+import { ask, type Carrier, openLine, type Question } from './line.ts'
 import type { Account } from './objects/account.ts'
 import type { Library } from './objects/library.ts'
 import type { Market } from './objects/market.ts'
@@ -37,11 +37,11 @@ type Remote<T> = Pick<Fetcher, 'fetch'> & {
 }
 
 /** A market's calls as routes make them: they travel together, see line.ts. Values come back as JSON. */
-function marketLine(market: () => Remote<Market>, line: Line) {
+function marketLine(market: () => Remote<Market>) {
+  const line = openLine(crypto.randomUUID())
   const carrier: Carrier = {
     exchange: (isolate, calls) => market().exchange(isolate, calls),
     waitUntil,
-    wait: (ms) => scheduler.wait(ms),
     now: Date.now,
   }
   return {
@@ -76,18 +76,20 @@ function wire(env: Env) {
   }
   const chainId = Number(env.CHAIN_ID)
   if (!Number.isSafeInteger(chainId) || chainId < 1) throw new Error(`CHAIN_ID is not a chain id: ${env.CHAIN_ID}`)
-  const lines = new Map<string, Line>()
+  const market = (cell: string = DEFAULT_CELL) => env.MARKET.getByName(cell) as unknown as Remote<Market>
+  const openTo = (cell: string) => marketLine(() => market(cell))
+  const lines = new Map<string, ReturnType<typeof openTo>>()
   return {
     chainId,
     isDevelopment: env.DEV === 'true',
     secret: env.EDGE_SECRET,
     /** True when a sign-in was signed for this chain by the key of its address. */
     isSignedIn: (message: SignInMessage, signature: `0x${string}`) => isSignedBy(chainId, message, signature),
-    market: (cell: string = DEFAULT_CELL) => env.MARKET.getByName(cell) as unknown as Remote<Market>,
+    market,
     line: (cell: string = DEFAULT_CELL) => {
-      const line = lines.get(cell) ?? openLine(crypto.randomUUID())
+      const line = lines.get(cell) ?? openTo(cell)
       lines.set(cell, line)
-      return marketLine(() => env.MARKET.getByName(cell) as unknown as Remote<Market>, line)
+      return line
     },
     account: (address: Address) => env.ACCOUNT.getByName(address) as unknown as Remote<Account>,
     room: (task: string) => env.TASK_ROOM.getByName(task) as unknown as Remote<TaskRoom>,
@@ -97,7 +99,6 @@ function wire(env: Env) {
     library: (address: Address) => env.LIBRARY.getByName(address) as unknown as Remote<Library>,
     files: openFiles(env.BLOBS),
     /** For an object: what it waits for must not be answered by another. */
-    ownLine: (cell: string = DEFAULT_CELL) =>
-      marketLine(() => env.MARKET.getByName(cell) as unknown as Remote<Market>, openLine(crypto.randomUUID())),
+    ownLine: (cell: string = DEFAULT_CELL) => openTo(cell),
   }
 }

@@ -44,7 +44,6 @@ export type Carrier = {
   exchange: (isolate: string, calls: Call[]) => Promise<Exchange>
   /** Keeps an exchange going after the request that makes it was answered. */
   waitUntil: (work: Promise<unknown>) => void
-  wait: (ms: number) => Promise<void>
   now: () => number
 }
 
@@ -66,16 +65,16 @@ export async function ask(line: Line, carrier: Carrier, question: Question): Pro
   line.queue.push({ ...question, id })
   if (!line.sending) carrier.waitUntil(serve(line, carrier, 'sending'))
   // The platform ends a request that waits for nothing of its own; and should its answer be lost, this one ends by itself.
-  const limit = carrier.wait(LIMIT_MS).then(() => answer(line, { id, ok: false, text: RESTARTED }))
+  const limit = setTimeout(() => answer(line, { id, ok: false, text: RESTARTED }), LIMIT_MS)
   while (seat.answer === null) {
-    const woken = new Promise<void>((resolve) => {
+    await new Promise<void>((resolve) => {
       seat.wake = resolve
     })
-    await Promise.race([woken, limit])
     if (seat.answer !== null) break
     if (isNeeded(line, 'sending')) carrier.waitUntil(serve(line, carrier, 'sending'))
     if (isNeeded(line, 'holding')) carrier.waitUntil(serve(line, carrier, 'holding'))
   }
+  clearTimeout(limit)
   const { ok, text } = seat.answer
   if (ok) return text
   const { code, details } = JSON.parse(text) as { code: ErrorCode; details: ErrorDetails }
