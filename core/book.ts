@@ -32,8 +32,8 @@ import {
   createIndex,
   emptyTree,
   first,
-  firstKey,
   insert,
+  leastKey,
   type OrderedIndex,
   remove,
   type Tree,
@@ -77,8 +77,8 @@ type OpenTask = {
   want: Want
   /** The task's deadline, later than asked for only when the market itself was away. */
   deadline: number
-  /** Its node among the due times. */
-  due: number
+  /** The time under which it stands among the due times. */
+  due: number | null
 }
 
 const NOBODY: readonly Address[] = []
@@ -208,16 +208,12 @@ export function purseOf(book: Book, id: string): Purse {
 }
 
 /** The earliest time at which `tick` has something to do, or null. */
-export function nextDue(book: Book): number | null {
-  const node = first(book.due, book.dueTree.root, 0, 0, 1, () => true)
-  return node === 0 ? null : firstKey(book.due, node)
-}
+export const nextDue = (book: Book): number | null => leastKey(book.due, book.dueTree)
 
 /** Everything that time alone brings about: leases lost, tasks expired, retries ready for the provider that failed them. */
 export function tick(book: Book, now: number): void {
   for (let due = nextDue(book); due !== null && due <= now; due = nextDue(book)) {
-    const node = first(book.due, book.dueTree.root, 0, 0, 1, () => true)
-    const open = book.due.items[node]!
+    const open = book.due.items[first(book.due, book.dueTree, 0, 0, 1, () => true)]!
     const { spec } = open.task
     const attempt = currentAttempt(open.task)
     // A lease that was renewed stands here too early; what is due first must happen first.
@@ -379,9 +375,9 @@ export function openTask(book: Book, task: Task, tag: number, deadline: number, 
     deadline: spec.deadline,
     avoid: NOBODY,
     avoidUntil: 0,
-    node: 0,
+    queued: false,
   }
-  const open: OpenTask = { task, want, deadline, due: 0 }
+  const open: OpenTask = { task, want, deadline, due: null }
   book.tasks.set(spec.id, open)
   book.bytes += bytesOf(task)
   if (task.state.is === 'sealing') book.sealing.add(spec.id)
@@ -521,11 +517,13 @@ function schedule(book: Book, open: OpenTask, now: number): void {
   unschedule(book, open)
   const due = dueOf(book, open, now)
   if (due === Number.POSITIVE_INFINITY) return
-  const entry = { key0: due, key1: 0, key2: open.task.spec.seq, a: 0, b: 0, mask: 1 }
-  open.due = insert(book.due, book.dueTree, open, entry)
+  open.due = due
+  insert(book.due, book.dueTree, open, { ...dueOrder(open, due), a: 0, b: 0, mask: 1 })
 }
 
+const dueOrder = (open: OpenTask, due: number) => ({ key0: due, key1: 0, key2: open.task.spec.seq })
+
 function unschedule(book: Book, open: OpenTask): void {
-  if (open.due !== 0) remove(book.due, book.dueTree, open.due)
-  open.due = 0
+  if (open.due !== null) remove(book.due, book.dueTree, dueOrder(open, open.due))
+  open.due = null
 }

@@ -4,12 +4,10 @@
  */
 import type { Variant } from './capability.ts'
 import {
-  before,
   createIndex,
   type Entry,
   emptyTree,
   first,
-  firstKey,
   insert,
   type OrderedIndex,
   remove,
@@ -58,8 +56,8 @@ export type Want = {
   /** Providers that failed it, kept away until `avoidUntil` so that a retry goes to another where there is one. */
   avoid: readonly Address[]
   avoidUntil: number
-  /** Its node in the queue, 0 when it is not queued. Matching's own. */
-  node: number
+  /** Whether it stands in the queue. Matching's own. */
+  queued: boolean
 }
 
 export type Ask = {
@@ -90,7 +88,7 @@ export type Supply = {
 export type Match = { want: Want; supply: Supply; offer: Ask }
 
 /** An offer in the tree of one preference. Hidden once a search met it without room, until there is room again. */
-type Place = { supply: Supply; offer: Ask; tree: Tree; node: number; hidden: boolean }
+type Place = { supply: Supply; offer: Ask; tree: Tree; entry: Entry; hidden: boolean }
 
 /** By kind, then by model: looking up the two costs less than joining them into one name. */
 type ByClass<T> = Map<Kind, Map<string, T>>
@@ -206,17 +204,18 @@ export function addWant(matching: Matching, want: Want): void {
   const regions = ofClass(matching.queues, want, () => new Map<Region | null, Tree>())
   const tree = regions.get(want.region) ?? emptyTree()
   regions.set(want.region, tree)
-  want.node = insert(matching.open, tree, want, wantEntry(want))
+  insert(matching.open, tree, want, wantEntry(want))
+  want.queued = true
   matching.queued++
 }
 
 /** Takes a task out of the queue; nothing happens if it is not in it. */
 export function removeWant(matching: Matching, want: Want): void {
-  if (want.node === 0) return
+  if (!want.queued) return
   const regions = matching.queues.get(want.kind)!.get(want.model)!
   const tree = regions.get(want.region)!
-  remove(matching.open, tree, want.node)
-  want.node = 0
+  remove(matching.open, tree, wantEntry(want))
+  want.queued = false
   matching.queued--
   if (tree.root === 0) regions.delete(want.region)
   if (regions.size === 0) matching.queues.get(want.kind)!.delete(want.model)
@@ -226,25 +225,24 @@ export function removeWant(matching: Matching, want: Want): void {
 export function bestWant(matching: Matching, supply: Supply, now: number): Match | null {
   if (supply.room < 1) return null
   const regions = supply.region === null ? [null] : [null, supply.region]
-  let best = 0
-  let bestOffer: Ask | null = null
+  let best: Match | undefined
   for (const offer of supply.offers) {
     const queues = matching.queues.get(offer.kind)?.get(offer.model)
     if (!queues) continue
     const accept = (want: Want) => suits(want, supply, offer, now)
     for (const region of regions) {
       const tree = queues.get(region)
-      const limit = best === 0 ? Number.POSITIVE_INFINITY : firstKey(matching.open, best)
-      if (!tree || tree.least > limit) continue
-      const node = first(matching.open, tree.root, Number(offer.ask), supply.reputation, EVERY, accept, limit)
-      if (node !== 0 && (best === 0 || before(matching.open, node, best))) {
-        best = node
-        bestOffer = offer
-      }
+      if (!tree) continue
+      const found = first(matching.open, tree, Number(offer.ask), supply.reputation, EVERY, accept, best?.want.tag)
+      const want = matching.open.items[found]
+      if (want && (!best || isBefore(want, best.want))) best = { want, supply, offer }
     }
   }
-  return bestOffer && { want: matching.open.items[best]!, supply, offer: bestOffer }
+  return best ?? null
 }
+
+/** The order of the queue. */
+export const isBefore = (x: Want, y: Want): boolean => (x.tag - y.tag || x.deadline - y.deadline || x.seq - y.seq) < 0
 
 /* Offers */
 
@@ -257,8 +255,9 @@ export function addSupply(matching: Matching, supply: Supply): void {
       fastest: emptyTree(),
     }))
     for (const preference of PREFERENCES) {
-      const place: Place = { supply, offer, tree: trees[preference], node: 0, hidden: false }
-      place.node = insert(matching.offers, place.tree, place, offerEntry(preference, supply, offer))
+      const entry = offerEntry(preference, supply, offer)
+      const place: Place = { supply, offer, tree: trees[preference], entry, hidden: false }
+      insert(matching.offers, place.tree, place, entry)
       supply.places.push(place)
     }
   }
@@ -266,7 +265,7 @@ export function addSupply(matching: Matching, supply: Supply): void {
 
 /** Unlists a provider's offers, as before its offers or its reputation change. */
 export function removeSupply(matching: Matching, supply: Supply): void {
-  for (const { tree, node } of supply.places) remove(matching.offers, tree, node)
+  for (const { tree, entry } of supply.places) remove(matching.offers, tree, entry)
   supply.places = []
   for (const { kind, model } of supply.offers) {
     const models = matching.listings.get(kind)
@@ -290,11 +289,11 @@ export function bestSupply(matching: Matching, want: Want, now: number): Match |
     if (supply.room < 1) matching.full.push(place)
     return suits(want, supply, offer, now)
   }
-  const { root } = trees[want.preference]
-  const node = first(matching.offers, root, -Number(want.bid), -want.minReputation, wantMask(want), accept)
+  const tree = trees[want.preference]
+  const found = first(matching.offers, tree, -Number(want.bid), -want.minReputation, wantMask(want), accept)
   for (let place = matching.full.pop(); place; place = matching.full.pop()) hide(matching, place, true)
-  if (node === 0) return null
-  const { supply, offer } = matching.offers.items[node]!
+  if (found === 0) return null
+  const { supply, offer } = matching.offers.items[found]!
   return { want, supply, offer }
 }
 
@@ -304,7 +303,7 @@ export function bestSupply(matching: Matching, want: Want, now: number): Match |
  */
 function hide(matching: Matching, place: Place, hidden: boolean): void {
   place.hidden = hidden
-  setMask(matching.offers, place.tree, place.node, hidden ? 0 : supplyMask(place.supply))
+  setMask(matching.offers, place.tree, place.entry, hidden ? 0 : supplyMask(place.supply))
 }
 
 /* Fair queueing */

@@ -1,283 +1,354 @@
 /**
- * Many small ordered sets in one arena: treaps whose nodes also carry, for their subtree, the greatest `a`, the least `b` and
- * the union of `mask`. So the first item in order with a >= x, b <= y and a shared mask bit is found without looking at what
- * cannot fit: O(log n) where the bounds are independent of the order, as prices and reputations are.
+ * Many small ordered sets in one arena: B-trees whose slots also carry, for what is below them, the greatest `a`, the least `b`
+ * and the union of `mask`. So the first item in order with a >= x, b <= y and a shared mask bit is found without looking at
+ * what cannot fit: O(log n) where the bounds are independent of the order, as prices and reputations are.
  *
- * A node is one run of 64 bytes, a line of the processor's cache, because a walk down a large tree costs what it touches in
- * memory: three doubles, then four floats and four integers seen through other views of the same buffer. Rounding `a` and `b` to
+ * A search costs what it touches in memory, so the slots of a node lie side by side, field by field: a node is read in a few
+ * runs that the processor fetches ahead, where a binary tree would wait for memory at every item. Rounding `a` and `b` to
  * floats keeps their order, so a search never passes over what fits; `accept` has the last word on what it finds.
  */
 export type OrderedIndex<T> = {
+  /** By handle; handle 0 stands for none. */
   items: (T | undefined)[]
+  freeItems: number[]
+  /** Of node n, slot s: key k at (3n + k) * WIDTH + s, a at 2n * WIDTH + s, b at (2n + 1) * WIDTH + s, the rest at n * WIDTH + s. */
   keys: Float64Array
-  floats: Float32Array
-  integers: Int32Array
-  free: number[]
-  used: number
-  random: number
-  /** Where `split` leaves its two halves: returning a pair would allocate on every insert. */
-  low: number
-  high: number
+  bounds: Float32Array
+  masks: Uint16Array
+  /** Below a node the nodes; in a leaf the handles of items. */
+  below: Int32Array
+  counts: Uint8Array
+  freeNodes: number[]
+  usedNodes: number
 }
 
-/** A set within an index: the node at its root, 0 when empty, and its least first key. */
-export type Tree = { root: number; least: number }
+/** A set within an index: its root, 0 when empty, and how many levels there are above its leaves. */
+export type Tree = { root: number; height: number }
 
-export const emptyTree = (): Tree => ({ root: 0, least: Number.POSITIVE_INFINITY })
+export const emptyTree = (): Tree => ({ root: 0, height: 0 })
 
-/** Order: key0, then key1, then key2, ascending; key2 must make keys unique within a tree. `mask` has 16 bits. */
-export type Entry = { key0: number; key1: number; key2: number; a: number; b: number; mask: number }
+/** Ascending by key0, then key1, then key2, which must make keys unique within a tree. */
+export type Order = { key0: number; key1: number; key2: number }
+/** `mask` has 16 bits; with 0 no search finds the item. */
+export type Entry = Order & { a: number; b: number; mask: number }
 
-/** Doubles to a node; the other views have two elements to a double. */
-const SIZE = 8
-const KEY0 = 0
-const KEY1 = 1
-const KEY2 = 2
-const A = 6
-const B = 7
-const MAX_A = 8
-const MIN_B = 9
-const LEFT = 10
-const RIGHT = 11
-const PRIORITY = 12
-/** The node's own mask in the upper half, its subtree's union in the lower. */
-const MASKS = 13
-const LOWER = 0xffff
-
-const GROWTH = 1.25
+/** Slots to a node. */
+const WIDTH = 16
+const GROWTH = 1.125
 
 export function createIndex<T>(): OrderedIndex<T> {
-  const index: OrderedIndex<T> = {
-    items: [undefined],
-    ...views(new Float64Array(64 * SIZE)),
-    free: [],
-    used: 1,
-    random: 0x9e3779b9,
-    low: 0,
-    high: 0,
+  // Node 0 stands for none.
+  return { items: [undefined], freeItems: [], ...arrays(8), freeNodes: [], usedNodes: 1 }
+}
+
+function arrays(nodes: number) {
+  return {
+    keys: new Float64Array(nodes * WIDTH * 3),
+    bounds: new Float32Array(nodes * WIDTH * 2),
+    masks: new Uint16Array(nodes * WIDTH),
+    below: new Int32Array(nodes * WIDTH),
+    counts: new Uint8Array(nodes),
   }
-  // Node 0 stands for empty: it never changes an aggregate.
-  index.floats[MAX_A] = Number.NEGATIVE_INFINITY
-  index.floats[MIN_B] = Number.POSITIVE_INFINITY
-  return index
 }
 
-function views(keys: Float64Array<ArrayBuffer>) {
-  return { keys, floats: new Float32Array(keys.buffer), integers: new Int32Array(keys.buffer) }
-}
-
-/** Adds an item; returns its node, by which it is removed. */
+/** Adds an item. @returns its handle in `items` */
 export function insert<T>(index: OrderedIndex<T>, tree: Tree, item: T, entry: Entry): number {
-  const node = index.free.pop() ?? index.used++
-  if ((node + 1) * SIZE > index.keys.length) grow(index)
-  index.items[node] = item
-  const { keys, floats, integers } = index
-  const at = node * SIZE
-  keys[at + KEY0] = entry.key0
-  keys[at + KEY1] = entry.key1
-  keys[at + KEY2] = entry.key2
-  floats[at * 2 + A] = entry.a
-  floats[at * 2 + B] = entry.b
-  integers[at * 2 + LEFT] = 0
-  integers[at * 2 + RIGHT] = 0
-  integers[at * 2 + PRIORITY] = nextPriority(index)
-  integers[at * 2 + MASKS] = entry.mask << 16
-  refresh(index, node)
-  tree.root = insertInto(index, tree.root, node)
-  if (entry.key0 < tree.least) tree.least = entry.key0
-  return node
+  const handle = index.freeItems.pop() ?? index.items.length
+  index.items[handle] = item
+  if (tree.root === 0) tree.root = newNode(index)
+  const sibling = insertBelow(index, tree.root, tree.height, entry, handle)
+  if (sibling !== 0) {
+    const root = newNode(index)
+    index.counts[root] = 2
+    summarise(index, root, 0, tree.root)
+    summarise(index, root, 1, sibling)
+    tree.root = root
+    tree.height++
+  }
+  return handle
 }
 
-export function remove<T>(index: OrderedIndex<T>, tree: Tree, node: number): void {
-  tree.root = removeFrom(index, tree.root, node)
-  if (firstKey(index, node) === tree.least) tree.least = leastKey(index, tree.root)
-  index.items[node] = undefined
-  index.free.push(node)
+/** Takes out the item at this place in the order. Throws when there is none. */
+export function remove<T>(index: OrderedIndex<T>, tree: Tree, order: Order): void {
+  const handle = removeBelow(index, tree.root, tree.height, order)
+  index.items[handle] = undefined
+  index.freeItems.push(handle)
+  while (tree.height > 0 && index.counts[tree.root] === 1) {
+    const root = index.below[tree.root * WIDTH]!
+    freeNode(index, tree.root)
+    tree.root = root
+    tree.height--
+  }
+  if (index.counts[tree.root] === 0) {
+    freeNode(index, tree.root)
+    tree.root = 0
+  }
 }
 
-/** Changes a node's mask where it stands; with 0 no search finds it. */
-export function setMask<T>(index: OrderedIndex<T>, tree: Tree, node: number, mask: number): void {
-  index.integers[node * SIZE * 2 + MASKS] = mask << 16
-  refreshPath(index, tree.root, node)
+/** Changes the mask of the item at this place in the order. */
+export function setMask<T>(index: OrderedIndex<T>, tree: Tree, order: Order, mask: number): void {
+  setMaskBelow(index, tree.root, tree.height, order, mask)
 }
 
 /**
- * The first node in order with a >= minA, b <= maxB, a bit of `mask`, and `accept(item, node)`; 0 when there is none, or none
- * whose first key is at most `limit`.
+ * The handle of the first item in order with a >= minA, b <= maxB, a bit of `mask`, and `accept(item)`; 0 when there is none,
+ * or none whose first key is at most `limit`.
  */
 export function first<T>(
   index: OrderedIndex<T>,
-  root: number,
+  { root, height }: Tree,
   minA: number,
   maxB: number,
   mask: number,
-  accept: (item: T, node: number) => boolean,
+  accept: (item: T) => boolean,
   limit = Number.POSITIVE_INFINITY,
 ): number {
-  return firstIn(index, root, Math.fround(minA), Math.fround(maxB), mask, accept, limit)
+  if (root === 0) return 0
+  return firstBelow(index, root, height, Math.fround(minA), Math.fround(maxB), mask, accept, limit)
 }
 
-function firstIn<T>(
+function firstBelow<T>(
   index: OrderedIndex<T>,
-  root: number,
+  node: number,
+  level: number,
   minA: number,
   maxB: number,
   mask: number,
-  accept: (item: T, node: number) => boolean,
+  accept: (item: T) => boolean,
   limit: number,
 ): number {
-  const { keys, floats, integers } = index
-  let node = root
-  while (node !== 0) {
-    const at = node * SIZE * 2
-    const masks = integers[at + MASKS]!
-    if (!(floats[at + MAX_A]! >= minA && floats[at + MIN_B]! <= maxB && (masks & mask) !== 0)) return 0
-    const left = integers[at + LEFT]!
-    if (left !== 0) {
-      const found = firstIn(index, left, minA, maxB, mask, accept, limit)
+  const { keys, bounds, masks, below } = index
+  const count = index.counts[node]!
+  const at = node * WIDTH
+  for (let slot = 0; slot < count; slot++) {
+    if (keys[at * 3 + slot]! > limit) return 0
+    const fits =
+      bounds[at * 2 + slot]! >= minA && bounds[at * 2 + WIDTH + slot]! <= maxB && (masks[at + slot]! & mask) !== 0
+    if (!fits) continue
+    const next = below[at + slot]!
+    if (level > 0) {
+      const found = firstBelow(index, next, level - 1, minA, maxB, mask, accept, limit)
       if (found !== 0) return found
-    }
-    if (keys[node * SIZE + KEY0]! > limit) return 0
-    const fits = floats[at + A]! >= minA && floats[at + B]! <= maxB && ((masks >>> 16) & mask) !== 0
-    if (fits && accept(index.items[node]!, node)) return node
-    node = integers[at + RIGHT]!
+    } else if (accept(index.items[next]!)) return next
   }
   return 0
 }
 
 /** The items of a tree in order, which must stay as it is meanwhile. */
-export function* inOrder<T>({ items, integers }: OrderedIndex<T>, root: number): Generator<T> {
-  const above: number[] = []
-  for (let node = root; node !== 0 || above.length > 0; ) {
-    if (node !== 0) {
-      above.push(node)
-      node = integers[node * SIZE * 2 + LEFT]!
-      continue
-    }
-    const next = above.pop()!
-    yield items[next]!
-    node = integers[next * SIZE * 2 + RIGHT]!
+export function* inOrder<T>(index: OrderedIndex<T>, { root, height }: Tree): Generator<T> {
+  if (root !== 0) yield* inOrderBelow(index, root, height)
+}
+
+function* inOrderBelow<T>(index: OrderedIndex<T>, node: number, level: number): Generator<T> {
+  for (let slot = 0; slot < index.counts[node]!; slot++) {
+    const next = index.below[node * WIDTH + slot]!
+    if (level > 0) yield* inOrderBelow(index, next, level - 1)
+    else yield index.items[next]!
   }
 }
 
-/** The node's first key. */
-export const firstKey = <T>(index: OrderedIndex<T>, node: number): number => index.keys[node * SIZE + KEY0]!
+/** The least first key; null in an empty tree. */
+export const leastKey = <T>({ keys }: OrderedIndex<T>, { root }: Tree): number | null =>
+  root === 0 ? null : keys[root * WIDTH * 3]!
 
-function leastKey<T>(index: OrderedIndex<T>, root: number): number {
-  if (root === 0) return Number.POSITIVE_INFINITY
-  let node = root
-  for (let left = node; left !== 0; left = index.integers[node * SIZE * 2 + LEFT]!) node = left
-  return firstKey(index, node)
-}
-
-/** True when x comes before y. */
-export function before<T>({ keys }: OrderedIndex<T>, x: number, y: number): boolean {
-  const i = x * SIZE
-  const j = y * SIZE
-  const by0 = keys[i + KEY0]! - keys[j + KEY0]!
-  if (by0 !== 0) return by0 < 0
-  const by1 = keys[i + KEY1]! - keys[j + KEY1]!
-  if (by1 !== 0) return by1 < 0
-  return keys[i + KEY2]! < keys[j + KEY2]!
-}
-
-function insertInto<T>(index: OrderedIndex<T>, root: number, node: number): number {
-  if (root === 0) return node
-  const { integers } = index
-  const at = root * SIZE * 2
-  if (integers[node * SIZE * 2 + PRIORITY]! > integers[at + PRIORITY]!) {
-    split(index, root, node)
-    integers[node * SIZE * 2 + LEFT] = index.low
-    integers[node * SIZE * 2 + RIGHT] = index.high
-    refresh(index, node)
-    return node
+/** @returns the node that had to be split off to make room, 0 when there was room */
+function insertBelow<T>(index: OrderedIndex<T>, node: number, level: number, entry: Entry, handle: number): number {
+  const after = slotsUpTo(index, node, entry)
+  if (level === 0) {
+    const place = openSlot(index, node, after)
+    write(index, place.node, place.slot, entry, handle)
+    return place.sibling
   }
-  const side = before(index, node, root) ? LEFT : RIGHT
-  integers[at + side] = insertInto(index, integers[at + side]!, node)
-  refresh(index, root)
-  return root
+  const slot = Math.max(0, after - 1)
+  const child = index.below[node * WIDTH + slot]!
+  const split = insertBelow(index, child, level - 1, entry, handle)
+  if (split === 0) {
+    cover(index, node, slot, entry, after === 0)
+    return 0
+  }
+  summarise(index, node, slot, child)
+  const place = openSlot(index, node, slot + 1)
+  summarise(index, place.node, place.slot, split)
+  return place.sibling
 }
 
-/** Parts a subtree at `pivot`: what comes before it into `index.low`, the rest into `index.high`. */
-function split<T>(index: OrderedIndex<T>, root: number, pivot: number): void {
-  if (root === 0) {
-    index.low = 0
-    index.high = 0
+/** @returns the handle of what was removed */
+function removeBelow<T>(index: OrderedIndex<T>, node: number, level: number, order: Order): number {
+  const slot = slotsUpTo(index, node, order) - 1
+  if (slot < 0) throw new Error('ordered index: nothing is at this place')
+  const next = index.below[node * WIDTH + slot]!
+  if (level === 0) {
+    if (compare(index, node, slot, order) !== 0) throw new Error('ordered index: nothing is at this place')
+    closeSlot(index, node, slot)
+    return next
+  }
+  const handle = removeBelow(index, next, level - 1, order)
+  if (index.counts[next] === 0) {
+    freeNode(index, next)
+    closeSlot(index, node, slot)
+  } else {
+    summarise(index, node, slot, next)
+    join(index, node, slot + 1 < index.counts[node]! ? slot : slot - 1)
+  }
+  return handle
+}
+
+function setMaskBelow<T>(index: OrderedIndex<T>, node: number, level: number, order: Order, mask: number): void {
+  const slot = slotsUpTo(index, node, order) - 1
+  if (level === 0) {
+    index.masks[node * WIDTH + slot] = mask
     return
   }
-  const { integers } = index
-  const at = root * SIZE * 2
-  if (before(index, root, pivot)) {
-    split(index, integers[at + RIGHT]!, pivot)
-    integers[at + RIGHT] = index.low
-    refresh(index, root)
-    index.low = root
-  } else {
-    split(index, integers[at + LEFT]!, pivot)
-    integers[at + LEFT] = index.high
-    refresh(index, root)
-    index.high = root
+  const child = index.below[node * WIDTH + slot]!
+  setMaskBelow(index, child, level - 1, order, mask)
+  summarise(index, node, slot, child)
+}
+
+/** How many slots of a node come no later than this; the last of them is where it is, or belongs. */
+function slotsUpTo<T>(index: OrderedIndex<T>, node: number, order: Order): number {
+  let low = 0
+  let high = index.counts[node]!
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (compare(index, node, middle, order) <= 0) low = middle + 1
+    else high = middle
   }
+  return low
 }
 
-/** Joins two subtrees, all of `low` before all of `high`. */
-function merge<T>(index: OrderedIndex<T>, low: number, high: number): number {
-  if (low === 0) return high
-  if (high === 0) return low
-  const { integers } = index
-  if (integers[low * SIZE * 2 + PRIORITY]! > integers[high * SIZE * 2 + PRIORITY]!) {
-    integers[low * SIZE * 2 + RIGHT] = merge(index, integers[low * SIZE * 2 + RIGHT]!, high)
-    refresh(index, low)
-    return low
+function compare<T>({ keys }: OrderedIndex<T>, node: number, slot: number, { key0, key1, key2 }: Order): number {
+  const at = node * WIDTH * 3 + slot
+  const by0 = keys[at]! - key0
+  if (by0 !== 0) return by0
+  const by1 = keys[at + WIDTH]! - key1
+  return by1 !== 0 ? by1 : keys[at + WIDTH * 2]! - key2
+}
+
+/** Makes room for a slot; a full node is split, and `sibling` is the later part. One that grows at its end stays full. */
+function openSlot<T>(
+  index: OrderedIndex<T>,
+  node: number,
+  slot: number,
+): { node: number; slot: number; sibling: number } {
+  const count = index.counts[node]!
+  if (count < WIDTH) {
+    for (let s = count; s > slot; s--) copySlot(index, node, s - 1, node, s)
+    index.counts[node] = count + 1
+    return { node, slot, sibling: 0 }
   }
-  integers[high * SIZE * 2 + LEFT] = merge(index, low, integers[high * SIZE * 2 + LEFT]!)
-  refresh(index, high)
-  return high
+  const sibling = newNode(index)
+  const half = slot === WIDTH ? WIDTH : WIDTH / 2
+  for (let s = half; s < WIDTH; s++) copySlot(index, node, s, sibling, s - half)
+  index.counts[node] = half
+  index.counts[sibling] = WIDTH - half
+  const isLater = slot > half || half === WIDTH
+  return { ...openSlot(index, isLater ? sibling : node, isLater ? slot - half : slot), sibling }
 }
 
-function removeFrom<T>(index: OrderedIndex<T>, root: number, node: number): number {
-  if (root === 0) throw new Error('ordered index: the node is not in this tree')
-  const { integers } = index
-  const at = root * SIZE * 2
-  if (root === node) return merge(index, integers[at + LEFT]!, integers[at + RIGHT]!)
-  const side = before(index, node, root) ? LEFT : RIGHT
-  integers[at + side] = removeFrom(index, integers[at + side]!, node)
-  refresh(index, root)
-  return root
+function closeSlot<T>(index: OrderedIndex<T>, node: number, slot: number): void {
+  const count = --index.counts[node]!
+  for (let s = slot; s < count; s++) copySlot(index, node, s + 1, node, s)
 }
 
-function refreshPath<T>(index: OrderedIndex<T>, root: number, node: number): void {
-  if (root === 0) throw new Error('ordered index: the node is not in this tree')
-  if (root !== node) {
-    refreshPath(index, index.integers[root * SIZE * 2 + (before(index, node, root) ? LEFT : RIGHT)]!, node)
+/** Puts the children of two neighbouring slots into one when together they fill no more than half of it. */
+function join<T>(index: OrderedIndex<T>, node: number, slot: number): void {
+  if (slot < 0) return
+  const left = index.below[node * WIDTH + slot]!
+  const right = index.below[node * WIDTH + slot + 1]!
+  const [inLeft, inRight] = [index.counts[left]!, index.counts[right]!]
+  if (inLeft + inRight > WIDTH / 2) return
+  for (let s = 0; s < inRight; s++) copySlot(index, right, s, left, inLeft + s)
+  index.counts[left] = inLeft + inRight
+  freeNode(index, right)
+  closeSlot(index, node, slot + 1)
+  summarise(index, node, slot, left)
+}
+
+function copySlot<T>({ keys, bounds, masks, below }: OrderedIndex<T>, from: number, s: number, to: number, t: number) {
+  const source = from * WIDTH
+  const target = to * WIDTH
+  keys[target * 3 + t] = keys[source * 3 + s]!
+  keys[target * 3 + WIDTH + t] = keys[source * 3 + WIDTH + s]!
+  keys[target * 3 + WIDTH * 2 + t] = keys[source * 3 + WIDTH * 2 + s]!
+  bounds[target * 2 + t] = bounds[source * 2 + s]!
+  bounds[target * 2 + WIDTH + t] = bounds[source * 2 + WIDTH + s]!
+  masks[target + t] = masks[source + s]!
+  below[target + t] = below[source + s]!
+}
+
+function write<T>(
+  { keys, bounds, masks, below }: OrderedIndex<T>,
+  node: number,
+  slot: number,
+  entry: Entry,
+  to: number,
+) {
+  const at = node * WIDTH
+  keys[at * 3 + slot] = entry.key0
+  keys[at * 3 + WIDTH + slot] = entry.key1
+  keys[at * 3 + WIDTH * 2 + slot] = entry.key2
+  bounds[at * 2 + slot] = entry.a
+  bounds[at * 2 + WIDTH + slot] = entry.b
+  masks[at + slot] = entry.mask
+  below[at + slot] = to
+}
+
+/** Takes an entry that was added below a slot into what the slot says. */
+function cover<T>(
+  { keys, bounds, masks }: OrderedIndex<T>,
+  node: number,
+  slot: number,
+  entry: Entry,
+  isFirst: boolean,
+) {
+  const at = node * WIDTH
+  if (isFirst) {
+    keys[at * 3 + slot] = entry.key0
+    keys[at * 3 + WIDTH + slot] = entry.key1
+    keys[at * 3 + WIDTH * 2 + slot] = entry.key2
   }
-  refresh(index, root)
+  bounds[at * 2 + slot] = Math.max(bounds[at * 2 + slot]!, entry.a)
+  bounds[at * 2 + WIDTH + slot] = Math.min(bounds[at * 2 + WIDTH + slot]!, entry.b)
+  masks[at + slot]! |= entry.mask
 }
 
-/** Recomputes what a node says of its subtree. */
-function refresh<T>({ floats, integers }: OrderedIndex<T>, node: number): void {
-  const at = node * SIZE * 2
-  const left = integers[at + LEFT]! * SIZE * 2
-  const right = integers[at + RIGHT]! * SIZE * 2
-  floats[at + MAX_A] = Math.max(floats[at + A]!, floats[left + MAX_A]!, floats[right + MAX_A]!)
-  floats[at + MIN_B] = Math.min(floats[at + B]!, floats[left + MIN_B]!, floats[right + MIN_B]!)
-  const own = integers[at + MASKS]! >>> 16
-  const below = (integers[left + MASKS]! | integers[right + MASKS]!) & LOWER
-  integers[at + MASKS] = (own << 16) | own | below
+/** Has a slot say what is in a node, and lead to it. */
+function summarise<T>(index: OrderedIndex<T>, node: number, slot: number, child: number): void {
+  const { bounds, masks, counts } = index
+  const from = child * WIDTH
+  let a = Number.NEGATIVE_INFINITY
+  let b = Number.POSITIVE_INFINITY
+  let mask = 0
+  for (let s = 0; s < counts[child]!; s++) {
+    a = Math.max(a, bounds[from * 2 + s]!)
+    b = Math.min(b, bounds[from * 2 + WIDTH + s]!)
+    mask |= masks[from + s]!
+  }
+  copySlot(index, child, 0, node, slot)
+  const at = node * WIDTH
+  bounds[at * 2 + slot] = a
+  bounds[at * 2 + WIDTH + slot] = b
+  masks[at + slot] = mask
+  index.below[at + slot] = child
 }
 
-/** xorshift32: priorities need to be spread, not secret, and the same inserts must give the same tree. */
-function nextPriority<T>(index: OrderedIndex<T>): number {
-  let x = index.random
-  x ^= x << 13
-  x ^= x >>> 17
-  x ^= x << 5
-  index.random = x
-  return x
+function newNode<T>(index: OrderedIndex<T>): number {
+  const node = index.freeNodes.pop() ?? index.usedNodes++
+  if (node >= index.counts.length) grow(index)
+  index.counts[node] = 0
+  return node
+}
+
+function freeNode<T>(index: OrderedIndex<T>, node: number): void {
+  index.freeNodes.push(node)
 }
 
 function grow<T>(index: OrderedIndex<T>): void {
-  const keys = new Float64Array(Math.ceil((index.keys.length / SIZE) * GROWTH) * SIZE)
-  keys.set(index.keys)
-  Object.assign(index, views(keys))
+  const larger = arrays(Math.ceil(index.counts.length * GROWTH))
+  larger.keys.set(index.keys)
+  larger.bounds.set(index.bounds)
+  larger.masks.set(index.masks)
+  larger.below.set(index.below)
+  larger.counts.set(index.counts)
+  Object.assign(index, larger)
 }

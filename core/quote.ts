@@ -15,7 +15,7 @@ import type { Book, Provider } from './book.ts'
 import { DomainError } from './errors.ts'
 import { census, failing, inWords, suitable, total } from './explain.ts'
 import { modelOf } from './market.ts'
-import { type Ask, classOf, exclusion, type Matching, merit, nextTag, type Want } from './matching.ts'
+import { type Ask, classOf, exclusion, isBefore, type Matching, merit, nextTag, type Want } from './matching.ts'
 import { meanRunMs } from './measured.ts'
 import { formatAmount, min } from './money.ts'
 import { inOrder } from './ordered-index.ts'
@@ -63,7 +63,7 @@ function wantOf(book: Book, requester: Address, request: TaskRequest, now: numbe
     deadline: now + request.deadlineMs,
     avoid: [],
     avoidUntil: 0,
-    node: 0,
+    queued: false,
   }
 }
 
@@ -125,17 +125,15 @@ function waitOf(book: Book, want: Want, candidates: Provider[], now: number): Qu
 /** Tasks of the class that come before this one, of all regions whose providers might run it. */
 function aheadOf({ queues, open }: Matching, want: Want): number {
   let ahead = 0
-  for (const [region, { root }] of queues.get(want.kind)?.get(want.model) ?? []) {
+  for (const [region, tree] of queues.get(want.kind)?.get(want.model) ?? []) {
     if (want.region !== null && region !== null && region !== want.region) continue
-    for (const other of inOrder(open, root)) {
+    for (const other of inOrder(open, tree)) {
       if (ahead === MOST_AHEAD || !isBefore(other, want)) break
       ahead++
     }
   }
   return ahead
 }
-
-const isBefore = (x: Want, y: Want): boolean => (x.tag - y.tag || x.deadline - y.deadline || x.seq - y.seq) < 0
 
 /** A quantile of the time until the k-th of events that come one in a unit of time. */
 const erlang = (k: number, z: number): number => k * (1 - 1 / (9 * k) + z / (3 * Math.sqrt(k))) ** 3

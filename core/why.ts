@@ -54,7 +54,7 @@ function adviceOf(active: boolean, free: number): string[] {
 /** The offers of the same class by others that are there. */
 function rivalsOf(book: Book, { supply, offer }: Offered, now: number): Offered[] {
   const trees = book.matching.listings.get(offer.kind)?.get(offer.model)
-  const places = trees ? [...inOrder(book.matching.offers, trees.balanced.root)] : []
+  const places = trees ? [...inOrder(book.matching.offers, trees.balanced)] : []
   return places.filter(
     (place) => place.supply.address !== supply.address && isActive(book.providers.get(place.supply.address)!, now),
   )
@@ -124,7 +124,7 @@ function waitingOf(book: Book, { supply, offer }: Offered, active: boolean, now:
 }
 
 function* waitingIn({ matching }: Book, { kind, model }: Ask): Generator<Want> {
-  for (const { root } of matching.queues.get(kind)?.get(model)?.values() ?? []) yield* inOrder(matching.open, root)
+  for (const tree of matching.queues.get(kind)?.get(model)?.values() ?? []) yield* inOrder(matching.open, tree)
 }
 
 /** By the provider's present terms, so that it sees what a change of them would do. */

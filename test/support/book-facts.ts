@@ -56,7 +56,7 @@ function expectTasks(book: Book, submitted: string[], ended: Map<string, Task>):
     assert.equal(isOver(open.task), false)
     const waits = open.task.state.is === 'queued'
     const isSealing = open.task.state.is === 'sealing'
-    assert.equal(open.want.node !== 0, waits)
+    assert.equal(open.want.queued, waits)
     assert.equal(leaseOf(book, open) === undefined, waits || isSealing)
     assert.equal(book.sealing.has(open.task.spec.id), isSealing)
     bytes += bytesOf(open.task)

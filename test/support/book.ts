@@ -33,7 +33,7 @@ export const want = (over: Partial<Want> = {}): Want => ({
   deadline: T0 + 600_000,
   avoid: [],
   avoidUntil: 0,
-  node: 0,
+  queued: false,
   ...over,
 })
 
