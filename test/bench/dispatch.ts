@@ -27,11 +27,15 @@ const LIMITS: Limit[] = [
   { figure: 'dispatch.edge_mb', op: '<=', limit: 400 },
 ]
 
-/** A batch is held against hello at 32, which is the most that hello does. */
+/**
+ * Agents have a few slots each, as those of GPU machines do, so that a poll may carry several tasks; `one_slot` is the same
+ * load on as many slots of agents that have one. A batch is held against hello at 32, which is the most that hello does.
+ */
 const LOADS = [
-  { name: '1', submitters: 1, batch: 1, agents: 64, free: 1, hello: 1 },
-  { name: '32', submitters: 32, batch: 1, agents: 64, free: 1, hello: 32 },
-  { name: '256', submitters: 256, batch: 1, agents: 64, free: 1, hello: 256 },
+  { name: '1', submitters: 1, batch: 1, agents: 16, free: 4, hello: 1 },
+  { name: '32', submitters: 32, batch: 1, agents: 16, free: 4, hello: 32 },
+  { name: '32_one_slot', submitters: 32, batch: 1, agents: 64, free: 1, hello: 32 },
+  { name: '256', submitters: 256, batch: 1, agents: 16, free: 4, hello: 256 },
   { name: 'batch100', submitters: 8, batch: 100, agents: 16, free: 50, hello: 32 },
 ]
 type Load1 = (typeof LOADS)[number]
@@ -54,7 +58,8 @@ export const bench: Bench = {
       const hello = await spawnHello()
       ends.push(() => hello.program.kill())
       const requester = await openRequester(edge.url, join(state, 'requester'))
-      const providers = { 1: await registerProviders(edge.url, 64, 1), 50: await registerProviders(edge.url, 16, 50) }
+      const providers: Record<number, string[]> = {}
+      for (const { agents, free } of LOADS) providers[free] ??= await registerProviders(edge.url, agents, free)
       const world: World = { edge, hello: hello.url, apiKey: requester.apiKey, providers }
       const figures = await measure(world, quick, log)
       return { figures, bars: judge(figures, LIMITS) }
@@ -76,7 +81,7 @@ async function measure(world: World, quick: boolean, log: (line: string) => void
       total += tasks.total
       samples[load.name] = [...(samples[load.name] ?? []), { hello, tasks }]
       const rates = `${Math.round(tasks.perSecond)} tasks/s, hello ${Math.round(hello.perSecond)}/s`
-      log(`round ${round}/${rounds}  ${load.name.padEnd(8)}  ${rates}`)
+      log(`round ${round}/${rounds}  ${load.name.padEnd(11)}  ${rates}`)
     }
   }
   const figures = summarise(samples)
