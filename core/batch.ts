@@ -12,7 +12,6 @@ import {
   embeddingList,
   embeddingTasks,
   textCompletion,
-  withoutNulls,
 } from './openai.ts'
 import { type OpenAiError, toOpenAiError } from './openai-error.ts'
 import { SubmitTask, type TaskView } from './protocol.ts'
@@ -50,6 +49,36 @@ export const FileView = z
   })
   .meta({ id: 'File' })
 export type FileView = z.output<typeof FileView>
+
+/** The fields of an upload's form. */
+export const FileForm = z.object({
+  file: z.file().describe('JSON Lines, a request each, up to 100 MiB.'),
+  purpose: z.literal('batch'),
+})
+
+export const FileDeleted = z.object({ id: z.string(), object: z.literal('file'), deleted: z.literal(true) })
+
+/** Which part of a list. */
+export const PageQuery = z.object({
+  after: z.string().optional().describe('The id of the last one that is not wanted any more.'),
+  limit: z
+    .string()
+    .regex(/^([1-9]\d{0,3}|10000)$/, 'limit must be a number from 1 to 10,000')
+    .transform(Number)
+    .optional()
+    .describe('At most so many; 20 when left out.'),
+})
+export type PageQuery = z.output<typeof PageQuery>
+
+const listOf = <T extends z.ZodType>(item: T) =>
+  z.object({
+    object: z.literal('list'),
+    data: z.array(item),
+    first_id: z.string().nullable(),
+    last_id: z.string().nullable(),
+    has_more: z.boolean(),
+  })
+export const FileList = listOf(FileView).meta({ id: 'FileList' })
 
 export const CreateBatch = z
   .strictObject({
@@ -103,6 +132,7 @@ export const BatchView = z
   })
   .meta({ id: 'Batch' })
 export type BatchView = z.output<typeof BatchView>
+export const BatchList = listOf(BatchView).meta({ id: 'BatchList' })
 
 /* Lines */
 
@@ -140,7 +170,7 @@ export function lineError(error: DomainError, line: number): LineError {
 
 /** A request as the one task that it becomes. @throws DomainError */
 export function lineRequest({ url, body }: Line, deadlineSeconds: number): TaskRequest {
-  const [order, ...more] = ordersOf(url, withoutNulls(body))
+  const [order, ...more] = ordersOf(url, body)
   if (!order || more.length > 0)
     throw new DomainError('invalid_request', { detail: 'a line of a batch is one prompt, or at most 64 texts' })
   return toRequest(SubmitTask.parse({ ...order, deadlineSeconds, stream: false }))
@@ -182,7 +212,7 @@ function answerOf({ url, body }: Line, task: TaskView, encode: (floats: number[]
     case '/v1/chat/completions':
       return chatCompletion(task)
     case '/v1/completions':
-      return textCompletion(parse(CompletionRequest, withoutNulls(body)), [task])
+      return textCompletion(parse(CompletionRequest, body), [task])
     case '/v1/embeddings':
       return embeddingList([task], body.encoding_format === 'base64' ? encode : (floats) => floats)
   }

@@ -105,6 +105,17 @@ export const ERRORS = {
 
 export type ErrorCode = keyof typeof ERRORS
 
+/** What a market may say to a new task whose body is right. */
+export const SUBMIT_ERRORS = [
+  'unknown_model',
+  'unsupported_parameter',
+  'no_provider',
+  'insufficient_funds',
+  'overloaded',
+  'idempotency_conflict',
+  'market_restarted',
+] as const satisfies ErrorCode[]
+
 /** What an error may add to its table row. */
 export type ErrorDetails = {
   detail?: string

@@ -5,7 +5,6 @@
 import { DomainError } from './errors.ts'
 
 export const KEY_MS = 24 * 3_600_000
-export const KEY_LENGTH = 255
 
 /** Digests of a key together with its account, and of what was asked for under it: neither text is kept. */
 export type Idempotency = { key: string; body: string }

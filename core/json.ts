@@ -18,3 +18,15 @@ export function pointerTo(issue: z.core.$ZodIssue): string {
   const path = issue.code === 'unrecognized_keys' ? [...issue.path, ...issue.keys.slice(0, 1)] : issue.path
   return path.map((part) => `/${String(part).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')
 }
+
+/** What is wrong first; of a union, in the alternative that the value was meant to be. */
+export function firstIssue({ issues }: { issues: z.core.$ZodIssue[] }): z.core.$ZodIssue {
+  const issue = issues[0]!
+  if (issue.code !== 'invalid_union') return issue
+  const meant = issue.errors.find(([first]) => first && !isOtherType(first))
+  if (!meant) return issue
+  const inner = firstIssue({ issues: meant })
+  return { ...inner, path: [...issue.path, ...inner.path] }
+}
+
+const isOtherType = ({ code, path }: z.core.$ZodIssue): boolean => code === 'invalid_type' && path.length === 0

@@ -33,8 +33,9 @@ export function toOpenAiError(error: DomainError, route: string): { status: numb
   }
 }
 
-/** The field of the request that a pointer is about, be it into the request or into the task that it became. */
+/** The field of the request that a pointer is about, be it into the request, its query, or the task that it became. */
 export function paramOf(route: string, pointer: string): string | null {
+  if (pointer.startsWith('?')) return pointer.slice(1)
   const parts = pointer.split('/').slice(1)
   const main = MAIN_FIELD[route]
   const own = main === undefined ? parts : fieldOfTask(main, parts)

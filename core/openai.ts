@@ -5,6 +5,14 @@
 import { z } from 'zod'
 import { INPUTS, type OutputOf, SubmitTask, type TaskView, type Usage } from './protocol.ts'
 
+/** Clients send null for what they leave at its default. */
+function withoutNulls(body: unknown): unknown {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) return body
+  return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null))
+}
+const lenient = <S extends z.ZodType>(schema: S) =>
+  z.preprocess(withoutNulls, schema) as unknown as z.ZodType<z.output<S>, z.input<S>>
+
 const Model = z.string().min(1).max(200)
 /** The terms of the task that a request becomes, as `POST /v1/tasks` takes them. */
 const Terms = SubmitTask.pick({
@@ -16,56 +24,56 @@ const Terms = SubmitTask.pick({
 }).partial()
 const StreamOptions = z.looseObject({ include_usage: z.boolean().optional() })
 
-export const ChatRequest = INPUTS['llm.chat']
-  .extend({
-    model: Model,
-    stream: z.boolean().optional(),
-    stream_options: StreamOptions.optional(),
-    daicn: Terms.optional(),
-  })
-  .meta({ id: 'ChatRequest' })
+export const ChatRequest = lenient(
+  INPUTS['llm.chat']
+    .extend({
+      model: Model,
+      stream: z.boolean().optional(),
+      stream_options: StreamOptions.optional(),
+      daicn: Terms.optional(),
+    })
+    .meta({ id: 'ChatRequest' }),
+)
 export type ChatRequest = z.output<typeof ChatRequest>
 
 const TEXT_ONLY = 'must be text or an array of texts; token ids differ between models and are not taken'
 
-export const CompletionRequest = INPUTS['llm.chat']
-  .omit({ messages: true, raw: true, max_completion_tokens: true, tools: true, response_format: true })
-  .extend({
-    model: Model,
-    prompt: z.union([z.string(), z.array(z.string()).min(1).max(64)], TEXT_ONLY),
-    max_tokens: z.int().min(1).max(131_072).default(16),
-    /** Begin the text with its prompt. */
-    echo: z.boolean().optional(),
-    stream: z.boolean().optional(),
-    stream_options: StreamOptions.optional(),
-    daicn: Terms.optional(),
-  })
-  .meta({ id: 'CompletionRequest' })
+export const CompletionRequest = lenient(
+  INPUTS['llm.chat']
+    .omit({ messages: true, raw: true, max_completion_tokens: true, tools: true, response_format: true })
+    .extend({
+      model: Model,
+      prompt: z.union([z.string(), z.array(z.string()).min(1).max(64)], TEXT_ONLY),
+      max_tokens: z.int().min(1).max(131_072).default(16),
+      /** Begin the text with its prompt. */
+      echo: z.boolean().optional(),
+      stream: z.boolean().optional(),
+      stream_options: StreamOptions.optional(),
+      daicn: Terms.optional(),
+    })
+    .meta({ id: 'CompletionRequest' }),
+)
 export type CompletionRequest = z.output<typeof CompletionRequest>
 
 /** Texts of one embeddings request, and of each task that it is cut into. */
 const EMBEDDING_TEXTS = 2048
 export const TASK_TEXTS = 64
 
-export const EmbeddingsRequest = z
-  .strictObject({
-    model: Model,
-    input: z.union([z.string().min(1), z.array(z.string().min(1)).min(1).max(EMBEDDING_TEXTS)], TEXT_ONLY),
-    encoding_format: z.enum(['float', 'base64']).default('float'),
-    dimensions: z.int().min(1).max(65_536).optional(),
-    user: z.string().optional(),
-    daicn: Terms.optional(),
-  })
-  .meta({ id: 'EmbeddingsRequest' })
+export const EmbeddingsRequest = lenient(
+  z
+    .strictObject({
+      model: Model,
+      input: z.union([z.string().min(1), z.array(z.string().min(1)).min(1).max(EMBEDDING_TEXTS)], TEXT_ONLY),
+      encoding_format: z.enum(['float', 'base64']).default('float'),
+      dimensions: z.int().min(1).max(65_536).optional(),
+      user: z.string().optional(),
+      daicn: Terms.optional(),
+    })
+    .meta({ id: 'EmbeddingsRequest' }),
+)
 export type EmbeddingsRequest = z.output<typeof EmbeddingsRequest>
 
 type TaskOrder = z.input<typeof SubmitTask>
-
-/** Clients send null for what they leave at its default. */
-export function withoutNulls(body: unknown): unknown {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) return body
-  return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null))
-}
 
 export function chatTask({ model, stream, stream_options: _, daicn, ...chat }: ChatRequest): TaskOrder {
   const { max_completion_tokens, ...input } = chat

@@ -25,13 +25,18 @@ export const LIMITS = {
 
 const Name = z.string().min(1).max(200)
 const Count = z.int().min(0).max(1e9)
-const Amount = z.string().refine(isAmount, 'must be a token amount such as "0.25", not negative, at most 18 decimals')
+const Amount = z
+  .string()
+  .refine(isAmount, 'must be a token amount such as "0.25", not negative, at most 18 decimals')
+  .describe('Tokens, as a decimal such as "0.25".')
 export const Address = z
   .string()
   .regex(/^0x[0-9a-fA-F]{40}$/, 'must be an Ethereum address')
-  .transform((address) => address.toLowerCase() as Address)
+  .toLowerCase() as unknown as z.ZodType<Address, string>
 export type Address = `0x${string}`
-const Hex = z.string().regex(/^0x[0-9a-fA-F]*$/, 'must be hex') as unknown as z.ZodType<`0x${string}`>
+/** A time of the edge's clock. */
+const Time = z.int().describe('Unix milliseconds.')
+const Hex = z.string().regex(/^0x[0-9a-fA-F]*$/, 'must be hex') as unknown as z.ZodType<`0x${string}`, string>
 
 /* Blobs: content that an account uploads once and then names by its hash */
 
@@ -45,11 +50,14 @@ export const BlobView = z
     sha256: Sha256,
     bytes: Count,
     contentType: z.string(),
-    /** Unix milliseconds until which it is kept; a task that refers to it moves this past its deadline. */
-    keptUntil: z.int(),
+    keptUntil: z
+      .int()
+      .describe('Unix milliseconds until which it is kept; a task that refers to it moves this past its deadline.'),
   })
   .meta({ id: 'BlobView' })
 export type BlobView = z.output<typeof BlobView>
+
+export const BlobPath = z.object({ sha256: Sha256 })
 
 /* Kinds of work */
 
@@ -89,8 +97,7 @@ export const INPUTS = {
     dimensions: z.int().min(1).max(65_536).optional(),
   }),
   'doc.ocr': z.strictObject({
-    /** Base64 of a PNG or JPEG, or a reference to one. */
-    image: z.union([z.base64().min(1), BlobRef]),
+    image: z.union([z.base64().min(1), BlobRef]).describe('Base64 of a PNG or JPEG, or a reference to one.'),
     mediaType: z.enum(['image/png', 'image/jpeg']),
   }),
 } as const
@@ -121,7 +128,8 @@ export const OUTPUTS = {
 export type OutputOf<K extends Kind> = z.output<(typeof OUTPUTS)[K]>
 
 /** The part of a stream that was already delivered: its text, and how many output tokens that is. */
-export type Prefix = { text: string; tokens: number }
+export const Prefix = z.object({ text: z.string(), tokens: z.int() })
+export type Prefix = z.output<typeof Prefix>
 
 export const Usage = z.object({ inputTokens: Count, outputTokens: Count })
 export type Usage = z.output<typeof Usage>
@@ -136,12 +144,14 @@ export type Preference = z.output<typeof Preference>
 
 export const SubmitTask = z
   .strictObject({
-    kind: z.string(),
-    /** `name`, or `name@digest` for exactly these weights. */
-    model: Name.optional(),
-    input: z.record(z.string(), z.unknown()),
-    /** The most the task may cost, in tokens; held at submit, and only what was metered is captured. */
-    maxPrice: Amount.optional(),
+    kind: z.string().describe('llm.chat, text.embed or doc.ocr.'),
+    model: Name.optional().describe(
+      '`name`, or `name@digest` for exactly these weights; none: any model of this kind.',
+    ),
+    input: z.record(z.string(), z.unknown()).describe('What the kind takes.'),
+    maxPrice: Amount.optional().describe(
+      'The most the task may cost, in tokens; held at submit, and only what was metered is captured.',
+    ),
     preference: Preference.default('balanced'),
     requirements: z
       .strictObject({
@@ -158,21 +168,46 @@ export const SubmitTask = z
       .prefault({}),
     deadlineSeconds: z.int().min(1).max(86_400).default(600),
     maxAttempts: z.int().min(1).max(10).default(3),
-    /** Keep the output's stream for watchers of GET /v1/tasks/:id/events. */
-    stream: z.boolean().default(false),
-    /** Id of the endpoint of POST /v1/webhooks that is told when the task has ended. */
-    webhook: z.string().min(1).max(40).optional(),
+    stream: z.boolean().default(false).describe("Keep the output's stream for watchers of GET /v1/tasks/{id}/events."),
+    webhook: z
+      .string()
+      .min(1)
+      .max(40)
+      .optional()
+      .describe('Id of the endpoint of POST /v1/webhooks that is told when the task has ended.'),
   })
   .meta({ id: 'SubmitTask' })
 export type SubmitTask = z.output<typeof SubmitTask>
 
+/** One task, or many in one request. */
+export const SubmitTasks = z.union([SubmitTask, z.array(SubmitTask).min(1).max(LIMITS.batchTasks)])
+
+export const IdempotencyHeaders = z.object({
+  'idempotency-key': z
+    .string()
+    .regex(/^[\x21-\x7e]{1,255}$/, 'Idempotency-Key must be 1 to 255 visible ASCII characters')
+    .optional()
+    .describe('Of your choice: a submission sent again with the same key is answered with the same tasks for a day.'),
+})
+
+export const WaitQuery = z.object({
+  waitSeconds: z
+    .string()
+    .regex(/^\d{1,9}(\.\d{1,9})?$/, 'must be a number of seconds')
+    .transform((seconds) => Math.min(Number(seconds), LIMITS.waitSeconds))
+    .optional()
+    .describe(`Answer when the tasks have ended, or after this many seconds, at most ${LIMITS.waitSeconds}.`),
+})
+
 export const TASK_STATUSES = ['queued', 'leased', 'running', 'succeeded', 'failed', 'cancelled', 'expired'] as const
-export type TaskStatus = (typeof TASK_STATUSES)[number]
+export const TaskStatus = z.enum(TASK_STATUSES)
+export type TaskStatus = z.output<typeof TaskStatus>
 
 export const isEnded = (status: TaskStatus): boolean =>
   status !== 'queued' && status !== 'leased' && status !== 'running'
 
-export type TaskError = { code: string; message: string }
+export const TaskError = z.object({ code: z.string(), message: z.string() })
+export type TaskError = z.output<typeof TaskError>
 
 /** Counts of providers or of tasks by the reason's code; see core/explain.ts. */
 const ReasonCounts = z.record(z.string(), Count)
@@ -207,88 +242,113 @@ export const Quote = z
 export type Quote = z.output<typeof Quote>
 
 /**
- * What one attempt at a task came to, as shown to its requester. Times are Unix milliseconds; `units` and `price` are there
- * when it was paid: for its result, or for what it delivered of a stream before it ended.
+ * What one attempt at a task came to, as shown to its requester; `units` and `price` are there when it was paid: for its result,
+ * or for what it delivered of a stream before it ended.
  */
-export type AttemptView = {
-  number: number
-  provider: Address
-  state: 'granted' | 'started' | 'succeeded' | 'failed' | 'lost' | 'superseded'
-  grantedAt: number
-  startedAt?: number
-  endedAt?: number
-  error?: TaskError
-  units?: number
-  price?: string
-}
+export const AttemptView = z.object({
+  number: z.int(),
+  provider: Address,
+  state: z.enum(['granted', 'started', 'succeeded', 'failed', 'lost', 'superseded']),
+  grantedAt: Time,
+  startedAt: Time.exactOptional(),
+  endedAt: Time.exactOptional(),
+  error: TaskError.exactOptional(),
+  units: z.number().exactOptional(),
+  price: Amount.exactOptional(),
+})
+export type AttemptView = z.output<typeof AttemptView>
 
-/** A task as shown to its requester. Amounts are decimal tokens. */
-export type TaskView = {
-  id: string
-  kind: Kind
-  model: string
-  status: TaskStatus
-  createdAt: number
-  finishedAt?: number
-  provider?: Address
-  maxPrice: string
-  price?: string
-  units?: number
-  usage?: Usage
-  attempts: AttemptView[]
-  output?: unknown
-  error?: TaskError
-}
+/** A task as shown to its requester. */
+export const TaskView = z
+  .object({
+    id: z.string(),
+    kind: Kind,
+    model: z.string(),
+    status: TaskStatus,
+    createdAt: Time,
+    finishedAt: Time.exactOptional(),
+    provider: Address.exactOptional().describe('Who runs it, or ran it.'),
+    maxPrice: Amount,
+    price: Amount.exactOptional().describe('Tokens captured for it, once it has ended.'),
+    units: z.number().exactOptional().describe('What was metered, in the units of its kind.'),
+    usage: Usage.exactOptional(),
+    attempts: z.array(AttemptView),
+    output: z.unknown().exactOptional().describe('What the kind gives, when it has succeeded.'),
+    error: TaskError.exactOptional(),
+  })
+  .meta({ id: 'TaskView' })
+export type TaskView = z.output<typeof TaskView>
+
+export const TaskViews = z.object({ tasks: z.array(TaskView) })
 
 /**
  * What a watcher of one task is told, in order. The event id of an output is `<attempt>.<index + 1>`, the cursor from which
  * a watcher that lost its connection resumes; the other events repeat the state, so they need none. `offset` is where the delta
  * begins in the task's whole text, in UTF-16 units: a later attempt goes on where the last one ended.
  */
-export type WatchEvent =
-  | { type: 'status'; status: TaskStatus; at: number; attempt?: number; provider?: Address }
-  | { type: 'output'; attempt: number; index: number; offset: number; delta: string }
-  | { type: 'done'; task: TaskView }
+export const WatchEvent = z
+  .discriminatedUnion('type', [
+    z.object({
+      type: z.literal('status'),
+      status: TaskStatus,
+      at: Time,
+      attempt: z.int().exactOptional(),
+      provider: Address.exactOptional(),
+    }),
+    z.object({ type: z.literal('output'), attempt: z.int(), index: z.int(), offset: z.int(), delta: z.string() }),
+    z.object({ type: z.literal('done'), task: TaskView }),
+  ])
+  .meta({ id: 'WatchEvent' })
+export type WatchEvent = z.output<typeof WatchEvent>
 
 /* Provider */
 
-export const Offer = z.strictObject({
-  kind: Kind,
-  model: Name,
-  /** Price of one unit, in tokens. Units are defined per kind in core/pricing.ts. */
-  ask: Amount,
-  /** Measured speed, units per second. */
-  speed: z.number().positive().max(1e9),
-  context: Count.optional(),
-  digest: z.string().max(200).optional(),
-  quantization: z.string().max(40).optional(),
-  /** What it honours of an input beyond what all of its kind do; see core/capability.ts. */
-  capabilities: z.array(z.string().min(1).max(40)).max(64).optional(),
-})
+export const Offer = z
+  .strictObject({
+    kind: Kind,
+    model: Name,
+    ask: Amount.describe('Price of one unit of the kind, in tokens.'),
+    speed: z.number().positive().max(1e9).describe('Measured, in units a second.'),
+    context: Count.optional(),
+    digest: z.string().max(200).optional(),
+    quantization: z.string().max(40).optional(),
+    capabilities: z
+      .array(z.string().min(1).max(40))
+      .max(64)
+      .optional()
+      .describe('What it honours of an input beyond what all of its kind do.'),
+  })
+  .meta({ id: 'Offer' })
 export type Offer = z.output<typeof Offer>
 
-export const Register = z.strictObject({
-  name: z.string().max(60).default(''),
-  region: Region.optional(),
-  /** Tasks it can run at once, over all its offers. */
-  slots: z.int().min(1).max(LIMITS.slots),
-  offers: z.array(Offer).min(1).max(LIMITS.offers),
-  agent: z.string().max(60).default(''),
-})
+export const Register = z
+  .strictObject({
+    name: z.string().max(60).default(''),
+    region: Region.optional(),
+    slots: z.int().min(1).max(LIMITS.slots).describe('Tasks it can run at once, over all its offers.'),
+    offers: z.array(Offer).min(1).max(LIMITS.offers),
+    agent: z.string().max(60).default(''),
+  })
+  .meta({ id: 'Register' })
 export type Register = z.output<typeof Register>
+
+export const Registered = z.object({ cell: z.string(), leaseSeconds: z.number() })
+export type Registered = z.output<typeof Registered>
 
 const LeaseId = z.string().min(3).max(80)
 const TaskErrorSchema = z.strictObject({ code: z.string().min(1).max(60), message: z.string().max(2000) })
 
-export const Result = z.strictObject({
-  lease: LeaseId,
-  outcome: z.discriminatedUnion('status', [
-    z.strictObject({ status: z.literal('succeeded'), output: z.record(z.string(), z.unknown()), usage: Usage }),
-    z.strictObject({ status: z.literal('failed'), error: TaskErrorSchema }),
-    /** The agent gives the lease back unharmed, for example because it is shutting down. */
-    z.strictObject({ status: z.literal('returned') }),
-  ]),
-})
+export const Result = z
+  .strictObject({
+    lease: LeaseId,
+    outcome: z.discriminatedUnion('status', [
+      z.strictObject({ status: z.literal('succeeded'), output: z.record(z.string(), z.unknown()), usage: Usage }),
+      z.strictObject({ status: z.literal('failed'), error: TaskErrorSchema }),
+      /** The agent gives the lease back unharmed, for example because it is shutting down. */
+      z.strictObject({ status: z.literal('returned') }),
+    ]),
+  })
+  .meta({ id: 'Result' })
 export type Result = z.output<typeof Result>
 
 /**
@@ -296,63 +356,78 @@ export type Result = z.output<typeof Result>
  * `seen` is the highest lease `seq` received so far; leases above it are delivered again, so a lost answer loses nothing.
  * A lease at or below `seen` that is neither renewed nor answered is taken as dropped by the agent and goes to somebody else.
  */
-export const Poll = z.strictObject({
-  /** Further leases the agent can take now, over and above those in `renew`. */
-  free: z.int().min(0).max(LIMITS.slots),
-  seen: Count.default(0),
-  results: z.array(Result).max(LIMITS.slots).default([]),
-  renew: z.array(LeaseId).max(LIMITS.slots).default([]),
-  waitSeconds: z.number().min(0).max(LIMITS.waitSeconds).default(0),
-})
+export const Poll = z
+  .strictObject({
+    free: z.int().min(0).max(LIMITS.slots).describe('Further leases the agent can take now, beyond those in `renew`.'),
+    seen: Count.default(0).describe('The highest lease `seq` received so far; leases above it are delivered again.'),
+    results: z.array(Result).max(LIMITS.slots).default([]),
+    renew: z.array(LeaseId).max(LIMITS.slots).default([]),
+    waitSeconds: z.number().min(0).max(LIMITS.waitSeconds).default(0),
+  })
+  .meta({ id: 'Poll' })
 export type Poll = z.output<typeof Poll>
 
-export type Lease = {
-  /** `<task id>.<attempt number>`; the attempt number is the fencing token. */
-  id: string
-  seq: number
-  kind: Kind
-  model: string
-  input: Record<string, unknown>
-  /** The most units that will be paid for the whole task. */
-  maxUnits: number
-  /**
-   * What earlier attempts delivered of the stream: go on from there. Output and result hold only what follows, and `usage`
-   * counts the prefix neither as input nor as output; the task's own limits, such as max_tokens, include it.
-   */
-  prefix?: Prefix
-  /** Deliver output as it comes, to /v1/leases/:id/output. */
-  stream: boolean
-  /** Renew before this, Unix milliseconds by the edge's clock. */
-  expiresAt: number
-}
+export const Lease = z
+  .object({
+    id: z.string().describe('`<task id>.<attempt number>`; the attempt number is the fencing token.'),
+    seq: z.int(),
+    kind: Kind,
+    model: z.string(),
+    input: z.record(z.string(), z.unknown()),
+    maxUnits: z.number().describe('The most units that will be paid for the whole task.'),
+    prefix: Prefix.exactOptional().describe(
+      "What earlier attempts delivered of the stream: go on from there. Output and result hold only what follows, and `usage` counts the prefix neither as input nor as output; the task's own limits, such as max_tokens, include it.",
+    ),
+    stream: z.boolean().describe('Deliver output as it comes, to /v1/leases/{id}/output.'),
+    expiresAt: Time.describe("Renew before this; Unix milliseconds by the edge's clock."),
+  })
+  .meta({ id: 'Lease' })
+export type Lease = z.output<typeof Lease>
 
-export type ResultReceipt = { lease: string; accepted: boolean /** Why not, when not accepted. */; code?: string }
+export const ResultReceipt = z.object({
+  lease: z.string(),
+  accepted: z.boolean(),
+  code: z.string().exactOptional().describe('Why not, when it was not accepted.'),
+})
+export type ResultReceipt = z.output<typeof ResultReceipt>
 
-export type PollAnswer = {
-  leases: Lease[]
-  results: ResultReceipt[]
-  /** Leases to stop working on: their task was cancelled, has ended, or went to another provider. */
-  revoked: string[]
-  /** The edge's clock, Unix milliseconds. */
-  now: number
-}
+export const PollAnswer = z
+  .object({
+    leases: z.array(Lease),
+    results: z.array(ResultReceipt),
+    revoked: z
+      .array(z.string())
+      .describe('Leases to stop working on: their task was cancelled, has ended, or went to another provider.'),
+    now: Time.describe("The edge's clock, Unix milliseconds."),
+  })
+  .meta({ id: 'PollAnswer' })
+export type PollAnswer = z.output<typeof PollAnswer>
 
 /** Frames of GET /v1/provider/socket. The text 'ping' is answered by 'pong' without waking the market. */
-export const ProviderFrame = z.discriminatedUnion('type', [
-  Poll.omit({ waitSeconds: true }).extend({ type: z.literal('poll') }),
-])
+export const ProviderFrame = z
+  .discriminatedUnion('type', [Poll.omit({ waitSeconds: true }).extend({ type: z.literal('poll') })])
+  .meta({ id: 'ProviderFrame' })
 export type ProviderFrame = z.output<typeof ProviderFrame>
-export type EdgeFrame = ({ type: 'answer' } & PollAnswer) | { type: 'error'; problem: { code: string; title: string } }
+export const EdgeFrame = z
+  .discriminatedUnion('type', [
+    PollAnswer.extend({ type: z.literal('answer') }),
+    z.object({ type: z.literal('error'), problem: z.object({ code: z.string(), title: z.string() }) }),
+  ])
+  .meta({ id: 'EdgeFrame' })
+export type EdgeFrame = z.output<typeof EdgeFrame>
 
-/**
- * Frames an agent sends to GET /v1/leases/:id/output; `from` is the index of the first delta, so that repeats are harmless.
- * `tokens` are the output tokens of each delta, one when left out: what an attempt delivered is paid by them if it gets no further.
- */
-export const OutputFrame = z.strictObject({
-  from: Count,
-  deltas: z.array(z.string().min(1).max(65_536)).min(1).max(1000),
-  tokens: z.array(Count).max(1000).optional(),
-})
+/** Frames an agent sends to GET /v1/leases/:id/output. */
+export const OutputFrame = z
+  .strictObject({
+    from: Count.describe('The index of the first delta, so that repeats are harmless.'),
+    deltas: z.array(z.string().min(1).max(65_536)).min(1).max(1000),
+    tokens: z
+      .array(Count)
+      .max(1000)
+      .optional()
+      .describe('Output tokens of each delta, one when left out: an attempt that gets no further is paid by them.'),
+  })
+  .meta({ id: 'OutputFrame' })
 export type OutputFrame = z.output<typeof OutputFrame>
 
 /** An offer as another provider may see it. */
@@ -399,56 +474,73 @@ export const Why = z
   .meta({ id: 'Why' })
 export type Why = z.output<typeof Why>
 
+export const OutputAnswer = z
+  .object({ next: z.int().describe('The index of the delta it wants next.') })
+  .meta({ id: 'OutputAnswer' })
+export type OutputAnswer = z.output<typeof OutputAnswer>
+
 /* Accounts and keys */
 
 export const SCOPES = ['tasks:write', 'tasks:read', 'account:read'] as const
-export const CreateKey = z.strictObject({
-  name: z.string().min(1).max(60),
-  scopes: z
-    .array(z.enum(SCOPES))
-    .min(1)
-    .default([...SCOPES]),
-  /** Tokens this key may spend in all; none means the account's balance is the only bound. */
-  budget: Amount.optional(),
-  expiresInSeconds: z.int().min(60).max(31_536_000).optional(),
-})
+export const CreateKey = z
+  .strictObject({
+    name: z.string().min(1).max(60),
+    scopes: z
+      .array(z.enum(SCOPES))
+      .min(1)
+      .default([...SCOPES]),
+    budget: Amount.optional().describe(
+      "Tokens this key may spend in all; none means the account's balance is the only bound.",
+    ),
+    expiresInSeconds: z.int().min(60).max(31_536_000).optional(),
+  })
+  .meta({ id: 'CreateKey' })
 export type CreateKey = z.output<typeof CreateKey>
 export type Scope = (typeof SCOPES)[number]
 
-export const SignIn = z.strictObject({
-  address: Address,
-  /** Origin of the edge, for example https://edge.example. */
-  audience: z.url().max(200),
-  /** Unix milliseconds; must be later than the last one this address used. */
-  issuedAt: z.int().min(0),
-  signature: Hex,
-})
+export const SignIn = z
+  .strictObject({
+    address: Address,
+    audience: z.url().max(200).describe('Origin of the edge, for example https://edge.example.'),
+    issuedAt: z.int().min(0).describe('Unix milliseconds; must be later than the last one this address used.'),
+    signature: Hex,
+  })
+  .meta({ id: 'SignIn' })
 export type SignIn = z.output<typeof SignIn>
 
-export type AccountView = {
-  address: Address
-  deposited: string
-  free: string
-  held: string
-  spent: string
-  earned: string
-}
+export const Session = z.object({ token: z.string(), expiresAt: Time, address: Address })
+export type Session = z.output<typeof Session>
 
-export type KeyView = {
-  id: string
-  name: string
-  scopes: Scope[]
-  budget?: string
-  expiresAt?: number
-  createdAt: number
-}
+export const AccountView = z
+  .object({
+    address: Address,
+    deposited: Amount,
+    free: Amount,
+    held: Amount,
+    spent: Amount,
+    earned: Amount,
+  })
+  .meta({ id: 'AccountView' })
+export type AccountView = z.output<typeof AccountView>
+
+export const KeyView = z.object({
+  id: z.string(),
+  name: z.string(),
+  scopes: z.array(z.enum(SCOPES)),
+  budget: Amount.exactOptional(),
+  expiresAt: Time.exactOptional(),
+  createdAt: Time,
+})
+export type KeyView = z.output<typeof KeyView>
 
 /* Webhooks */
 
 export const CreateWebhook = z
   .strictObject({
-    /** Where messages are sent; https, and an address that is public, except on development networks. */
-    url: z.string().max(2048),
+    url: z
+      .string()
+      .max(2048)
+      .describe('Where messages are sent; https, and an address that is public, except on development networks.'),
   })
   .meta({ id: 'CreateWebhook' })
 
@@ -456,9 +548,8 @@ export const WebhookView = z
   .object({
     id: z.string(),
     url: z.string(),
-    createdAt: z.int(),
-    /** When it answered 410 Gone, after which nothing is sent to it. */
-    disabledAt: z.int().optional(),
+    createdAt: Time,
+    disabledAt: Time.exactOptional().describe('When it answered 410 Gone, after which nothing is sent to it.'),
   })
   .meta({ id: 'WebhookView' })
 export type WebhookView = z.output<typeof WebhookView>
@@ -468,96 +559,129 @@ export type WebhookEvent = z.output<typeof WebhookEvent>
 
 export const DeliveryView = z
   .object({
-    /** The `webhook-id` of all its attempts. */
-    id: z.string(),
+    id: z.string().describe('The `webhook-id` of all its attempts.'),
     event: WebhookEvent,
     task: z.string(),
     state: z.enum(['pending', 'delivered', 'failed']),
-    createdAt: z.int(),
+    createdAt: Time,
     attempts: Count,
-    nextAttemptAt: z.int().optional(),
-    /** HTTP status of the last attempt, or why there was none. */
-    status: z.int().optional(),
-    failure: z.string().optional(),
+    nextAttemptAt: Time.exactOptional(),
+    status: z.int().exactOptional().describe('HTTP status of the last attempt.'),
+    failure: z.string().exactOptional().describe('Why it had none.'),
   })
   .meta({ id: 'DeliveryView' })
 export type DeliveryView = z.output<typeof DeliveryView>
 
 /* Network */
 
-export type Interval = { low: number; mean: number; high: number }
+export const Interval = z.object({ low: z.number(), mean: z.number(), high: z.number() })
+export type Interval = z.output<typeof Interval>
 
 /** The five headline metrics; formulas in core/health.ts. Null means not known yet. */
-export type Metrics = {
-  totalProviders: number
-  activeProviders: number
-  totalTasks: number
-  averageReputation: number | null
-  healthScore: number | null
-}
+export const Metrics = z.object({
+  totalProviders: z.int(),
+  activeProviders: z.int(),
+  totalTasks: z.int(),
+  averageReputation: z.number().nullable(),
+  healthScore: z.number().nullable(),
+})
+export type Metrics = z.output<typeof Metrics>
 
 /** One finished or open task as the public sees it: no input, no output, no requester. */
-export type TaskSummary = {
-  id: string
-  kind: Kind
-  model: string
-  status: TaskStatus
-  createdAt: number
-  provider?: Address
-  /** Milliseconds from submit to first grant, and from that grant to the end. */
-  waitMs?: number
-  runMs?: number
-  price?: string
-}
+export const TaskSummary = z.object({
+  id: z.string(),
+  kind: Kind,
+  model: z.string(),
+  status: TaskStatus,
+  createdAt: Time,
+  provider: Address.exactOptional(),
+  waitMs: z.number().exactOptional().describe('From submit to the first grant.'),
+  runMs: z.number().exactOptional().describe('From that grant to the end.'),
+  price: Amount.exactOptional(),
+})
+export type TaskSummary = z.output<typeof TaskSummary>
 
-/** Counts of one minute of the market, keyed by its start (Unix milliseconds, multiple of 60,000). */
-export type Minute = {
-  at: number
-  submitted: number
-  succeeded: number
-  failed: number
-  /** Upper bound of the wait of half, and of 95 %, of the tasks granted in this minute; null when none was. */
-  waitP50Ms: number | null
-  waitP95Ms: number | null
-  /** Sum of prices captured, in tokens. */
-  volume: string
-}
+/** Counts of one minute of the market. */
+export const Minute = z.object({
+  at: Time.describe('Its start, a multiple of 60,000.'),
+  submitted: z.int(),
+  succeeded: z.int(),
+  failed: z.int(),
+  waitP50Ms: z.number().nullable().describe('Upper bound of the wait of half of the tasks granted in this minute.'),
+  waitP95Ms: z.number().nullable().describe('The same of 95 % of them.'),
+  volume: Amount.describe('Sum of prices captured, in tokens.'),
+})
+export type Minute = z.output<typeof Minute>
+
+/** A minute as the history keeps it, with the headline metrics at its end where they were known. */
+export const HistoryMinute = Minute.extend({
+  cell: z.string(),
+  totalProviders: z.int().nullable(),
+  activeProviders: z.int().nullable(),
+  averageReputation: z.number().nullable(),
+  healthScore: z.number().nullable(),
+})
+
+const TimeText = z
+  .string()
+  .regex(/^\d{1,15}$/, 'must be Unix milliseconds')
+  .transform(Number)
+export const SeriesQuery = z.object({
+  from: TimeText.optional().describe('Unix milliseconds; a day before `to` when left out.'),
+  to: TimeText.optional().describe('Unix milliseconds; now when left out.'),
+})
 
 /** One component of the Network Health Score: value in 0..1, or null when there is nothing to measure. */
-export type HealthComponent = { name: string; label: string; weight: number; value: number | null; formula: string }
+export const HealthComponent = z.object({
+  name: z.string(),
+  label: z.string(),
+  weight: z.number(),
+  value: z.number().nullable(),
+  formula: z.string(),
+})
+export type HealthComponent = z.output<typeof HealthComponent>
 
-export type NetworkSnapshot = {
-  at: number
-  metrics: Metrics
-  /** 90 % interval of the average reputation's providers' means, or null without providers. */
-  reputation: Interval | null
-  health: HealthComponent[]
-  status: Record<TaskStatus, number>
-  /** The last 60 minutes, oldest first, without gaps. */
-  minutes: Minute[]
-  /** Latest first, at most 20. */
-  latest: TaskSummary[]
-  providers: ProviderSummary[]
-}
+export const ProviderSummary = z.object({
+  address: Address,
+  name: z.string(),
+  active: z.boolean(),
+  region: Region.exactOptional(),
+  reputation: Interval,
+  slots: z.int(),
+  busy: z.int(),
+  offers: z.array(z.object({ kind: Kind, model: z.string(), ask: Amount, speed: z.number() })),
+  succeeded: z.int(),
+  failed: z.int(),
+  earned: Amount,
+})
+export type ProviderSummary = z.output<typeof ProviderSummary>
 
-export type ProviderSummary = {
-  address: Address
-  name: string
-  active: boolean
-  region?: Region
-  reputation: Interval
-  slots: number
-  busy: number
-  offers: { kind: Kind; model: string; ask: string; speed: number }[]
-  succeeded: number
-  failed: number
-  earned: string
-}
+export const NetworkSnapshot = z
+  .object({
+    at: Time,
+    metrics: Metrics,
+    reputation: Interval.nullable().describe(
+      "90 % interval of the average reputation's providers' means, or null without providers.",
+    ),
+    health: z.array(HealthComponent),
+    status: z.record(TaskStatus, z.int()),
+    minutes: z.array(Minute).describe('The last 60, oldest first, without gaps.'),
+    latest: z.array(TaskSummary).describe('Latest first, at most 20.'),
+    providers: z.array(ProviderSummary),
+  })
+  .meta({ id: 'NetworkSnapshot' })
+export type NetworkSnapshot = z.output<typeof NetworkSnapshot>
+
+const Changes = NetworkSnapshot.partial() as unknown as z.ZodType<Partial<NetworkSnapshot>>
 
 /** Frames of GET /v1/network/socket. `seq` grows by one a frame; on a gap, reconnect for a new snapshot. */
-export type NetworkFrame =
-  | { seq: number; type: 'snapshot'; snapshot: NetworkSnapshot }
-  | { seq: number; type: 'delta'; changes: Partial<NetworkSnapshot> }
+export const NetworkFrame = z
+  .discriminatedUnion('type', [
+    z.object({ seq: z.int(), type: z.literal('snapshot'), snapshot: NetworkSnapshot }),
+    z.object({ seq: z.int(), type: z.literal('delta'), changes: Changes }),
+  ])
+  .meta({ id: 'NetworkFrame' })
+export type NetworkFrame = z.output<typeof NetworkFrame>
 
 const Milliseconds = z.number().nullable()
 /** Upper bounds for half and for 95 % of a model's late tasks: from submission to the first grant, and from a grant to success. */
@@ -598,5 +722,10 @@ export const ModelView = z
 export type ModelView = z.output<typeof ModelView>
 export const ModelList = z.object({ object: z.literal('list'), data: z.array(ModelView) }).meta({ id: 'ModelList' })
 
+export const Health = z.object({ ok: z.literal(true), chainId: z.int(), development: z.boolean(), protocol: z.int() })
+
 /** A market's money, in tokens: drawn = restored + held + available + captured, and captured = earned + fees. */
-export type BooksView = Record<'drawn' | 'restored' | 'held' | 'available' | 'captured' | 'earned' | 'fees', string>
+export const BooksView = z
+  .record(z.enum(['drawn', 'restored', 'held', 'available', 'captured', 'earned', 'fees']), Amount)
+  .meta({ id: 'BooksView' })
+export type BooksView = z.output<typeof BooksView>

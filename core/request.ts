@@ -1,6 +1,6 @@
 import { bitsOf, capabilitiesNeeded, type Variant } from './capability.ts'
 import { DomainError } from './errors.ts'
-import { pointerTo } from './json.ts'
+import { firstIssue, pointerTo } from './json.ts'
 import { formatAmount, parseAmount } from './money.ts'
 import { maxUnits, UNITS, utf8Length } from './pricing.ts'
 import {
@@ -47,10 +47,10 @@ export function toRequest(task: SubmitTask, pointer = ''): TaskRequest {
     throw new DomainError('unknown_kind', { detail: `"${task.kind}" is not a kind`, pointer: `${pointer}/kind` })
   const parsed = INPUTS[kind].safeParse(task.input)
   if (!parsed.success) {
-    const [issue] = parsed.error.issues
+    const issue = firstIssue(parsed.error)
     throw new DomainError('invalid_request', {
-      detail: issue!.message,
-      pointer: `${pointer}/input${pointerTo(issue!)}`,
+      detail: issue.message,
+      pointer: `${pointer}/input${pointerTo(issue)}`,
     })
   }
   const bytes = utf8Length(JSON.stringify(task.input))

@@ -1,6 +1,7 @@
 import { Hono } from 'hono'
-import { PROTOCOL_VERSION } from '#core/protocol.ts'
+import { Health, PROTOCOL_VERSION } from '#core/protocol.ts'
 import { type Env, networkOf } from './env.ts'
+import { operation } from './middleware/operation.ts'
 import { onError, onNotFound } from './middleware/problem.ts'
 import { account, keys, signIn } from './routes/account.ts'
 import { blobs } from './routes/blobs.ts'
@@ -11,6 +12,7 @@ import { embeddings } from './routes/openai/embeddings.ts'
 import { files } from './routes/openai/files.ts'
 import { models } from './routes/openai/models.ts'
 import { chat } from './routes/openai.ts'
+import { OpenApi, toOpenApi } from './routes/openapi.ts'
 import { leases, provider } from './routes/provider.ts'
 import { quote } from './routes/quote.ts'
 import { tasks } from './routes/tasks.ts'
@@ -18,10 +20,17 @@ import { webhooks } from './routes/webhooks.ts'
 
 export const app = new Hono<{ Bindings: Env }>()
   .basePath('/v1')
-  .get('/health', (c) => {
-    const { chainId, isDevelopment } = networkOf(c.env)
-    return c.json({ ok: true, chainId, development: isDevelopment, protocol: PROTOCOL_VERSION })
-  })
+  .get(
+    '/health',
+    operation({ summary: 'Which network this is, and that it answers', access: 'anyone', answers: { 200: Health } }),
+    (c) => {
+      const { chainId, isDevelopment } = networkOf(c.env)
+      return c.json({ ok: true, chainId, development: isDevelopment, protocol: PROTOCOL_VERSION })
+    },
+  )
+  .get('/openapi.json', operation({ summary: 'This document', access: 'anyone', answers: { 200: OpenApi } }), (c) =>
+    c.json(document(), 200, { 'cache-control': 'public, max-age=300' }),
+  )
   .route('/sign-in', signIn)
   .route('/account', account)
   .route('/keys', keys)
@@ -40,6 +49,14 @@ export const app = new Hono<{ Bindings: Env }>()
   .route('/network', network)
   .notFound((c) => onNotFound(c, methodsAt(c.req.path)))
   .onError(onError)
+
+let made: OpenApi | undefined
+
+/** The API's document, made when it is first asked for. */
+function document(): OpenApi {
+  made ??= toOpenApi(app.routes)
+  return made
+}
 
 function methodsAt(path: string): string[] {
   const taken = ['GET', 'POST', 'PUT', 'DELETE'].filter((method) =>

@@ -1,5 +1,4 @@
-import { DomainError } from '#core/errors.ts'
-import { type Idempotency, KEY_LENGTH } from '#core/idempotency.ts'
+import type { Idempotency } from '#core/idempotency.ts'
 import type { Address } from '#core/protocol.ts'
 import { sha256 } from './auth.ts'
 
@@ -9,7 +8,6 @@ const KEPT = 32
 /**
  * What names a submission that came with an Idempotency-Key; undefined for one without.
  * @param requests as they go to the market, so that what JSON leaves open, such as white space, makes no difference
- * @throws DomainError invalid_request
  */
 export async function idempotencyOf(
   header: string | undefined,
@@ -17,11 +15,6 @@ export async function idempotencyOf(
   requests: string,
 ): Promise<Idempotency | undefined> {
   if (header === undefined) return undefined
-  if (header.length > KEY_LENGTH || !/^[\x21-\x7e]+$/.test(header)) {
-    throw new DomainError('invalid_request', {
-      detail: `Idempotency-Key must be 1 to ${KEY_LENGTH} visible ASCII characters`,
-    })
-  }
   const [key, body] = await Promise.all([sha256(`${account} ${header}`), sha256(requests)])
   return { key: key.slice(0, KEPT), body: body.slice(0, KEPT) }
 }

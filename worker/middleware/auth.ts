@@ -1,4 +1,4 @@
-import { createMiddleware } from 'hono/factory'
+import type { Context } from 'hono'
 import { SESSION_KEY } from '#core/account.ts'
 import { DomainError } from '#core/errors.ts'
 import type { Scope } from '#core/protocol.ts'
@@ -7,19 +7,16 @@ import { type Env, networkOf } from '../env.ts'
 
 export type AuthEnv = { Bindings: Env; Variables: { principal: Principal } }
 
-/** Lets in whoever has this scope. */
-export const scope = (needed: Scope) =>
-  createMiddleware<AuthEnv>(async (c, next) => {
-    const principal = await authenticate(networkOf(c.env), c.req.header('authorization'), Date.now())
-    if (!principal.scopes.includes(needed)) throw new DomainError('forbidden', { detail: `needs the scope ${needed}` })
-    c.set('principal', principal)
-    await next()
-  })
+/** Who may call: whoever has this scope, or only the owner in person, signed in. */
+export type Access = Scope | 'session'
 
-/** Lets in only the owner in person, signed in: for providers, and for what keys must not do, such as making keys. */
-export const signedIn = createMiddleware<AuthEnv>(async (c, next) => {
+/** @throws DomainError when the caller is unknown or may not do this */
+export async function admit(c: Context<AuthEnv>, access: Access): Promise<Principal> {
   const principal = await authenticate(networkOf(c.env), c.req.header('authorization'), Date.now())
-  if (principal.key !== SESSION_KEY) throw new DomainError('forbidden', { detail: 'needs a sign-in, not an API key' })
-  c.set('principal', principal)
-  await next()
-})
+  if (access === 'session') {
+    if (principal.key === SESSION_KEY) return principal
+    throw new DomainError('forbidden', { detail: 'needs a sign-in, not an API key' })
+  }
+  if (principal.scopes.includes(access)) return principal
+  throw new DomainError('forbidden', { detail: `needs the scope ${access}` })
+}

@@ -1,16 +1,12 @@
 import type { Context } from 'hono'
 import type { z } from 'zod'
 import { DomainError } from '#core/errors.ts'
-import { isTooDeep, pointerTo } from '#core/json.ts'
+import { firstIssue, isTooDeep, pointerTo } from '#core/json.ts'
 import { LIMITS } from '#core/protocol.ts'
 
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false })
 
-/** Reads and parses a JSON body: bounded, of the right type, well-formed, and as the schema says. */
-export async function readBody<S extends z.ZodType>(c: Context, schema: S): Promise<z.output<S>> {
-  return parse(schema, await readJson(c))
-}
-
+/** Reads a JSON body: bounded, of the right type, well-formed. */
 export async function readJson(c: Context): Promise<unknown> {
   const type = c.req.header('content-type') ?? ''
   if (!/^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i.test(type)) throw new DomainError('unsupported_media_type')
@@ -30,21 +26,20 @@ function parseJson(bytes: ArrayBuffer | Uint8Array): unknown {
   }
 }
 
-/** Checks a value against a schema; the error points to the first field that is wrong. */
-export function parse<S extends z.ZodType>(schema: S, value: unknown, pointer = ''): z.output<S> {
+/**
+ * Checks a value against a schema; the error points to the first field that is wrong.
+ * @param toPointer how it does; undefined for what is nowhere in the body
+ */
+export function parse<S extends z.ZodType>(
+  schema: S,
+  value: unknown,
+  toPointer: (issue: z.core.$ZodIssue) => string | undefined = pointerTo,
+): z.output<S> {
   const parsed = schema.safeParse(value)
   if (parsed.success) return parsed.data
-  const [issue] = parsed.error.issues
-  throw new DomainError('invalid_request', { detail: issue!.message, pointer: pointer + pointerTo(issue!) })
-}
-
-/** A query parameter that is a number of seconds, at most `most`. */
-export function seconds(c: Context, name: string, most: number): number {
-  const text = c.req.query(name)
-  if (text === undefined) return 0
-  const value = Number(text)
-  if (text !== '' && value >= 0 && Number.isFinite(value)) return Math.min(value, most)
-  throw new DomainError('invalid_request', { detail: `${name} must be a number of seconds`, pointer: `?${name}` })
+  const issue = firstIssue(parsed.error)
+  const pointer = toPointer(issue)
+  throw new DomainError('invalid_request', { detail: issue.message, ...(pointer !== undefined && { pointer }) })
 }
 
 async function readBytes(request: Request): Promise<ArrayBuffer | Uint8Array> {

@@ -20,19 +20,24 @@ export function onNotFound(c: Context, methods: string[]): Response {
 }
 
 function answer(c: Context, error: DomainError, requestId: string): Response {
-  const problem = { ...toProblem(error), requestId }
-  const headers: Record<string, string> = { 'x-request-id': requestId }
-  if (problem.status === 401) headers['www-authenticate'] = 'Bearer'
+  const { status, type, body } = refusalOf(c.req.path, error, requestId)
+  const headers: Record<string, string> = { 'content-type': type, 'x-request-id': requestId }
+  if (status === 401) headers['www-authenticate'] = 'Bearer'
   if (error.details.retryAfterSeconds !== undefined) headers['retry-after'] = String(error.details.retryAfterSeconds)
-  const route = OPENAI_ROUTE.exec(c.req.path)?.[1]
-  if (route !== undefined) {
-    const { status, error: body } = toOpenAiError(error, route)
-    return Response.json({ error: body }, { status, headers })
-  }
-  return Response.json(problem, {
-    status: problem.status,
-    headers: { ...headers, 'content-type': 'application/problem+json' },
-  })
+  return Response.json(body, { status, headers })
 }
 
-const OPENAI_ROUTE = /^\/v1\/(chat\/completions|completions|embeddings|models|files|batches)(?:\/|$)/
+/** An error as the clients of a path read it. */
+export function refusalOf(path: string, error: DomainError, requestId: string) {
+  const route = openAiRoute(path)
+  if (route === undefined) {
+    const problem = { ...toProblem(error), requestId }
+    return { status: problem.status, type: 'application/problem+json', code: error.code, body: problem }
+  }
+  const { status, error: body } = toOpenAiError(error, route)
+  return { status, type: 'application/json', code: body.code, body: { error: body } }
+}
+
+/** Which of OpenAI's routes a path is of, as in `chat/completions`. */
+export const openAiRoute = (path: string): string | undefined =>
+  /^\/v1\/(chat\/completions|completions|embeddings|models|files|batches)(?:\/|$)/.exec(path)?.[1]

@@ -1,69 +1,114 @@
 import { Hono } from 'hono'
+import { z } from 'zod'
 import type { ApiKey } from '#core/account.ts'
 import { DomainError } from '#core/errors.ts'
 import { formatAmount, parseAmount } from '#core/money.ts'
-import { type AccountView, type Address, CreateKey, type KeyView, SignIn } from '#core/protocol.ts'
+import { AccountView, type Address, CreateKey, KeyView, Session, SignIn } from '#core/protocol.ts'
 import { SIGN_IN_WINDOW_MS } from '#core/sign-in.ts'
 import { issueSession, newKey } from '../auth.ts'
 import { CELLS, type Env, type Network, networkOf } from '../env.ts'
-import { type AuthEnv, scope, signedIn } from '../middleware/auth.ts'
-import { readBody } from '../middleware/body.ts'
+import { operation } from '../middleware/operation.ts'
 import { unwrap } from '../outcome.ts'
 
-export const signIn = new Hono<{ Bindings: Env }>().post('/', async (c) => {
-  const network = networkOf(c.env)
-  const { signature, ...message } = await readBody(c, SignIn)
-  const now = Date.now()
-  const origin = new URL(c.req.url).origin
-  if (message.audience !== origin) {
-    throw new DomainError('invalid_signature', { detail: `the audience must be ${origin}`, pointer: '/audience' })
-  }
-  if (Math.abs(now - message.issuedAt) > SIGN_IN_WINDOW_MS) {
-    throw new DomainError('stale_sign_in', {
-      detail: `issuedAt is ${message.issuedAt - now} ms from the edge's clock`,
-      pointer: '/issuedAt',
-    })
-  }
-  if (!(await network.isSignedIn(message, signature))) throw new DomainError('invalid_signature')
-  unwrap(await network.account(message.address).signIn(message.issuedAt))
-  return c.json(await issueSession(network, message.address, origin, now))
-})
-
-export const account = new Hono<AuthEnv>()
-  .get('/', scope('account:read'), async (c) => {
-    return c.json(await accountView(networkOf(c.env), c.get('principal').address))
-  })
-  .post('/faucet', signedIn, async (c) => {
+export const signIn = new Hono<{ Bindings: Env }>().post(
+  '/',
+  operation({
+    summary: 'Sign in',
+    details: 'By an EIP-712 message over the chain id, the address, the origin of this edge and the time.',
+    access: 'anyone',
+    body: SignIn,
+    answers: { 200: Session },
+    errors: ['invalid_signature', 'stale_sign_in'],
+  }),
+  async (c) => {
     const network = networkOf(c.env)
-    if (!network.isDevelopment) throw new DomainError('faucet_closed')
-    const { address } = c.get('principal')
-    unwrap(await network.account(address).faucet())
-    return c.json(await accountView(network, address))
-  })
+    const { signature, ...message } = c.req.valid('json')
+    const now = Date.now()
+    const origin = new URL(c.req.url).origin
+    if (message.audience !== origin) {
+      throw new DomainError('invalid_signature', { detail: `the audience must be ${origin}`, pointer: '/audience' })
+    }
+    if (Math.abs(now - message.issuedAt) > SIGN_IN_WINDOW_MS) {
+      throw new DomainError('stale_sign_in', {
+        detail: `issuedAt is ${message.issuedAt - now} ms from the edge's clock`,
+        pointer: '/issuedAt',
+      })
+    }
+    if (!(await network.isSignedIn(message, signature))) throw new DomainError('invalid_signature')
+    unwrap(await network.account(message.address).signIn(message.issuedAt))
+    return c.json(await issueSession(network, message.address, origin, now))
+  },
+)
 
-export const keys = new Hono<AuthEnv>()
-  .use(signedIn)
-  .get('/', async (c) => {
-    const { address } = c.get('principal')
-    const all = await networkOf(c.env).account(address).keys()
-    return c.json({ keys: all.map(keyView) })
-  })
-  .post('/', async (c) => {
-    const { address } = c.get('principal')
-    const { budget, ...wanted } = await readBody(c, CreateKey)
-    const { id, hash, key } = await newKey(address)
-    const limit = budget === undefined ? null : parseAmount(budget)
-    const made = await networkOf(c.env)
-      .account(address)
-      .makeKey(id, hash, { ...wanted, budget: limit })
-    return c.json({ ...keyView(made), key }, 201)
-  })
-  .delete('/:id', async (c) => {
-    const { address } = c.get('principal')
-    const revoked = await networkOf(c.env).account(address).revokeKey(c.req.param('id'))
-    if (!revoked) throw new DomainError('not_found', { detail: 'no such key of yours' })
-    return c.body(null, 204)
-  })
+export const account = new Hono<{ Bindings: Env }>()
+  .get(
+    '/',
+    operation({ summary: 'Read the account', access: 'account:read', answers: { 200: AccountView } }),
+    async (c) => c.json(await accountView(networkOf(c.env), c.get('principal').address)),
+  )
+  .post(
+    '/faucet',
+    operation({
+      summary: 'Take tokens from the faucet',
+      details: 'Development networks only.',
+      access: 'session',
+      answers: { 200: AccountView },
+      errors: ['faucet_closed', 'faucet_limit'],
+    }),
+    async (c) => {
+      const network = networkOf(c.env)
+      if (!network.isDevelopment) throw new DomainError('faucet_closed')
+      const { address } = c.get('principal')
+      unwrap(await network.account(address).faucet())
+      return c.json(await accountView(network, address))
+    },
+  )
+
+export const keys = new Hono<{ Bindings: Env }>()
+  .get(
+    '/',
+    operation({
+      summary: 'List the API keys',
+      access: 'session',
+      answers: { 200: z.object({ keys: z.array(KeyView) }) },
+    }),
+    async (c) => {
+      const { address } = c.get('principal')
+      const all = await networkOf(c.env).account(address).keys()
+      return c.json({ keys: all.map(keyView) })
+    },
+  )
+  .post(
+    '/',
+    operation({
+      summary: 'Make an API key',
+      details: '`key` is shown this once.',
+      access: 'session',
+      body: CreateKey,
+      examples: { bounded: { name: 'laptop', scopes: ['tasks:write', 'tasks:read'], budget: '5' } },
+      answers: { 201: KeyView.extend({ key: z.string() }) },
+    }),
+    async (c) => {
+      const { address } = c.get('principal')
+      const { budget, ...wanted } = c.req.valid('json')
+      const { id, hash, key } = await newKey(address)
+      const limit = budget === undefined ? null : parseAmount(budget)
+      const made = await networkOf(c.env)
+        .account(address)
+        .makeKey(id, hash, { ...wanted, budget: limit })
+      return c.json({ ...keyView(made), key }, 201)
+    },
+  )
+  .delete(
+    '/:id',
+    operation({ summary: 'Revoke an API key', access: 'session', answers: { 204: null }, errors: ['not_found'] }),
+    async (c) => {
+      const { address } = c.get('principal')
+      const revoked = await networkOf(c.env).account(address).revokeKey(c.req.param('id'))
+      if (!revoked) throw new DomainError('not_found', { detail: 'no such key of yours' })
+      return c.body(null, 204)
+    },
+  )
 
 /** An account with what the markets hold of it: free is all that can still be spent. */
 async function accountView(network: Network, address: Address): Promise<AccountView> {

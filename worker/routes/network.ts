@@ -1,31 +1,65 @@
-import { type Context, Hono } from 'hono'
-import { DomainError } from '#core/errors.ts'
+import { Hono } from 'hono'
+import { z } from 'zod'
+import { BooksView, HistoryMinute, NetworkFrame, NetworkSnapshot, SeriesQuery } from '#core/protocol.ts'
 import { cost } from '../cost.ts'
 import { CELLS, type Env, networkOf } from '../env.ts'
-import { upgrade } from '../middleware/upgrade.ts'
+import { operation } from '../middleware/operation.ts'
 
 const DAY_MS = 86_400_000
 
 export const network = new Hono<{ Bindings: Env }>()
-  .get('/', async (c) => c.json(await networkOf(c.env).market().snapshot()))
-  .get('/books', async (c) => c.json(await networkOf(c.env).market().books()))
-  .get('/cost', (c) => c.json({ ...cost, rowsWritten: cost.objectRows + cost.databaseRows }))
-  .get('/series', async (c) => {
-    const now = Date.now()
-    const to = time(c, 'to', now)
-    const from = time(c, 'from', to - DAY_MS)
-    return c.json({ minutes: await networkOf(c.env).history.readMinutes(CELLS, from, to) })
-  })
-  .get('/socket', upgrade, (c) => {
-    return networkOf(c.env)
-      .feed()
-      .fetch('https://feed/', { headers: { upgrade: 'websocket' } })
-  })
-
-function time(c: Context, name: string, otherwise: number): number {
-  const text = c.req.query(name)
-  if (text === undefined) return otherwise
-  const value = Number(text)
-  if (text !== '' && Number.isSafeInteger(value) && value >= 0) return value
-  throw new DomainError('invalid_request', { detail: `${name} must be Unix milliseconds`, pointer: `?${name}` })
-}
+  .get(
+    '/',
+    operation({
+      summary: 'The network now',
+      details: 'The five headline metrics, the health score with its formulas, the last hour, and who provides.',
+      access: 'anyone',
+      answers: { 200: NetworkSnapshot },
+    }),
+    async (c) => c.json(await networkOf(c.env).market().snapshot()),
+  )
+  .get(
+    '/books',
+    operation({
+      summary: "The market's money, in tokens",
+      details: 'drawn = restored + held + available + captured, and captured = earned + fees.',
+      access: 'anyone',
+      answers: { 200: BooksView },
+    }),
+    async (c) => c.json(await networkOf(c.env).market().books()),
+  )
+  .get(
+    '/cost',
+    operation({
+      summary: "Rows written to the platform's billed storage since this Worker started",
+      access: 'anyone',
+      answers: { 200: z.object({ objectRows: z.int(), databaseRows: z.int(), rowsWritten: z.int() }) },
+    }),
+    (c) => c.json({ ...cost, rowsWritten: cost.objectRows + cost.databaseRows }),
+  )
+  .get(
+    '/series',
+    operation({
+      summary: 'Minutes of the past, from the history',
+      access: 'anyone',
+      query: SeriesQuery,
+      answers: { 200: z.object({ minutes: z.array(HistoryMinute) }) },
+    }),
+    async (c) => {
+      const { to = Date.now(), from = to - DAY_MS } = c.req.valid('query')
+      return c.json({ minutes: await networkOf(c.env).history.readMinutes(CELLS, from, to) })
+    },
+  )
+  .get(
+    '/socket',
+    operation({
+      summary: 'Watch the network by WebSocket',
+      details: 'One snapshot, then deltas that replace the fields they name. On a gap in `seq`, connect again.',
+      access: 'anyone',
+      frames: { down: NetworkFrame },
+    }),
+    (c) =>
+      networkOf(c.env)
+        .feed()
+        .fetch('https://feed/', { headers: { upgrade: 'websocket' } }),
+  )

@@ -2,21 +2,33 @@
 import { Hono } from 'hono'
 import { streamSSE } from 'hono/streaming'
 import { freshText } from '#core/continuation.ts'
-import { ChatRequest, chatChunk, chatCompletion, chatEnd, chatTask, withoutNulls } from '#core/openai.ts'
-import type { TaskError, TaskView } from '#core/protocol.ts'
-import { networkOf } from '../env.ts'
-import { type AuthEnv, scope } from '../middleware/auth.ts'
-import { parse, readJson } from '../middleware/body.ts'
+import { ChatRequest, chatChunk, chatCompletion, chatEnd, chatTask } from '#core/openai.ts'
+import { ChatChunk, ChatCompletion } from '#core/openai-answers.ts'
+import { IdempotencyHeaders, type TaskError, type TaskView } from '#core/protocol.ts'
+import { type Env, networkOf } from '../env.ts'
+import { operation } from '../middleware/operation.ts'
 import { fromJson } from '../outcome.ts'
 import { watchTask } from '../watch.ts'
-import { allSucceeded, lineOf, submitAll } from './openai/task.ts'
+import { allSucceeded, lineOf, submitAll, WAIT_ERRORS } from './openai/task.ts'
 
-export const chat = new Hono<AuthEnv>().post('/', scope('tasks:write'), async (c) => {
-  const request = parse(ChatRequest, withoutNulls(await readJson(c)))
+const declared = operation({
+  summary: 'Chat with a model',
+  details: "With `stream`, the answer is its chunks as server-sent events; the last one's data is `[DONE]`.",
+  access: 'tasks:write',
+  headers: IdempotencyHeaders,
+  body: ChatRequest,
+  examples: { chat: { model: 'llama-3.2-3b', messages: [{ role: 'user', content: 'Say hello.' }], max_tokens: 64 } },
+  answers: { 200: ChatCompletion },
+  events: ChatChunk,
+  errors: WAIT_ERRORS,
+})
+
+export const chat = new Hono<{ Bindings: Env }>().post('/', declared, async (c) => {
+  const request = c.req.valid('json')
   const network = networkOf(c.env)
   const principal = c.get('principal')
   // A stream has no key: who goes away in the middle cancels its task, and there would be nothing to repeat.
-  const repeatable = request.stream === true ? undefined : c.req.header('idempotency-key')
+  const repeatable = request.stream === true ? undefined : c.req.valid('header')['idempotency-key']
   const [task] = (await submitAll(network, principal, [chatTask(request)], repeatable)) as [TaskView]
   c.header('x-daicn-task', task.id)
   if (request.stream !== true) {

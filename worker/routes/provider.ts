@@ -1,58 +1,139 @@
 import { Hono } from 'hono'
+import { z } from 'zod'
 import { DomainError } from '#core/errors.ts'
 import { parseLeaseId } from '#core/lease.ts'
-import { type Address, OutputFrame, Poll, Register, Sha256 } from '#core/protocol.ts'
+import {
+  type Address,
+  BlobPath,
+  EdgeFrame,
+  OutputAnswer,
+  OutputFrame,
+  Poll,
+  PollAnswer,
+  ProviderFrame,
+  Register,
+  Registered,
+  Why,
+} from '#core/protocol.ts'
 import { parseTaskId } from '#core/task-id.ts'
 import { readBlob } from '../blobs.ts'
-import { isCell, type Network, networkOf } from '../env.ts'
-import { type AuthEnv, signedIn } from '../middleware/auth.ts'
-import { parse, readBody } from '../middleware/body.ts'
+import { type Env, isCell, type Network, networkOf } from '../env.ts'
+import { operation } from '../middleware/operation.ts'
 import { reply } from '../middleware/reply.ts'
-import { upgrade } from '../middleware/upgrade.ts'
 import { toJson, unwrap } from '../outcome.ts'
 import { content } from './blobs.ts'
 
-export const provider = new Hono<AuthEnv>()
-  .use(signedIn)
-  .post('/register', async (c) => {
-    const registration = await readBody(c, Register)
-    return c.json(await networkOf(c.env).market().register(c.get('principal').address, registration))
-  })
-  .post('/poll', async (c) => {
-    const call = await readBody(c, Poll)
-    return reply(c, await networkOf(c.env).line().poll(c.get('principal').address, toJson(call)), 200)
-  })
-  .get('/why', async (c) => {
-    return c.json(unwrap(await networkOf(c.env).market().why(c.get('principal').address)))
-  })
-  .get('/socket', upgrade, async (c) => {
-    const headers = { upgrade: 'websocket', 'x-provider': c.get('principal').address }
-    return networkOf(c.env).market().fetch('https://market/', { headers })
-  })
+const OFFER = { kind: 'llm.chat', model: 'llama-3.2-3b', ask: '0.000001', speed: 80, context: 8192 } as const
 
-export const leases = new Hono<AuthEnv>()
-  .use(signedIn)
-  .get('/:id/output', upgrade, async (c) => {
-    const network = networkOf(c.env)
-    const { task, attempt, offset } = await holder(network, c.get('principal').address, c.req.param('id'))
-    const url = `https://room/?attempt=${attempt}&offset=${offset}`
-    return network.room(task).fetch(url, { headers: { upgrade: 'websocket' } })
-  })
-  .put('/:id/output', async (c) => {
-    const network = networkOf(c.env)
-    const frame = await readBody(c, OutputFrame)
-    const { task, attempt, offset } = await holder(network, c.get('principal').address, c.req.param('id'))
-    return c.json(await network.room(task).append(attempt, offset, frame))
-  })
-  .get('/:id/blobs/:sha256', async (c) => {
-    const network = networkOf(c.env)
-    const lease = c.req.param('id')
-    const sha256 = parse(Sha256, c.req.param('sha256'))
-    const { cell } = known(lease)
-    const owner = await network.market(cell).blobOwner(c.get('principal').address, lease, sha256)
-    if (!owner) throw new DomainError('lease_not_found', { detail: 'no lease of yours refers to this blob' })
-    return content(c, await readBlob(network, owner, sha256))
-  })
+export const provider = new Hono<{ Bindings: Env }>()
+  .post(
+    '/register',
+    operation({
+      summary: 'Register as a provider, or change the registration',
+      access: 'session',
+      body: Register,
+      examples: { 'one model': { name: 'desk', region: 'weur', slots: 2, offers: [OFFER] } },
+      answers: { 200: Registered },
+    }),
+    async (c) => {
+      const registration = c.req.valid('json')
+      return c.json(await networkOf(c.env).market().register(c.get('principal').address, registration))
+    },
+  )
+  .post(
+    '/poll',
+    operation({
+      summary: 'Hand in results, renew leases, ask for more',
+      details:
+        'Held up to `waitSeconds` while there is nothing to tell. A lease at or below `seen` that is neither renewed nor answered goes to somebody else.',
+      access: 'session',
+      body: Poll,
+      examples: { 'one free slot': { free: 1, seen: 0, results: [], renew: [], waitSeconds: 0 } },
+      answers: { 200: PollAnswer },
+      errors: ['not_registered', 'market_restarted'],
+    }),
+    async (c) => {
+      const call = c.req.valid('json')
+      return reply(c, await networkOf(c.env).line().poll(c.get('principal').address, toJson(call)), 200)
+    },
+  )
+  .get(
+    '/why',
+    operation({
+      summary: 'Why this provider gets the work it gets',
+      access: 'session',
+      answers: { 200: Why },
+      errors: ['not_registered'],
+    }),
+    async (c) => c.json(unwrap(await networkOf(c.env).market().why(c.get('principal').address))),
+  )
+  .get(
+    '/socket',
+    operation({
+      summary: 'Poll by WebSocket',
+      details:
+        "An answer to each poll frame, and further answers when there is work. The text 'ping' is answered by 'pong'.",
+      access: 'session',
+      frames: { up: ProviderFrame, down: EdgeFrame },
+    }),
+    async (c) => {
+      const headers = { upgrade: 'websocket', 'x-provider': c.get('principal').address }
+      return networkOf(c.env).market().fetch('https://market/', { headers })
+    },
+  )
+
+export const leases = new Hono<{ Bindings: Env }>()
+  .get(
+    '/:id/output',
+    operation({
+      summary: 'Deliver the output of a streaming lease by WebSocket',
+      details: 'The edge says which delta it wants next when the socket opens and after each frame.',
+      access: 'session',
+      frames: { up: OutputFrame, down: OutputAnswer },
+      errors: ['lease_not_found'],
+    }),
+    async (c) => {
+      const network = networkOf(c.env)
+      const { task, attempt, offset } = await holder(network, c.get('principal').address, c.req.param('id'))
+      const url = `https://room/?attempt=${attempt}&offset=${offset}`
+      return network.room(task).fetch(url, { headers: { upgrade: 'websocket' } })
+    },
+  )
+  .put(
+    '/:id/output',
+    operation({
+      summary: 'Deliver output of a streaming lease',
+      access: 'session',
+      body: OutputFrame,
+      examples: { 'the first words': { from: 0, deltas: ['Hel', 'lo'] } },
+      answers: { 200: OutputAnswer },
+      errors: ['lease_not_found'],
+    }),
+    async (c) => {
+      const network = networkOf(c.env)
+      const frame = c.req.valid('json')
+      const { task, attempt, offset } = await holder(network, c.get('principal').address, c.req.param('id'))
+      return c.json(await network.room(task).append(attempt, offset, frame))
+    },
+  )
+  .get(
+    '/:id/blobs/:sha256',
+    operation({
+      summary: 'Read a blob that the input of a lease refers to',
+      access: 'session',
+      params: BlobPath.extend({ id: z.string() }),
+      answers: { 200: '*/*' },
+      errors: ['lease_not_found', 'blob_not_found'],
+    }),
+    async (c) => {
+      const network = networkOf(c.env)
+      const { id, sha256 } = c.req.valid('param')
+      const { cell } = known(id)
+      const owner = await network.market(cell).blobOwner(c.get('principal').address, id, sha256)
+      if (!owner) throw new DomainError('lease_not_found', { detail: 'no lease of yours refers to this blob' })
+      return content(c, await readBlob(network, owner, sha256))
+    },
+  )
 
 type Delivery = { task: string; attempt: number; offset: number }
 

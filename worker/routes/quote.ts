@@ -1,11 +1,24 @@
 import { Hono } from 'hono'
-import { SubmitTask } from '#core/protocol.ts'
+import { Quote, SubmitTask } from '#core/protocol.ts'
 import { toRequest } from '#core/request.ts'
-import { networkOf } from '../env.ts'
-import { type AuthEnv, scope } from '../middleware/auth.ts'
-import { readBody } from '../middleware/body.ts'
+import { type Env, networkOf } from '../env.ts'
+import { operation } from '../middleware/operation.ts'
 
-export const quote = new Hono<AuthEnv>().post('/', scope('tasks:write'), async (c) => {
-  const request = toRequest(await readBody(c, SubmitTask))
-  return c.json(await networkOf(c.env).market().quote(c.get('principal').address, request))
-})
+const CHAT = { kind: 'llm.chat', input: { messages: [{ role: 'user', content: 'Say hello.' }], max_tokens: 64 } }
+
+export const quote = new Hono<{ Bindings: Env }>().post(
+  '/',
+  operation({
+    summary: 'What a task would cost and how long it would wait',
+    details: 'Nothing is held or kept. When no provider may run it, the answer says which filter left nobody.',
+    access: 'tasks:write',
+    body: SubmitTask,
+    examples: { chat: CHAT },
+    answers: { 200: Quote },
+    errors: ['unknown_kind', 'price_below_unit'],
+  }),
+  async (c) => {
+    const request = toRequest(c.req.valid('json'))
+    return c.json(await networkOf(c.env).market().quote(c.get('principal').address, request))
+  },
+)

@@ -1,19 +1,33 @@
 import { Hono } from 'hono'
 import { streamSSE } from 'hono/streaming'
 import { DomainError } from '#core/errors.ts'
-import { CompletionRequest, completionTasks, textChunks, textCompletion, withoutNulls } from '#core/openai.ts'
+import { CompletionRequest, completionTasks, textChunks, textCompletion } from '#core/openai.ts'
+import { TextChunk, TextCompletion } from '#core/openai-answers.ts'
 import { toOpenAiError } from '#core/openai-error.ts'
-import { networkOf } from '../../env.ts'
-import { type AuthEnv, scope } from '../../middleware/auth.ts'
-import { parse, readJson } from '../../middleware/body.ts'
-import { allSucceeded, lineOf, submitAll } from './task.ts'
+import { IdempotencyHeaders } from '#core/protocol.ts'
+import { type Env, networkOf } from '../../env.ts'
+import { operation } from '../../middleware/operation.ts'
+import { allSucceeded, lineOf, submitAll, WAIT_ERRORS } from './task.ts'
 
-/** The older plain completions: a prompt that the model goes on with, without a chat format. A stream has each choice whole. */
-export const completions = new Hono<AuthEnv>().post('/', scope('tasks:write'), async (c) => {
-  const request = parse(CompletionRequest, withoutNulls(await readJson(c)))
+const declared = operation({
+  summary: 'Go on with a prompt',
+  details:
+    "The older plain completions, without a chat format. With `stream`, the answer is server-sent events, each choice whole; the last one's data is `[DONE]`.",
+  access: 'tasks:write',
+  headers: IdempotencyHeaders,
+  body: CompletionRequest,
+  examples: { prompt: { model: 'llama-3.2-3b', prompt: 'An open market for', max_tokens: 16 } },
+  answers: { 200: TextCompletion },
+  events: TextChunk,
+  errors: WAIT_ERRORS,
+})
+
+export const completions = new Hono<{ Bindings: Env }>().post('/', declared, async (c) => {
+  const request = c.req.valid('json')
   const network = networkOf(c.env)
   const principal = c.get('principal')
-  const submitted = await submitAll(network, principal, completionTasks(request), c.req.header('idempotency-key'))
+  const key = c.req.valid('header')['idempotency-key']
+  const submitted = await submitAll(network, principal, completionTasks(request), key)
   c.header('x-daicn-task', submitted.map(({ id }) => id).join())
   if (request.stream !== true) return c.json(textCompletion(request, await allSucceeded(network, principal, submitted)))
   return streamSSE(c, async (stream) => {

@@ -1,16 +1,32 @@
 import { Hono } from 'hono'
-import { EmbeddingsRequest, embeddingList, embeddingTasks, withoutNulls } from '#core/openai.ts'
-import { networkOf } from '../../env.ts'
+import { EmbeddingsRequest, embeddingList, embeddingTasks } from '#core/openai.ts'
+import { EmbeddingList } from '#core/openai-answers.ts'
+import { IdempotencyHeaders } from '#core/protocol.ts'
+import { type Env, networkOf } from '../../env.ts'
 import { base64Floats } from '../../floats.ts'
-import { type AuthEnv, scope } from '../../middleware/auth.ts'
-import { parse, readJson } from '../../middleware/body.ts'
-import { allSucceeded, submitAll } from './task.ts'
+import { operation } from '../../middleware/operation.ts'
+import { allSucceeded, submitAll, WAIT_ERRORS } from './task.ts'
 
-export const embeddings = new Hono<AuthEnv>().post('/', scope('tasks:write'), async (c) => {
-  const request = parse(EmbeddingsRequest, withoutNulls(await readJson(c)))
+const declared = operation({
+  summary: 'Embed texts',
+  access: 'tasks:write',
+  headers: IdempotencyHeaders,
+  body: EmbeddingsRequest,
+  examples: { texts: { model: 'all-minilm', input: ['An open market for AI compute.'] } },
+  answers: { 200: EmbeddingList },
+  errors: WAIT_ERRORS,
+})
+
+export const embeddings = new Hono<{ Bindings: Env }>().post('/', declared, async (c) => {
+  const request = c.req.valid('json')
   const network = networkOf(c.env)
   const principal = c.get('principal')
-  const submitted = await submitAll(network, principal, embeddingTasks(request), c.req.header('idempotency-key'))
+  const submitted = await submitAll(
+    network,
+    principal,
+    embeddingTasks(request),
+    c.req.valid('header')['idempotency-key'],
+  )
   c.header('x-daicn-task', submitted.map(({ id }) => id).join())
   const done = await allSucceeded(network, principal, submitted)
   return c.json(embeddingList(done, request.encoding_format === 'base64' ? base64Floats : (floats) => floats))

@@ -1,64 +1,108 @@
 import { Hono } from 'hono'
-import { FILE_LIMITS, type FileView, pageName } from '#core/batch.ts'
+import { FILE_LIMITS, FileDeleted, FileForm, FileList, FileView, PageQuery, pageName } from '#core/batch.ts'
 import { DomainError } from '#core/errors.ts'
 import type { Address } from '#core/protocol.ts'
-import { type Network, networkOf } from '../../env.ts'
-import { type AuthEnv, scope } from '../../middleware/auth.ts'
+import { type Env, type Network, networkOf } from '../../env.ts'
+import { operation } from '../../middleware/operation.ts'
 import { piecesOf } from '../../multipart.ts'
 import { unwrap } from '../../outcome.ts'
 import { pageOf } from './page.ts'
 
-export const files = new Hono<AuthEnv>()
-  .post('/', scope('tasks:write'), async (c) => {
-    const network = networkOf(c.env)
-    const { address } = c.get('principal')
-    const library = network.library(address)
-    const id = unwrap(await library.openFile())
-    try {
-      const { filename, bytes, purpose } = await upload(network, address, id, c.req.raw)
-      if (filename === undefined) throw new DomainError('invalid_request', { detail: 'no file', pointer: '/file' })
-      if (purpose !== 'batch') {
-        const detail = 'purpose must be "batch"'
-        throw new DomainError('invalid_request', { detail, pointer: '/purpose' })
+export const files = new Hono<{ Bindings: Env }>()
+  .post(
+    '/',
+    operation({
+      summary: 'Upload a file of requests for a batch',
+      access: 'tasks:write',
+      form: FileForm,
+      answers: { 200: FileView },
+      errors: ['file_quota_exceeded', 'file_not_found'],
+    }),
+    async (c) => {
+      const network = networkOf(c.env)
+      const { address } = c.get('principal')
+      const library = network.library(address)
+      const id = unwrap(await library.openFile())
+      try {
+        const { filename, bytes, purpose } = await upload(network, address, id, c.req.raw)
+        if (filename === undefined) throw new DomainError('invalid_request', { detail: 'no file', pointer: '/file' })
+        if (purpose !== 'batch') {
+          const detail = 'purpose must be "batch"'
+          throw new DomainError('invalid_request', { detail, pointer: '/purpose' })
+        }
+        return c.json(unwrap(await library.closeFile(id, filename, bytes)))
+      } catch (error) {
+        await library.removeFile(id)
+        throw error
       }
-      return c.json(unwrap(await library.closeFile(id, filename, bytes)))
-    } catch (error) {
-      await library.removeFile(id)
-      throw error
-    }
-  })
-  .get('/', scope('tasks:read'), async (c) => {
-    const all = await networkOf(c.env).library(c.get('principal').address).files()
-    return c.json(pageOf(c, all))
-  })
-  .get('/:id', scope('tasks:read'), async (c) => {
-    return c.json(await found(networkOf(c.env), c.get('principal').address, c.req.param('id')))
-  })
-  .delete('/:id', scope('tasks:write'), async (c) => {
-    const network = networkOf(c.env)
-    const { id } = await found(network, c.get('principal').address, c.req.param('id'))
-    unwrap(await network.library(c.get('principal').address).removeFile(id))
-    return c.json({ id, object: 'file', deleted: true })
-  })
-  .get('/:id/content', scope('tasks:read'), async (c) => {
-    const network = networkOf(c.env)
-    const { address } = c.get('principal')
-    const { id, bytes } = await found(network, address, c.req.param('id'))
-    const pages = network.files.content(address, id)
-    const body = new ReadableStream<Uint8Array>({
-      async pull(controller) {
-        const { value, done } = await pages.next()
-        if (done) controller.close()
-        else controller.enqueue(value)
-      },
-    })
-    return c.body(body, 200, {
-      'content-type': 'application/octet-stream',
-      'content-length': String(bytes),
-      'content-disposition': 'attachment',
-      'x-content-type-options': 'nosniff',
-    })
-  })
+    },
+  )
+  .get(
+    '/',
+    operation({
+      summary: 'List the files, latest first',
+      access: 'tasks:read',
+      query: PageQuery,
+      answers: { 200: FileList },
+    }),
+    async (c) => {
+      const all = await networkOf(c.env).library(c.get('principal').address).files()
+      return c.json(pageOf(c.req.valid('query'), all))
+    },
+  )
+  .get(
+    '/:id',
+    operation({
+      summary: 'Read what is known of a file',
+      access: 'tasks:read',
+      answers: { 200: FileView },
+      errors: ['file_not_found'],
+    }),
+    async (c) => c.json(await found(networkOf(c.env), c.get('principal').address, c.req.param('id'))),
+  )
+  .delete(
+    '/:id',
+    operation({
+      summary: 'Delete a file',
+      access: 'tasks:write',
+      answers: { 200: FileDeleted },
+      errors: ['file_not_found', 'file_in_use'],
+    }),
+    async (c) => {
+      const network = networkOf(c.env)
+      const { id } = await found(network, c.get('principal').address, c.req.param('id'))
+      unwrap(await network.library(c.get('principal').address).removeFile(id))
+      return c.json({ id, object: 'file', deleted: true })
+    },
+  )
+  .get(
+    '/:id/content',
+    operation({
+      summary: 'Read a file',
+      access: 'tasks:read',
+      answers: { 200: 'application/octet-stream' },
+      errors: ['file_not_found'],
+    }),
+    async (c) => {
+      const network = networkOf(c.env)
+      const { address } = c.get('principal')
+      const { id, bytes } = await found(network, address, c.req.param('id'))
+      const pages = network.files.content(address, id)
+      const body = new ReadableStream<Uint8Array>({
+        async pull(controller) {
+          const { value, done } = await pages.next()
+          if (done) controller.close()
+          else controller.enqueue(value)
+        },
+      })
+      return c.body(body, 200, {
+        'content-type': 'application/octet-stream',
+        'content-length': String(bytes),
+        'content-disposition': 'attachment',
+        'x-content-type-options': 'nosniff',
+      })
+    },
+  )
 
 async function found(network: Network, owner: Address, id: string): Promise<FileView> {
   const file = await network.library(owner).file(id)

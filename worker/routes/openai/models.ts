@@ -1,14 +1,27 @@
 import { Hono } from 'hono'
 import { DomainError } from '#core/errors.ts'
-import { networkOf } from '../../env.ts'
-import type { AuthEnv } from '../../middleware/auth.ts'
+import { ModelList, ModelView } from '#core/protocol.ts'
+import { type Env, networkOf } from '../../env.ts'
+import { operation } from '../../middleware/operation.ts'
 
-export const models = new Hono<AuthEnv>()
-  .get('/', async (c) => c.json({ object: 'list', data: await networkOf(c.env).market().models() }))
+export const models = new Hono<{ Bindings: Env }>()
+  .get('/', operation({ summary: 'List the models', access: 'anyone', answers: { 200: ModelList } }), async (c) =>
+    c.json({ object: 'list', data: await networkOf(c.env).market().models() }),
+  )
   // A model's name may hold slashes, which not every client encodes.
-  .get('/:id{.+}', async (c) => {
-    const id = c.req.param('id')
-    const model = (await networkOf(c.env).market().models()).find((one) => one.id === id)
-    if (!model) throw new DomainError('unknown_model', { detail: `no provider has offered "${id}"`, pointer: '/model' })
-    return c.json(model)
-  })
+  .get(
+    '/:id{.+}',
+    operation({
+      summary: 'Read a model',
+      access: 'anyone',
+      answers: { 200: ModelView },
+      errors: ['unknown_model'],
+    }),
+    async (c) => {
+      const id = c.req.param('id')
+      const model = (await networkOf(c.env).market().models()).find((one) => one.id === id)
+      if (!model)
+        throw new DomainError('unknown_model', { detail: `no provider has offered "${id}"`, pointer: '/model' })
+      return c.json(model)
+    },
+  )

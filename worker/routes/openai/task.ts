@@ -1,6 +1,6 @@
 /** The tasks behind the OpenAI routes. */
 import type { z } from 'zod'
-import { DomainError } from '#core/errors.ts'
+import { DomainError, SUBMIT_ERRORS } from '#core/errors.ts'
 import { isEnded, LIMITS, SubmitTask, type TaskView } from '#core/protocol.ts'
 import { encodeRequests, toRequest } from '#core/request.ts'
 import { parseTaskId } from '#core/task-id.ts'
@@ -8,6 +8,17 @@ import type { Principal } from '../../auth.ts'
 import type { Network } from '../../env.ts'
 import { idempotencyOf } from '../../idempotency.ts'
 import { fromJson } from '../../outcome.ts'
+
+/** How a call that waits for its tasks can be refused. */
+export const WAIT_ERRORS = [
+  ...SUBMIT_ERRORS,
+  'task_not_found',
+  'task_failed',
+  'upstream_refused',
+  'task_expired',
+  'task_cancelled',
+  'price_below_unit',
+] as const
 
 /** Submits the tasks of a request, all or none. @param idempotencyKey as its header says */
 export async function submitAll(
