@@ -121,9 +121,12 @@ test('a price that nobody has is not a malformed one', async () => {
 
 test('keys with a meaning to JavaScript have none here', async () => {
   await refusedWhole(() => post(`{"__proto__":{"kind":"llm.chat"},"input":{}}`), 422, 'invalid_request', '/kind')
-  const raw = `{"kind":"llm.chat","model":"echo","input":{"messages":[{"role":"user","content":"x","__proto__":{"y":1}}],
-    "__proto__":{"polluted":true},"constructor":{"prototype":{"polluted":true}}}}`
-  expect((await post(raw)).status).toBe(201)
+  const chatWith = (more: string) =>
+    `{"kind":"llm.chat","model":"echo","input":{"messages":[{"role":"user","content":"x","__proto__":{"y":1}}],${more}}}`
+  expect((await post(chatWith('"__proto__":{"polluted":true}'))).status).toBe(201)
+  // A field that nobody honours, like any other.
+  const unknown = chatWith('"constructor":{"prototype":{"polluted":true}}')
+  await refusedWhole(() => post(unknown), 422, 'unsupported_parameter', '/input/constructor')
   expect(({} as { polluted?: boolean }).polluted).toBeUndefined()
 })
 
