@@ -33,7 +33,8 @@ export async function topUpCall(chain: TestChain, who: Requester, receiver: Addr
   return multicall([deposit, await lockCall(chain, who, receiver, cap, 0n)])
 }
 
-const multicall = (calls: Hex[]): Hex =>
+/** Several calls in one transaction. */
+export const multicall = (calls: Hex[]): Hex =>
   encodeFunctionData({ abi: daicnSettlementAbi, functionName: 'multicall', args: [calls] })
 
 async function depositCall(chain: TestChain, { payer, signer }: Requester, amount: bigint): Promise<Hex> {
