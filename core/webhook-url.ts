@@ -1,7 +1,7 @@
 /**
  * Where webhooks may be sent: to public addresses by TLS, so that nobody reaches through the edge what only the edge can reach.
  * It looks at the address as the URL standard writes it, which knows all the spellings of a number; what a name resolves to is
- * not known here (docs/decisions/0009-webhooks-by-registered-endpoint.md).
+ * not known here (docs/decisions/0013-webhooks-by-registered-endpoint.md).
  */
 import { z } from 'zod'
 
