@@ -13,8 +13,8 @@ import { buildWorker } from '../../scripts/build.ts'
 import { type EdgeProcess, spawnEdge } from '../../scripts/edge-process.ts'
 import { openRequester } from '../../scripts/requester.ts'
 import { registerProviders, startAgents } from './agents.ts'
+import { spawnBareWorker } from './bare-worker.ts'
 import { type Bench, type Figures, judge, type Limit } from './bench.ts'
-import { spawnHello } from './hello.ts'
 import { drive, type Load, median, type Times } from './load.ts'
 import { type Clients, openHellos, openSubmitters } from './submitters.ts'
 import { cpuMs, memoryMb } from './usage.ts'
@@ -55,12 +55,12 @@ export const bench: Bench = {
       await buildWorker()
       const edge = await spawnEdge({ state, build: false })
       ends.push(() => edge.program.kill())
-      const hello = await spawnHello()
+      const hello = await spawnBareWorker('hello-worker.ts')
       ends.push(() => hello.program.kill())
       const requester = await openRequester(edge.url, join(state, 'requester'))
       const providers: Record<number, string[]> = {}
       for (const { agents, free } of LOADS) providers[free] ??= await registerProviders(edge.url, agents, free)
-      const world: World = { edge, hello: hello.url, apiKey: requester.apiKey, providers }
+      const world: World = { edge, hello: new URL('/v1/hello', hello.url), apiKey: requester.apiKey, providers }
       const figures = await measure(world, quick, log)
       return { figures, bars: judge(figures, LIMITS) }
     } finally {

@@ -44,7 +44,12 @@ export async function startTokenServer({ tokenMs, port = 0 }: { tokenMs: number;
       response.writeHead(404).end()
       return
     }
-    const { messages, max_tokens, continue_final_message } = JSON.parse(body) as ChatBody
+    const { messages, max_tokens, continue_final_message, ...more } = JSON.parse(body) as ChatBody
+    // As a server does that has no grammars: whoever tries them out need not wait for hundreds of tokens.
+    if ('tools' in more || 'response_format' in more) {
+      response.writeHead(400).end()
+      return
+    }
     const prompt = messages.findLast(({ role }) => role === 'user')!.content
     const given = continue_final_message ? messages.at(-1)!.content.trimEnd() : ''
     active.add(prompt)
