@@ -41,6 +41,23 @@ const SECURITY = {
   session: { type: 'http', scheme: 'bearer', description: 'The token of a sign-in, made by POST /v1/sign-in.' },
 }
 
+/** Which routes belong together, by the first part of their paths. */
+const TAGS = [
+  {
+    name: 'tasks',
+    description: 'Submit work, know its price beforehand, and follow it.',
+    of: ['tasks', 'quote', 'blobs', 'webhooks'],
+  },
+  {
+    name: 'openai',
+    description: "The same tasks in the shapes of OpenAI's API, for clients that speak it.",
+    of: ['models', 'chat', 'completions', 'embeddings', 'files', 'batches'],
+  },
+  { name: 'provider', description: 'Offer models, take leases, deliver results.', of: ['provider', 'leases'] },
+  { name: 'account', description: 'Sign in, tokens and API keys.', of: ['sign-in', 'account', 'keys'] },
+  { name: 'network', description: 'What everybody may see.', of: ['network', 'health', 'openapi.json'] },
+]
+
 const REASONS: Record<number, string> = { 200: 'OK', 201: 'Created', 202: 'Accepted', 204: 'No content' }
 
 /** @returns the declared routes of an app as one document; an undeclared one is not in it */
@@ -50,7 +67,7 @@ export function toOpenApi(routes: RouterRoute[]): OpenApi {
   for (const { method, path, handler } of routes) {
     const operation = operationOf(handler)
     if (!operation) continue
-    const template = path.replaceAll(/:(\w+)(\{[^}]*\})?/g, '{$1}')
+    const template = templateOf(path)
     paths[template] = { ...paths[template], [method.toLowerCase()]: describe(method, template, operation, schemas) }
   }
   const document = {
@@ -62,6 +79,7 @@ export function toOpenApi(routes: RouterRoute[]): OpenApi {
       license: { name: 'MIT', identifier: 'MIT' },
     },
     servers: [{ url: '/' }],
+    tags: TAGS.map(({ name, description }) => ({ name, description })),
     paths,
     components: { schemas, securitySchemes: SECURITY, examples: errorExamples() },
   }
@@ -69,12 +87,15 @@ export function toOpenApi(routes: RouterRoute[]): OpenApi {
   return JSON.parse(JSON.stringify(document).replaceAll('"#/$defs/', '"#/components/schemas/'))
 }
 
+/** A route's path as OpenAPI writes it. */
+export const templateOf = (path: string): string => path.replaceAll(/:(\w+)(\{[^}]*\})?/g, '{$1}')
+
 function describe(method: string, path: string, operation: Operation, schemas: Json): Json {
   const { summary, details, access, params, headers, query, body, examples, upload, form } = operation
   const own = path.split('/').slice(2)
   return {
     operationId: [method, ...own].join('_').toLowerCase().replaceAll(/\W+/g, ''),
-    tags: [own[0]],
+    tags: [TAGS.find(({ of }) => of.includes(own[0]!))?.name ?? own[0]],
     summary,
     ...(details && { description: details }),
     security:
@@ -138,9 +159,10 @@ function answers({ answers = {}, events, frames }: Operation, schemas: Json): Js
   })
   const responses: Record<string, { description: string; content?: Json }> = Object.fromEntries(told)
   if (events) {
-    const schema = { type: 'string', 'x-events': toSchema(events, 'output', schemas) }
+    const description = 'Server-sent events as `x-events` says; a `type` stands in `event`, the rest in `data`.'
+    const schema = { type: 'string', description, 'x-events': toSchema(events, 'output', schemas) }
     responses[200] = {
-      description: 'Server-sent events; the data of each is as `x-events` says',
+      description: REASONS[200]!,
       ...responses[200],
       content: { ...responses[200]?.content, 'text/event-stream': { schema } },
     }
@@ -162,14 +184,15 @@ function refusals(path: string, operation: Operation, schemas: Json): Json {
   const all = errorsOf(operation).map((name) => ({ name, ...refusalOf(path, new DomainError(name), REQUEST_ID) }))
   const byStatus = Object.groupBy(all, ({ status }) => status) as Record<string, typeof all>
   return mapValues(byStatus, (refusals) => {
-    const code = { enum: [...new Set(refusals.map(({ code }) => code))] }
-    const [schema, properties] =
-      shape === 'openai' ? [OpenAiError, { error: { properties: { code } } }] : [Problem, { code }]
+    const code = { type: 'string', enum: [...new Set(refusals.map(({ code }) => code))] }
+    const own = { type: 'object', properties: { code } }
+    const [schema, narrowed] =
+      shape === 'openai' ? [OpenAiError, { type: 'object', properties: { error: own } }] : [Problem, own]
     return {
       description: refusals.map(({ name, code }) => `\`${code}\`: ${ERRORS[name][1]}.`).join(' '),
       content: {
         [refusals[0]!.type]: {
-          schema: { ...toSchema(schema, 'output', schemas), properties },
+          schema: { allOf: [toSchema(schema, 'output', schemas), narrowed] },
           examples: Object.fromEntries(
             refusals.map(({ name, code }) => [code, { $ref: `#/components/examples/${shape}_${name}` }]),
           ),

@@ -81,8 +81,7 @@ export const tasks = new Hono<{ Bindings: Env }>()
     '/:id/events',
     operation({
       summary: 'Watch a task as server-sent events',
-      details:
-        "`event` is the `type` of its data. An output's `id` is its cursor `<attempt>.<next index>`. The stream ends after `done`.",
+      details: "An output's `id` is its cursor `<attempt>.<next index>`. The stream ends after `done`.",
       access: 'tasks:read',
       headers: z.object({ 'last-event-id': z.string().optional().describe('The cursor to resume from.') }),
       events: WatchEvent,
