@@ -18,14 +18,25 @@ import type {
 import { signInTypedData } from '#core/sign-in.ts'
 import type { Env } from '#worker/env.ts'
 import worker from '#worker/index.ts'
+import { checkAnswer, checkFrame } from './contract.ts'
 
 export const ORIGIN = 'https://edge.test'
 const CHAIN_ID = 31337
 
-/** One call of the Worker, as the platform makes it; the tests of real processes reach it over real connections. */
+/**
+ * One call of the Worker, as the platform makes it; the tests of real processes reach it over real connections. Its answer is
+ * held against the API's document.
+ */
 export async function request(path: string, init?: RequestInit): Promise<Response> {
   const incoming = new Request(ORIGIN + path, init) as Parameters<typeof worker.fetch>[0]
-  return worker.fetch(incoming, env as unknown as Env, createExecutionContext())
+  const answer = worker.fetch(incoming, env as unknown as Env, createExecutionContext())
+  const response = await (init?.signal ? Promise.race([answer, aborted(init.signal)]) : answer)
+  return checkAnswer(init?.method ?? 'GET', path, response)
+}
+
+/** A caller that goes away waits no longer, whether or not the Worker takes notice. */
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }))
 }
 
 export type Reply<T> = { status: number; body: T; headers: Headers }
@@ -206,7 +217,12 @@ export async function openSocket<T>(path: string, { token }: { token?: string } 
   const { webSocket, status } = await request(path, { headers })
   if (!webSocket) throw new Error(`the upgrade was answered ${status}`)
   const { put, end, next, rest } = inbox<T>()
-  webSocket.addEventListener('message', ({ data }) => put(data === 'pong' ? data : JSON.parse(data as string)))
+  webSocket.addEventListener('message', ({ data }) => {
+    if (data === 'pong') return put(data as T)
+    const frame = JSON.parse(data as string)
+    checkFrame(path, frame)
+    put(frame)
+  })
   webSocket.addEventListener('close', end)
   webSocket.addEventListener('error', end)
   webSocket.accept()
