@@ -38,6 +38,7 @@ import {
   remove,
   type Tree,
 } from './ordered-index.ts'
+import { closeBin, noteEnded, noteGranted, noteSubmitted, type Outlook } from './outlook.ts'
 import type { Address, Offer, Register } from './protocol.ts'
 import { newPurse, type Purse } from './purse.ts'
 import { newcomer, observe, type Reputation, score } from './reputation.ts'
@@ -71,6 +72,8 @@ export type BookEvent =
   | { type: 'drew'; at: number; purse: string; total: bigint; drawing?: boolean }
   /** The purse has given `total` in all back to its account. */
   | { type: 'restored'; at: number; purse: string; total: bigint }
+  /** Ten minutes are over; see core/outlook.ts. */
+  | { type: 'binned'; at: number }
 
 type OpenTask = {
   task: Task
@@ -117,6 +120,10 @@ export type Book = {
   /** Classes that any provider has ever offered. */
   classes: Set<string>
   measured: Map<string, Measured>
+  /** By class. */
+  outlooks: Map<string, Outlook>
+  /** Since when the outlooks count. */
+  binFrom: number | null
   matching: Matching
   fairness: Fairness
   due: OrderedIndex<OpenTask>
@@ -146,6 +153,8 @@ export function createBook(cell: string): Book {
     purses: new Map(),
     classes: new Set(),
     measured: new Map(),
+    outlooks: new Map(),
+    binFrom: null,
     matching: createMatching(),
     fairness: createFairness(),
     due: createIndex(),
@@ -198,6 +207,9 @@ export function apply(book: Book, event: BookEvent): Refusal | null {
       if (event.total > purse.restored) purse.restored = event.total
       return null
     }
+    case 'binned':
+      closeBin(book, event.at)
+      return null
   }
 }
 
@@ -351,8 +363,9 @@ function submit(book: Book, spec: TaskSpec): void {
   purse.held += held(spec)
   purse.usedAt = spec.createdAt
   const task = newTask(spec)
-  openTask(book, task, stamp(book.fairness, spec.requester), spec.deadline, spec.createdAt)
+  const { want } = openTask(book, task, stamp(book.fairness, spec.requester), spec.deadline, spec.createdAt)
   countSubmitted(book.stats, task)
+  noteSubmitted(book, task, want)
 }
 
 /** Puts a task into the book and its indexes; also how a snapshot is read back. */
@@ -431,6 +444,7 @@ function granted(book: Book, open: OpenTask, address: Address, at: number): void
   advance(book.fairness, open.want.tag)
   book.news.providers.add(address)
   countGranted(book.stats, open.task)
+  noteGranted(book, open.task)
 }
 
 function applyEffect(book: Book, open: OpenTask, effect: Effect, at: number): void {
@@ -474,6 +488,7 @@ function applyEffect(book: Book, open: OpenTask, effect: Effect, at: number): vo
       book.ended.set(spec.id, open.task)
       countEnded(book.stats, open.task)
       measure(book.measured, open.task)
+      noteEnded(book, open.task)
       return
   }
 }

@@ -8,6 +8,7 @@ import {
   type Entry,
   emptyTree,
   first,
+  inOrder,
   insert,
   type OrderedIndex,
   remove,
@@ -241,8 +242,28 @@ export function bestWant(matching: Matching, supply: Supply, now: number): Match
   return best ?? null
 }
 
+/** What a task's place in the queue of its class follows from. */
+export type Turn = Pick<Want, 'kind' | 'model' | 'region' | 'tag' | 'deadline' | 'seq'>
+type Order = Pick<Turn, 'tag' | 'deadline' | 'seq'>
+
 /** The order of the queue. */
-export const isBefore = (x: Want, y: Want): boolean => (x.tag - y.tag || x.deadline - y.deadline || x.seq - y.seq) < 0
+export const isBefore = (x: Order, y: Order): boolean => (x.tag - y.tag || x.deadline - y.deadline || x.seq - y.seq) < 0
+
+/** Tasks ahead are counted so far. */
+export const MOST_AHEAD = 10_000
+
+/** Tasks of the class that come before this turn, of all regions whose providers might run it. */
+export function aheadOf({ queues, open }: Matching, turn: Turn): number {
+  let ahead = 0
+  for (const [region, tree] of queues.get(turn.kind)?.get(turn.model) ?? []) {
+    if (turn.region !== null && region !== null && region !== turn.region) continue
+    for (const other of inOrder(open, tree)) {
+      if (ahead === MOST_AHEAD || !isBefore(other, turn)) break
+      ahead++
+    }
+  }
+  return ahead
+}
 
 /* Offers */
 

@@ -15,10 +15,9 @@ import type { Book, Provider } from './book.ts'
 import { DomainError } from './errors.ts'
 import { census, failing, inWords, suitable, total } from './explain.ts'
 import { modelOf } from './market.ts'
-import { type Ask, classOf, exclusion, isBefore, type Matching, merit, nextTag, type Want } from './matching.ts'
+import { type Ask, aheadOf, classOf, exclusion, MOST_AHEAD, merit, nextTag, type Want } from './matching.ts'
 import { meanRunMs } from './measured.ts'
 import { formatAmount, min } from './money.ts'
-import { inOrder } from './ordered-index.ts'
 import { isMeteredByInput } from './pricing.ts'
 import type { Address, Quote } from './protocol.ts'
 import type { TaskRequest } from './request.ts'
@@ -26,8 +25,6 @@ import type { TaskRequest } from './request.ts'
 /** Standard normal quantiles of 50 % and 90 %. */
 const Z50 = 0
 const Z90 = 1.2815515655446004
-/** Tasks ahead are counted so far; with more of them the wait is not guessed. */
-const MOST_AHEAD = 10_000
 /** More than any ask. */
 const ANY_PRICE = 1n << 128n
 
@@ -120,19 +117,6 @@ function waitOf(book: Book, want: Want, candidates: Provider[], now: number): Qu
     return Math.round(erlang(ahead + 1, z) * (runMs / slots))
   }
   return { p50Ms: quantile(Z50), p90Ms: quantile(Z90), free, slots, ahead }
-}
-
-/** Tasks of the class that come before this one, of all regions whose providers might run it. */
-function aheadOf({ queues, open }: Matching, want: Want): number {
-  let ahead = 0
-  for (const [region, tree] of queues.get(want.kind)?.get(want.model) ?? []) {
-    if (want.region !== null && region !== null && region !== want.region) continue
-    for (const other of inOrder(open, tree)) {
-      if (ahead === MOST_AHEAD || !isBefore(other, want)) break
-      ahead++
-    }
-  }
-  return ahead
 }
 
 /** A quantile of the time until the k-th of events that come one in a unit of time. */

@@ -3,6 +3,7 @@
  * providers, purses and open tasks apart from it, so that they can be stored in pieces.
  */
 import { addProvider, askOf, type Book, createBook, openTask, type Provider } from './book.ts'
+import type { Outlook } from './outlook.ts'
 import type { Purse } from './purse.ts'
 import { createStats } from './stats.ts'
 import type { Task } from './task.ts'
@@ -12,22 +13,24 @@ const SNAPSHOT_VERSION = 2
 
 export type SnapshotHead = { version: number } & Pick<
   Book,
-  'cell' | 'classes' | 'measured' | 'fairness' | 'lastTask' | 'fees' | 'stats'
+  'cell' | 'classes' | 'measured' | 'binFrom' | 'fairness' | 'lastTask' | 'fees' | 'stats'
 >
 
 export type SnapshotPart =
   | { type: 'provider'; provider: Provider }
   | { type: 'purse'; purse: Purse }
+  | { type: 'outlook'; name: string; outlook: Outlook }
   | { type: 'task'; task: Task; tag: number; deadline: number }
 
 export function headOf(book: Book): SnapshotHead {
-  const { cell, classes, measured, fairness, lastTask, fees, stats } = book
-  return { version: SNAPSHOT_VERSION, cell, classes, measured, fairness, lastTask, fees, stats }
+  const { cell, classes, measured, binFrom, fairness, lastTask, fees, stats } = book
+  return { version: SNAPSHOT_VERSION, cell, classes, measured, binFrom, fairness, lastTask, fees, stats }
 }
 
 export function* partsOf(book: Book): Generator<SnapshotPart> {
   for (const provider of book.providers.values()) yield { type: 'provider', provider: unlisted(provider) }
   for (const purse of book.purses.values()) yield { type: 'purse', purse }
+  for (const [name, outlook] of book.outlooks) yield { type: 'outlook', name, outlook }
   for (const { task, want, deadline } of book.tasks.values()) yield { type: 'task', task, tag: want.tag, deadline }
 }
 
@@ -43,6 +46,9 @@ export function restore(head: SnapshotHead, parts: Iterable<SnapshotPart>, now: 
         break
       case 'purse':
         book.purses.set(part.purse.id, part.purse)
+        break
+      case 'outlook':
+        book.outlooks.set(part.name, part.outlook)
         break
       case 'task':
         openTask(book, upgraded(part.task), part.tag, part.deadline, now)

@@ -12,5 +12,5 @@ export { TaskRoom } from './objects/task-room.ts'
 
 export default {
   fetch: app.fetch,
-  scheduled: (_controller, env) => rollUp(networkOf(env)),
+  scheduled: ({ scheduledTime }, env) => rollUp(networkOf(env), Number(scheduledTime)),
 } satisfies ExportedHandler<Env>

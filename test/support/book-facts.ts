@@ -108,6 +108,7 @@ export function expectNothingIdle(book: Book, now: number): void {
 export function durable(book: Book) {
   const providers = []
   const purses = []
+  const outlooks = []
   const tasks = []
   for (const part of partsOf(book)) {
     if (part.type === 'provider') {
@@ -117,7 +118,8 @@ export function durable(book: Book) {
     } else if (part.type === 'purse') {
       const { settled, ...kept } = part.purse
       if (kept.drawn > 0n) purses.push(kept)
-    } else {
+    } else if (part.type === 'outlook') outlooks.push(structuredClone(part))
+    else {
       const { spec, attempts, prefix, state } = part.task
       const is = state.is === 'running' ? { ...state, is: 'leased' as const } : state
       tasks.push({
@@ -132,7 +134,7 @@ export function durable(book: Book) {
   }
   const head = structuredClone(headOf(book))
   for (const task of head.stats.latest) if (task.status === 'running') task.status = 'leased'
-  return { head, providers, purses: purses.sort((x, y) => (x.id < y.id ? -1 : 1)), tasks }
+  return { head, providers, purses: purses.sort((x, y) => (x.id < y.id ? -1 : 1)), outlooks, tasks }
 }
 
 const unstarted = (attempt: Attempt): Attempt =>

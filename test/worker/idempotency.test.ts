@@ -124,7 +124,7 @@ test('keys outlast the market in memory, in its journal and in their table, and 
 
   await runInDurableObject(market(), async (object: Market, { storage }) => {
     storage.sql.exec('update keys set day = day - 2, at = at - 2 * 86400000')
-    await object.rollUp()
+    await object.rollUp(Date.now())
   })
   expect((await rows()).n).toBe(0)
 })

@@ -2,6 +2,7 @@
 import { purseOf, record } from '#core/book.ts'
 import { DomainError } from '#core/errors.ts'
 import { sealed } from '#core/market.ts'
+import { isBinOver } from '#core/outlook.ts'
 import type { Address, NetworkSnapshot, TaskSummary, WatchEvent } from '#core/protocol.ts'
 import { available, drawTargets, isUnsettled, parsePurseId } from '#core/purse.ts'
 import { MINUTE_MS, minutesUntil } from '#core/stats.ts'
@@ -274,9 +275,12 @@ export function createEffects(store: MarketStore, network: Network) {
       feedSent = new Map(Object.entries(snapshot).map(([name, value]) => [name, JSON.stringify(value)]))
     },
 
-    /** The history's part of a cron run: the last minutes, and outputs whose time is over. */
-    async rollUp(): Promise<void> {
-      const now = Date.now()
+    /** A cron run: what was counted for forecasts, the last minutes for the history, and outputs whose time is over. */
+    async rollUp(now: number): Promise<void> {
+      if (isBinOver(book, now)) {
+        record(book, { type: 'binned', at: now })
+        writeMarket(store)
+      }
       const minutes = minutesUntil(book.stats, now).filter(({ at }) => at > now - MINUTES_SAVED * MINUTE_MS)
       await network.history.saveMinutes(book.cell, minutes, networkSnapshot(book, now).metrics)
       dropOld(store, now)

@@ -7,9 +7,11 @@ import { isTooDeep } from '#core/json.ts'
 import { LEASE_MS } from '#core/lease.ts'
 import { cancel, poll, register, submit } from '#core/market.ts'
 import { setRoom } from '#core/matching.ts'
+import { forecastView } from '#core/outlook-view.ts'
 import {
   type Address,
   type EdgeFrame,
+  type Kind,
   type Poll,
   type PollAnswer,
   ProviderFrame,
@@ -291,8 +293,12 @@ export class Market extends DurableObject<Env> {
     return snapshot
   }
 
-  rollUp() {
-    return this.effects.rollUp()
+  forecast(only: { kind?: Kind | undefined; model?: string | undefined }) {
+    return forecastView(this.book, only, Date.now())
+  }
+
+  rollUp(now: number) {
+    return this.effects.rollUp(now)
   }
 
   /* Sockets of providers; the Worker has checked who they are. */

@@ -1,0 +1,121 @@
+/** The forecasts of a market's classes as anybody may see them. */
+import type { Book } from './book.ts'
+import type { Forecast } from './forecast/bands.ts'
+import { estimate } from './forecast/eta.ts'
+import type { Window } from './forecast/experts.ts'
+import { BIN_MS } from './forecast/history.ts'
+import { forecastOf, type Series } from './forecast/series.ts'
+import { isActive } from './health.ts'
+import { aheadOf, classOf, nextTag, type Turn } from './matching.ts'
+import { formatAmount } from './money.ts'
+import { DAY, HOUR, type Outlook, sightOf, TEN_MINUTES } from './outlook.ts'
+import { UNITS } from './pricing.ts'
+import type { ClassForecast, ForecastView, Kind } from './protocol.ts'
+
+type Class = { kind: Kind; model: string }
+/** Providers that are there, and whether one of them has a free slot. */
+type Supplied = { providers: number; idle: boolean }
+
+/** Changes nothing. */
+export function forecastView(
+  book: Book,
+  only: { kind?: Kind | undefined; model?: string | undefined },
+  now: number,
+): ForecastView {
+  const supplied = suppliedOf(book, now)
+  const classes = [...book.classes]
+    .map(parseClass)
+    .filter(({ kind, model }) => kind === (only.kind ?? kind) && model === (only.model ?? model))
+    .map((of) => classForecast(book, of, supplied.get(classOf(of)) ?? { providers: 0, idle: false }, now))
+    .sort((x, y) => (classOf(x) < classOf(y) ? -1 : 1))
+  const { binFrom } = book
+  return { at: now, from: binFrom === null ? null : Math.floor(binFrom / BIN_MS) * BIN_MS, classes }
+}
+
+function parseClass(name: string): Class {
+  const space = name.indexOf(' ')
+  return { kind: name.slice(0, space) as Kind, model: name.slice(space + 1) }
+}
+
+function suppliedOf(book: Book, now: number): Map<string, Supplied> {
+  const supplied = new Map<string, Supplied>()
+  for (const provider of book.providers.values()) {
+    if (!isActive(provider, now)) continue
+    const { offers, room } = provider.supply
+    for (const name of new Set(offers.map(classOf))) {
+      const { providers, idle } = supplied.get(name) ?? { providers: 0, idle: false }
+      supplied.set(name, { providers: providers + 1, idle: idle || room > 0 })
+    }
+  }
+  return supplied
+}
+
+function classForecast(book: Book, of: Class, { providers, idle }: Supplied, now: number): ClassForecast {
+  const outlook = book.outlooks.get(classOf(of))
+  const eta = outlook && providers > 0 ? etaOf(book, of, outlook, idle, now) : { waitMs: null, finishMs: null }
+  return {
+    ...of,
+    providers,
+    demand: outlook ? demandOf(outlook.demand) : null,
+    price: outlook ? priceOf(outlook.price, of.kind) : null,
+    ...eta,
+  }
+}
+
+function demandOf(series: Series): ClassForecast['demand'] {
+  const { history } = series
+  if (!history) return null
+  const ahead = (window: Window) => scaled(forecastOf(series, window)!, window.to - window.from + 1, 100)
+  return {
+    latest: rounded(history.last, 100),
+    tenMinutes: ahead(TEN_MINUTES),
+    hour: ahead(HOUR),
+    day: ahead(DAY),
+  }
+}
+
+function priceOf(series: Series, kind: Kind): ClassForecast['price'] {
+  const { history } = series
+  if (!history) return null
+  const { p10, p50, p90, basis } = forecastOf(series, HOUR)!
+  const amount = (price: number) => formatAmount(BigInt(Math.round(price)))
+  return {
+    unit: UNITS[kind].unit,
+    latest: amount(history.last),
+    hour: { p10: amount(p10), p50: amount(p50), p90: amount(p90), basis },
+  }
+}
+
+/** When a task like the class's others would start and finish; not known before any has. */
+function etaOf(
+  book: Book,
+  of: Class,
+  outlook: Outlook,
+  idle: boolean,
+  now: number,
+): Pick<ClassForecast, 'waitMs' | 'finishMs'> {
+  const { eta } = outlook
+  const measured = book.measured.get(classOf(of))
+  const size = measured ? measured.maxUnits / measured.tasks : 1
+  const ahead = aheadOf(book.matching, newcomersTurn(book, of))
+  const { wait, finish } = estimate(eta, sightOf(outlook, ahead, idle, size, now))
+  return { waitMs: eta.wait && scaled(wait, 1, 1), finishMs: eta.run && scaled(finish, 1, 1) }
+}
+
+/** The place in the queue of a task of somebody who has none waiting. */
+const newcomersTurn = ({ fairness }: Book, of: Class): Turn => ({
+  ...of,
+  region: null,
+  tag: nextTag(fairness, '0x'),
+  deadline: Number.POSITIVE_INFINITY,
+  seq: Number.POSITIVE_INFINITY,
+})
+
+const scaled = ({ p10, p50, p90, basis }: Forecast, by: number, parts: number): Forecast => ({
+  p10: rounded(p10 * by, parts),
+  p50: rounded(p50 * by, parts),
+  p90: rounded(p90 * by, parts),
+  basis,
+})
+
+const rounded = (value: number, parts: number): number => Math.round(value * parts) / parts

@@ -1,0 +1,173 @@
+/** What a market says is ahead of its classes, beside what it was given. */
+import { expect, test } from 'vitest'
+import { apply, type Book, type BookEvent, createBook, type Provider, record } from '#core/book.ts'
+import { BIN_MS } from '#core/forecast/history.ts'
+import { isBinOver } from '#core/outlook.ts'
+import { forecastView } from '#core/outlook-view.ts'
+import { headOf, partsOf, restore } from '#core/snapshot.ts'
+import { leasesAfter } from '#core/views.ts'
+import { join, openBook, order, request, say, succeeded, T0 } from '../support/book.ts'
+import { durable } from '../support/book-facts.ts'
+
+const CLASS = { kind: 'text.embed', model: 'm' } as const
+
+/** What the clock does every minute; here only when a bin began. */
+function rollUp(book: Book, now: number): void {
+  if (isBinOver(book, now)) record(book, { type: 'binned', at: now })
+}
+
+const forecast = (book: Book, now: number) => forecastView(book, CLASS, now).classes[0]!
+
+/** Everything the provider holds is done after `runMs`. */
+function finish(book: Book, provider: Provider, now: number): void {
+  const results = leasesAfter(book, provider, 0).map(({ id }) => succeeded(id))
+  say(book, provider, { seen: provider.lastSeq, results, free: provider.registration.slots }, now)
+}
+
+/** Ten minutes each, from the first: so many tasks of a second, evenly spread. Keeps the provider there. */
+function work(book: Book, provider: Provider, from: number, counts: number[]): number {
+  for (const [i, count] of counts.entries()) {
+    const start = from + i * BIN_MS
+    rollUp(book, start)
+    for (let n = 0; n < count; n++) {
+      const at = start + Math.floor(((n + 0.5) / count) * BIN_MS)
+      order(book, 1, [request()], at)
+      finish(book, provider, at + 1000)
+    }
+  }
+  const end = from + counts.length * BIN_MS
+  rollUp(book, end)
+  say(book, provider, { free: 4 }, end)
+  return end
+}
+
+const steady = (bins: number, count = 12) => new Array<number>(bins).fill(count)
+
+test('of a class that nobody has used nothing is known', () => {
+  const book = openBook()
+  join(book, 1, T0)
+  rollUp(book, T0)
+  expect(forecastView(book, {}, T0)).toEqual({
+    at: T0,
+    from: T0,
+    classes: [{ ...CLASS, providers: 1, demand: null, price: null, waitMs: null, finishMs: null }],
+  })
+  order(book, 1, [request()], T0)
+  expect(forecast(book, T0)).toMatchObject({ demand: null, price: null, finishMs: null })
+})
+
+test('steady demand and a steady price are said to go on, first with reserve and then by what was learned', () => {
+  const book = openBook()
+  const provider = join(book, 1, T0, { free: 4 })
+  const soon = work(book, provider, T0, steady(2))
+  const early = forecast(book, soon)
+  expect(early.demand).toMatchObject({ latest: 12, tenMinutes: { basis: 'early' }, day: { basis: 'early' } })
+  expect(early.demand!.hour.p90).toBeGreaterThan(100)
+
+  const now = work(book, provider, soon, steady(46))
+  const { providers, demand, price, waitMs, finishMs } = forecast(book, now)
+  expect(providers).toBe(1)
+  for (const [said, exact] of [
+    [demand!.tenMinutes, 12],
+    [demand!.hour, 72],
+    [demand!.day, 1728],
+  ] as const) {
+    expect(said.p50).toBeCloseTo(exact, 0)
+    expect(said.p10).toBeLessThanOrEqual(said.p50)
+    expect(said.p90).toBeGreaterThanOrEqual(said.p50)
+  }
+  expect([demand!.tenMinutes.basis, demand!.hour.basis, demand!.day.basis]).toEqual(['learned', 'learned', 'early'])
+  // An ask of a hundred base units.
+  expect(price).toMatchObject({ unit: 'token', latest: '0.0000000000000001', hour: { basis: 'learned' } })
+  expect(Number(price!.hour.p50)).toBeCloseTo(1e-16, 18)
+  expect(waitMs).toMatchObject({ basis: 'learned' })
+  expect(waitMs!.p90).toBeLessThan(10)
+  expect(finishMs!.p50).toBeCloseTo(1000, -1)
+  expect(forecastView(book, { model: 'other' }, now).classes).toEqual([])
+})
+
+test('bins in which nothing came count as zero, and have no price', () => {
+  const book = openBook()
+  const provider = join(book, 1, T0, { free: 4 })
+  const now = work(book, provider, T0, [...steady(40), ...steady(40, 0)])
+  const { demand, price } = forecast(book, now)
+  expect(demand!.latest).toBe(0)
+  expect(demand!.tenMinutes.p50).toBeLessThan(1)
+  expect(price!.latest).toBe('0.0000000000000001')
+})
+
+test('what came while roll-ups were missing is not taken for ten minutes', () => {
+  const book = openBook()
+  const provider = join(book, 1, T0, { free: 4 })
+  const before = work(book, provider, T0, steady(20))
+  order(
+    book,
+    1,
+    Array.from({ length: 100 }, () => request()),
+    before,
+  )
+  const now = work(book, provider, before + 5 * BIN_MS, steady(1))
+  const { demand } = forecast(book, now)
+  expect(demand!.latest).toBe(12)
+  expect(demand!.tenMinutes.p90).toBeLessThan(40)
+})
+
+test('a roll-up that comes late by a minute changes no rate', () => {
+  const book = openBook()
+  const provider = join(book, 1, T0, { free: 4 })
+  work(book, provider, T0, steady(1, 0))
+  for (let n = 0; n < 22; n++) order(book, 1, [request()], T0 + BIN_MS + n * 30_000)
+  finish(book, provider, T0 + 2 * BIN_MS)
+  rollUp(book, T0 + 2 * BIN_MS + 60_000)
+  expect(forecast(book, T0 + 2 * BIN_MS + 60_000).demand!.latest).toBeCloseTo(20, 6)
+})
+
+test('where nobody is there, no wait is promised', () => {
+  const book = openBook()
+  const provider = join(book, 1, T0, { free: 4 })
+  const now = work(book, provider, T0, steady(3))
+  provider.reachable = false
+  expect(forecast(book, now + 3_600_000)).toMatchObject({ providers: 0, waitMs: null, finishMs: null })
+})
+
+test('a class without a task for a week is forgotten', () => {
+  const book = openBook()
+  const provider = join(book, 1, T0, { free: 4 })
+  const end = work(book, provider, T0, steady(2))
+  work(book, provider, end, steady(1007, 0))
+  expect(book.outlooks.size).toBe(1)
+  const now = work(book, provider, end + 1007 * BIN_MS, steady(2, 0))
+  expect(book.outlooks.size).toBe(0)
+  expect(forecast(book, now)).toMatchObject({ demand: null })
+})
+
+test('what was learned comes back from the journal, and from a snapshot and what follows it', () => {
+  const book = openBook()
+  const provider = join(book, 1, T0, { free: 4 })
+  const half = work(book, provider, T0, steady(5))
+  const events: BookEvent[] = book.log.splice(0)
+  const written = structuredClone({ head: headOf(book), parts: [...partsOf(book)] })
+  const now = work(book, provider, half, steady(5, 7))
+  const fromSnapshot = restore(written.head, written.parts, half)
+  for (const event of structuredClone(book.log)) apply(fromSnapshot, event)
+  const fromStart = createBook('c1')
+  fromStart.classes.add('text.embed m')
+  for (const event of structuredClone([...events, ...book.log])) apply(fromStart, event)
+  expect(durable(book).outlooks).toHaveLength(1)
+  for (const other of [fromSnapshot, fromStart]) {
+    expect(durable(other).outlooks).toEqual(durable(book).outlooks)
+    const { demand, price } = forecast(book, now)
+    expect(forecast(other, now)).toMatchObject({ demand, price })
+  }
+})
+
+test('of a flood only a few tasks are looked at closely, and they are let go when they end', () => {
+  const book = openBook()
+  const provider = join(book, 1, T0, { slots: 1, free: 1 })
+  for (let n = 0; n < 2000; n++) order(book, 1, [request()], T0 + n * 10)
+  const { followed } = book.outlooks.get('text.embed m')!
+  expect(followed.size).toBe(64)
+  for (let n = 0; n < 2000; n++) finish(book, provider, T0 + 20_000 + n)
+  expect(book.tasks.size).toBe(0)
+  expect(followed.size).toBe(0)
+})

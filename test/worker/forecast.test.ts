@@ -1,0 +1,98 @@
+/** What is ahead, as the running Worker tells it: the clock is the cron's own, which the test moves on. */
+import { createScheduledController, evictDurableObject } from 'cloudflare:test'
+import { env } from 'cloudflare:workers'
+import { expect, test } from 'vitest'
+import { ForecastView } from '#core/protocol.ts'
+import { cost } from '#worker/cost.ts'
+import type { Env } from '#worker/env.ts'
+import worker from '#worker/index.ts'
+import {
+  CHAT,
+  OFFER,
+  type Person,
+  poll,
+  provider,
+  refused,
+  requester,
+  send,
+  submit,
+  succeeded,
+} from '../support/network.ts'
+
+const bindings = env as unknown as Env
+const MINUTE = 60_000
+const BIN = 10 * MINUTE
+
+const scheduled = (at: number) =>
+  worker.scheduled(createScheduledController({ cron: '* * * * *', scheduledTime: new Date(at) }), bindings)
+
+async function forecast(query = ''): Promise<ForecastView> {
+  const { status, body } = await send('GET', `/v1/forecast${query}`)
+  expect(status).toBe(200)
+  return ForecastView.parse(body)
+}
+
+/** One task of this model, done by its provider. */
+async function work(alice: Person, bob: Person, model: string): Promise<void> {
+  await submit(alice, { ...CHAT, model })
+  const [lease] = (await poll(bob, { free: 1, seen: 0 })).leases.slice(-1)
+  await poll(bob, { seen: lease!.seq, results: [succeeded(lease!.id)] })
+}
+
+test('a network without anybody has nothing ahead, and says so', async () => {
+  expect(await forecast()).toEqual({ at: expect.any(Number), from: null, classes: [] })
+})
+
+test('what is ahead of a class is told to anybody, and outlasts the market', async () => {
+  const [alice, bob] = [
+    await requester(),
+    await provider([
+      { ...OFFER, model: 'ahead' },
+      { ...OFFER, model: 'unused' },
+    ]),
+  ]
+  const start = Math.ceil(Date.now() / BIN) * BIN
+  await scheduled(start)
+  for (let n = 0; n < 3; n++) await work(alice, bob, 'ahead')
+  await scheduled(start + BIN)
+
+  const { from, classes } = await forecast()
+  expect(from).toBe(start + BIN)
+  const [ahead, unused] = classes
+  expect(ahead).toMatchObject({
+    kind: 'llm.chat',
+    model: 'ahead',
+    providers: 1,
+    demand: { latest: 3, tenMinutes: { basis: 'early' }, hour: { basis: 'early' }, day: { basis: 'early' } },
+    price: { unit: 'output token', latest: '0.000001', hour: { p50: '0.000001', basis: 'early' } },
+    waitMs: { basis: 'early' },
+    finishMs: { basis: 'early' },
+  })
+  const { p10, p50, p90 } = ahead!.demand!.hour
+  expect([p10 < p50, p50, p90 > p50]).toEqual([true, 18, true])
+  const nothing = { demand: null, price: null, waitMs: null, finishMs: null }
+  expect(unused).toEqual({ kind: 'llm.chat', model: 'unused', providers: 1, ...nothing })
+
+  await evictDurableObject(bindings.MARKET.getByName('c1'))
+  expect((await forecast('?model=ahead')).classes).toMatchObject([{ demand: ahead!.demand, price: ahead!.price }])
+})
+
+test('forty quiet spells later the forecast is learned, at a row each', async () => {
+  const { from } = await forecast()
+  await scheduled(from! + MINUTE)
+  const before = cost.objectRows
+  for (let n = 1; n <= 45; n++) await scheduled(from! + n * BIN)
+  expect(cost.objectRows - before).toBe(45)
+  const [ahead] = (await forecast('?kind=llm.chat&model=ahead')).classes
+  expect(ahead!.demand).toMatchObject({ latest: 0, tenMinutes: { basis: 'learned' }, day: { basis: 'early' } })
+  expect(ahead!.demand!.tenMinutes.p50).toBeLessThan(1)
+  // No sale, no price: what was learned of it stays little.
+  expect(ahead!.price).toMatchObject({ latest: '0.000001', hour: { basis: 'early' } })
+})
+
+test('a question for no class of work is refused, and for one that nobody has is answered by none', async () => {
+  refused(await send('GET', '/v1/forecast?kind=llm.dance'), 'invalid_request', '?kind')
+  refused(await send('GET', '/v1/forecast?model='), 'invalid_request', '?model')
+  expect((await forecast('?kind=doc.ocr')).classes).toEqual([])
+  expect((await forecast('?model=unheard-of')).classes).toEqual([])
+})
