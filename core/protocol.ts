@@ -226,10 +226,19 @@ export const Quote = z
     wait: z.object({
       p50Ms: z.int().min(0).nullable(),
       p90Ms: z.int().min(0).nullable(),
+      basis: z
+        .enum(['learned', 'formula'])
+        .describe(
+          "Learned from how long the class's tasks waited, or reckoned from the queue and their mean run time.",
+        ),
       free: Count,
       slots: Count,
       ahead: Count,
     }),
+    finish: z
+      .object({ p50Ms: z.int().min(0), p90Ms: z.int().min(0) })
+      .nullable()
+      .describe("Milliseconds until it is finished, learned from the class's tasks; null while that is too little."),
     /** Providers that may not run it, each counted once, by the first filter that it fails. */
     excluded: ReasonCounts,
     /** When there is no candidate, the filter that left nobody. */

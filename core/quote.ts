@@ -6,6 +6,8 @@
  * | price.ceiling  | bid x most units: what submitting it holds                                                 |
  * | price.expected | ask of the best candidate x the most units x (units paid for / most units) of its class    |
  * | wait, free     | 0 while a candidate has a free slot                                                        |
+ * | wait, learned; | what the class's tasks have taught (core/forecast/eta.ts), once that is enough and while   |
+ * | finish         | nobody who offers the class is left out for what this task asks for                        |
  * | wait, busy     | Erlang(ahead + 1, slots / mean run time): the wait in a queue whose servers are all busy,  |
  * |                | run times being exponential (M/M/c); tasks that come later are not counted                 |
  *
@@ -13,11 +15,13 @@
  */
 import type { Book, Provider } from './book.ts'
 import { DomainError } from './errors.ts'
-import { census, failing, inWords, suitable, total } from './explain.ts'
+import { type Counts, census, failing, inWords, type Reason, suitable, total } from './explain.ts'
+import { type Estimate, estimate } from './forecast/eta.ts'
 import { modelOf } from './market.ts'
 import { type Ask, aheadOf, classOf, exclusion, MOST_AHEAD, merit, nextTag, type Want } from './matching.ts'
 import { meanRunMs } from './measured.ts'
 import { formatAmount, min } from './money.ts'
+import { sightOf } from './outlook.ts'
 import { isMeteredByInput } from './pricing.ts'
 import type { Address, Quote } from './protocol.ts'
 import type { TaskRequest } from './request.ts'
@@ -27,6 +31,8 @@ const Z50 = 0
 const Z90 = 1.2815515655446004
 /** More than any ask. */
 const ANY_PRICE = 1n << 128n
+/** Why a provider may not run a task of the class whatever else it asks for. */
+const OF_ANY_TASK: ReadonlySet<string> = new Set<Reason>(['self', 'kind', 'model', 'away'])
 
 /** Changes nothing. */
 export function quote(book: Book, requester: Address, request: TaskRequest, now: number): Quote {
@@ -40,7 +46,7 @@ export function quote(book: Book, requester: Address, request: TaskRequest, now:
     model: want.model === '' ? null : want.model,
     candidates: candidates.length,
     price: { ceiling: formatAmount(ceiling), expected: expectedPrice(book, want, candidates, request.maxUnits, now) },
-    wait: waitOf(book, want, candidates, now),
+    ...etaOf(book, want, candidates, excluded, request.maxUnits, now),
     excluded,
     failing: none ? failing(excluded) : null,
     leastMaxPrice: least === null ? null : formatAmount(least * BigInt(request.maxUnits)),
@@ -103,20 +109,49 @@ function leastAsk(book: Book, want: Want, now: number): bigint | null {
   return asks.length === 0 ? null : asks.reduce((least, { ask }) => min(least, ask), ANY_PRICE)
 }
 
-function waitOf(book: Book, want: Want, candidates: Provider[], now: number): Quote['wait'] {
+/** When it would start and finish. */
+function etaOf(
+  book: Book,
+  want: Want,
+  candidates: Provider[],
+  excluded: Counts,
+  size: number,
+  now: number,
+): Pick<Quote, 'wait' | 'finish'> {
   const slots = candidates.reduce((sum, { registration }) => sum + registration.slots, 0)
   const free = candidates.reduce(
     (sum, { supply }) => sum + (exclusion(want, supply, now) === null ? supply.room : 0),
     0,
   )
   const ahead = aheadOf(book.matching, want)
+  const choosy = Object.keys(excluded).some((reason) => !OF_ANY_TASK.has(reason))
+  const learned = slots === 0 || choosy ? null : learnedOf(book, want, { free, ahead, size }, now)
+  const queue = { free, slots, ahead }
+  const finish = learned && { p50Ms: Math.round(learned.finish.p50), p90Ms: Math.round(learned.finish.p90) }
+  if (free === 0 && learned) {
+    const { p50, p90 } = learned.wait
+    return { wait: { p50Ms: Math.round(p50), p90Ms: Math.round(p90), basis: 'learned', ...queue }, finish }
+  }
   const quantile = (z: number): number | null => {
     if (free > 0) return 0
     const runMs = meanRunMs(book.measured.get(classOf(want)))
     if (slots === 0 || runMs === null || ahead >= MOST_AHEAD) return null
     return Math.round(erlang(ahead + 1, z) * (runMs / slots))
   }
-  return { p50Ms: quantile(Z50), p90Ms: quantile(Z90), free, slots, ahead }
+  return { wait: { p50Ms: quantile(Z50), p90Ms: quantile(Z90), basis: 'formula', ...queue }, finish }
+}
+
+/** What the class's tasks have taught of one like this, or null while that is too little. */
+function learnedOf(
+  book: Book,
+  want: Want,
+  { free, ahead, size }: { free: number; ahead: number; size: number },
+  now: number,
+): Estimate | null {
+  const outlook = book.outlooks.get(classOf(want))
+  if (!outlook) return null
+  const said = estimate(outlook.eta, sightOf(outlook, ahead, free > 0, size, now))
+  return said.wait.basis === 'learned' && said.finish.basis === 'learned' ? said : null
 }
 
 /** A quantile of the time until the k-th of events that come one in a unit of time. */

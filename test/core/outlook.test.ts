@@ -4,10 +4,12 @@ import { apply, type Book, type BookEvent, createBook, type Provider, record } f
 import { BIN_MS } from '#core/forecast/history.ts'
 import { isBinOver } from '#core/outlook.ts'
 import { forecastView } from '#core/outlook-view.ts'
+import { quote } from '#core/quote.ts'
 import { headOf, partsOf, restore } from '#core/snapshot.ts'
 import { leasesAfter } from '#core/views.ts'
-import { join, openBook, order, request, say, succeeded, T0 } from '../support/book.ts'
+import { join, openBook, order, request, requesterOf, say, succeeded, T0 } from '../support/book.ts'
 import { durable } from '../support/book-facts.ts'
+import { mulberry32 } from '../support/random.ts'
 
 const CLASS = { kind: 'text.embed', model: 'm' } as const
 
@@ -170,4 +172,51 @@ test('of a flood only a few tasks are looked at closely, and they are let go whe
   for (let n = 0; n < 2000; n++) finish(book, provider, T0 + 20_000 + n)
   expect(book.tasks.size).toBe(0)
   expect(followed.size).toBe(0)
+})
+
+/** One provider that is nearly always busy; tasks take about 0.3 s each. */
+function queue(tasks: number): { book: Book; now: number; quoted: { p50Ms: number; p90Ms: number; waitMs: number }[] } {
+  const random = mulberry32(7)
+  const exponential = (mean: number) => Math.ceil(-mean * Math.log(1 - random()))
+  const book = openBook([1, 2])
+  const provider = join(book, 1, T0, { slots: 1, free: 1 })
+  const said = new Map<string, { p50Ms: number; p90Ms: number }>()
+  const quoted = []
+  let now = T0
+  let freeAt = T0
+  for (let n = 0; n < tasks; n++) {
+    now += exponential(345)
+    while (freeAt <= now && provider.leases.size > 0) {
+      finish(book, provider, freeAt)
+      for (const { task } of provider.leases.values()) {
+        const { createdAt } = book.tasks.get(task)!.task.spec
+        const wait = said.get(task)
+        if (wait) quoted.push({ ...wait, waitMs: freeAt - createdAt })
+      }
+      freeAt += exponential(300)
+    }
+    const idle = provider.leases.size === 0
+    const { wait } = quote(book, requesterOf(1), request(), now)
+    const [id] = order(book, 1, [request({ deadlineMs: 86_400_000 })], now) as [string]
+    if (idle) freeAt = now + exponential(300)
+    else if (wait.basis === 'learned') said.set(id, { p50Ms: wait.p50Ms!, p90Ms: wait.p90Ms! })
+  }
+  return { book, now, quoted }
+}
+
+test('a quote tells the wait that the class has taught, and nine tasks of ten start within its p90', () => {
+  const { book, now, quoted } = queue(3000)
+  expect(quoted.length).toBeGreaterThan(500)
+  const share = (within: (one: (typeof quoted)[number]) => boolean) => quoted.filter(within).length / quoted.length
+  expect(share(({ waitMs, p90Ms }) => waitMs <= p90Ms)).toBeGreaterThan(0.87)
+  expect(share(({ waitMs, p90Ms }) => waitMs <= p90Ms)).toBeLessThan(0.93)
+  expect(share(({ waitMs, p50Ms }) => waitMs <= p50Ms)).toBeGreaterThan(0.4)
+
+  order(book, 2, [request(), request()], now)
+  const { wait, finish } = quote(book, requesterOf(1), request(), now)
+  expect(wait).toMatchObject({ basis: 'learned', free: 0 })
+  expect(finish!.p50Ms).toBeGreaterThan(wait.p50Ms!)
+  // Of what a task asks for beyond its class, the class has taught nothing.
+  const choosy = quote(book, requesterOf(1), request({ region: 'weur' }), now)
+  expect(choosy).toMatchObject({ wait: { basis: 'formula' }, finish: null })
 })
