@@ -47,7 +47,7 @@ if (import.meta.main) {
   ]
   const account = await loadAccount(state)
   const runner = createUpstreamRunner({ url, model, concurrency: Number(slots), apiKey: undefined, known: {} })
-  const { speed } = await runner.probe(AbortSignal.timeout(30_000))
+  const { speed } = await runner.probe(AbortSignal.timeout(60_000))
   await startAgent({
     edge: createEdge(edge, account, Date.now),
     registration: {
