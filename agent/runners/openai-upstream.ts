@@ -75,7 +75,8 @@ export function createUpstreamRunner({ url, model, concurrency, apiKey, known }:
     const seam = createSeam(again, onDelta, { mayDiffer: true, most: left })
     const longer = { [name]: left + again.length }
     const { output, usage } = await complete(withGiven(chat, given), longer, { signal, onDelta: seam.push })
-    const inputTokens = Math.max(usage.inputTokens - prefix.tokens, 0)
+    // Of the prefix the server read what was given; the rest it wrote again.
+    const inputTokens = Math.max(usage.inputTokens - (prefix.tokens - seam.repeated()), 0)
     const outputTokens = Math.min(usage.outputTokens - seam.repeated(), left)
     const finishReason = seam.isCut() ? 'length' : output.finishReason
     return { output: { ...output, content: seam.rest(), finishReason }, usage: { inputTokens, outputTokens } }

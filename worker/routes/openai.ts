@@ -6,6 +6,7 @@ import { ChatRequest, chatChunk, chatCompletion, chatEnd, chatTask } from '#core
 import { ChatChunk, ChatCompletion } from '#core/openai-answers.ts'
 import { IdempotencyHeaders, type TaskError, type TaskView } from '#core/protocol.ts'
 import { type Env, networkOf } from '../env.ts'
+import { logError } from '../log.ts'
 import { operation } from '../middleware/operation.ts'
 import { fromJson } from '../outcome.ts'
 import { watchTask } from '../watch.ts'
@@ -42,25 +43,31 @@ export const chat = new Hono<{ Bindings: Env }>().post('/', declared, async (c) 
       await lineOf(network, task).cancel(principal.address, task.id)
     })
     const send = (chunk: unknown) => stream.writeSSE({ data: JSON.stringify(chunk) })
-    await send(chunkOf(task, { role: 'assistant', content: '' }))
     let told = ''
     let over = false
-    for await (const event of watch.events) {
-      if (event.type === 'output') {
-        const fresh = freshText(told, event)
-        if (fresh === null) break
-        if (fresh !== '') await send(chunkOf(task, { content: fresh }))
-        told += fresh
+    try {
+      await send(chunkOf(task, { role: 'assistant', content: '' }))
+      for await (const event of watch.events) {
+        if (event.type === 'output') {
+          const fresh = freshText(told, event)
+          if (fresh === null) break
+          if (fresh !== '') await send(chunkOf(task, { content: fresh }))
+          told += fresh
+        }
+        if (event.type === 'done') {
+          await sendEnd(send, event.task, told, request.stream_options?.include_usage === true)
+          over = true
+        }
       }
-      if (event.type === 'done') {
-        await sendEnd(send, event.task, told, request.stream_options?.include_usage === true)
-        over = true
+      if (!over) {
+        watch.close()
+        const cancelled = fromJson(await lineOf(network, task).cancel(principal.address, task.id))
+        await send({ error: streamError(INTERRUPTED, cancelled, told) })
       }
-    }
-    if (!over) {
-      watch.close()
-      const cancelled = fromJson(await lineOf(network, task).cancel(principal.address, task.id))
-      await send({ error: streamError(INTERRUPTED, cancelled, told) })
+    } catch (error) {
+      // The answer has begun: what went wrong can only be told in it.
+      logError('stream_failed', error, { task: task.id })
+      await send({ error: streamError(BROKEN, task, told) })
     }
     await stream.writeSSE({ data: '[DONE]' })
   })
@@ -69,6 +76,11 @@ export const chat = new Hono<{ Bindings: Env }>().post('/', declared, async (c) 
 const INTERRUPTED = {
   code: 'stream_interrupted',
   message: 'The stream was interrupted and could not be continued. The task was cancelled.',
+}
+
+const BROKEN = {
+  code: 'internal',
+  message: 'The stream broke at the edge; the task may still be running. GET /v1/tasks/:id tells how it ended.',
 }
 
 /** The error that ends a stream, with what the client has of it: that, and nothing else, was charged. */
