@@ -6,6 +6,7 @@ import { openInput } from './input.ts'
 import { createBook, finish, running, type Settled } from './lease-book.ts'
 import type { Log } from './log.ts'
 import { openOutput } from './output.ts'
+import { signResult } from './receipt.ts'
 import type { Runner } from './runner.ts'
 import type { Spool } from './spool.ts'
 import type { Timing } from './timing.ts'
@@ -77,7 +78,12 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     const input = () =>
       openInput(lease, (sha256, until) => edge.getBlob(lease.id, sha256, until), { timing, random, signal })
     const push = (delta: string, tokens: number) => output?.push(delta, tokens)
-    const result = await runLease(lease, runners, turns, input, signal, push)
+    const result = await signResult(
+      edge,
+      registration.offers,
+      lease,
+      await runLease(lease, runners, turns, input, signal, push),
+    )
     if (signal.aborted) return output?.close()
     await Promise.all([save(result), output?.finish()])
     if (finish(book, result, 'run')) {

@@ -1,5 +1,14 @@
 /** What the edge sends, checked before anything relies on it: an edge is another party's program. */
-import { type EdgeFrame, KINDS, type Lease, type PollAnswer, type Prefix, type ResultReceipt } from '#core/protocol.ts'
+import { isAmount } from '#core/money.ts'
+import {
+  Address,
+  type EdgeFrame,
+  KINDS,
+  type Lease,
+  type PollAnswer,
+  type Prefix,
+  type ResultReceipt,
+} from '#core/protocol.ts'
 
 /** Throws TypeError for what is not a PollAnswer. */
 export function parseAnswer(value: unknown): PollAnswer {
@@ -25,8 +34,10 @@ function parseLease(value: unknown): Lease {
   const kind = KINDS.find((known) => known === lease.kind)
   if (!kind) throw new TypeError('a lease of an unknown kind')
   const prefix = lease.prefix === undefined ? {} : { prefix: parsePrefix(lease.prefix) }
+  const terms = lease.terms === undefined ? {} : { terms: parseTerms(lease.terms) }
   return {
     ...prefix,
+    ...terms,
     id: text(lease.id),
     seq: number(lease.seq),
     kind,
@@ -41,6 +52,12 @@ function parseLease(value: unknown): Lease {
 function parsePrefix(value: unknown): Prefix {
   const prefix = record(value)
   return { text: text(prefix.text), tokens: number(prefix.tokens) }
+}
+
+function parseTerms(value: unknown): NonNullable<Lease['terms']> {
+  const { requester, ask, digest } = record(value)
+  if (!isAmount(text(ask))) throw new TypeError('expected an amount')
+  return { requester: Address.parse(requester), ask: text(ask), digest: digest === null ? null : text(digest) }
 }
 
 function parseReceipt(value: unknown): ResultReceipt {

@@ -1,6 +1,16 @@
 /** Calls to one edge, as one provider: signs in when it must and names each failure by the edge's stable code. */
+import type { PrivateKeyAccount } from 'viem/accounts'
 import type { Problem } from '#core/errors.ts'
-import { type Address, LIMITS, type OutputFrame, type Poll, type PollAnswer, type Register } from '#core/protocol.ts'
+import {
+  type Address,
+  LIMITS,
+  type OutputFrame,
+  type Poll,
+  type PollAnswer,
+  type Register,
+  type Signed,
+} from '#core/protocol.ts'
+import { type Hash, ReceiptDomain, receiptTypedData, type Statement } from '#core/receipt.ts'
 import { signInTypedData } from '#core/sign-in.ts'
 import { parseAnswer } from './answer.ts'
 
@@ -18,10 +28,7 @@ export class EdgeError extends Error {
 }
 
 /** The part of a viem account that is needed here. */
-export type Signer = {
-  address: Address
-  signTypedData: (data: ReturnType<typeof signInTypedData>) => Promise<`0x${string}`>
-}
+export type Signer = Pick<PrivateKeyAccount, 'address' | 'signTypedData'>
 
 export type Edge = {
   register: (body: Register, signal: AbortSignal) => Promise<{ cell: string; leaseSeconds: number }>
@@ -29,6 +36,11 @@ export type Edge = {
   putOutput: (lease: string, frame: OutputFrame, signal: AbortSignal) => Promise<{ next: number }>
   /** The content of a blob that the lease's input refers to. */
   getBlob: (lease: string, sha256: string, signal: AbortSignal) => Promise<Uint8Array>
+  /** Signs what was done, as of now by the edge's clock. Undefined if the edge makes no receipts. */
+  signReceipt: (
+    statement: Omit<Statement, 'domain' | 'provider' | 'finishedAt'>,
+    hash: Hash,
+  ) => Promise<Signed | undefined>
   /** Starts to open /v1/provider/socket or a lease's output socket. */
   openSocket: (path: string) => Promise<WebSocket>
 }
@@ -53,6 +65,8 @@ export function createEdge(url: string, signer: Signer, now: () => number): Edge
   let signingIn: Promise<string> | undefined
   /** What to add to this machine's clock to have the edge's, from its Date header. */
   let skew = 0
+  /** As the edge told it at the last sign-in, if it makes receipts. */
+  let domain: ReceiptDomain | undefined
 
   async function call(
     method: string,
@@ -92,7 +106,8 @@ export function createEdge(url: string, signer: Signer, now: () => number): Edge
   }
 
   async function signIn(): Promise<string> {
-    const { chainId } = (await call('GET', '/v1/health', {})) as { chainId: number }
+    const { chainId, court } = (await call('GET', '/v1/health', {})) as { chainId: number; court?: string }
+    domain = ReceiptDomain.safeParse({ chainId, court }).data
     for (let attempt = 0; ; attempt++) {
       // The Date header counts whole seconds and an earlier run may have signed in ahead of it: each try goes further.
       const issuedAt = Math.round(now() + skew) + attempt * 2000
@@ -142,6 +157,17 @@ export function createEdge(url: string, signer: Signer, now: () => number): Edge
       (await authorized('PUT', outputPath(lease), frame, signal)) as { next: number },
     getBlob: async (lease, sha256, signal) =>
       (await authorized('GET', blobPath(lease, sha256), undefined, signal, readBlob)) as Uint8Array,
+    async signReceipt(statement, hash) {
+      if (!domain) return undefined
+      const provider = signer.address.toLowerCase() as Address
+      const finishedAt = Math.floor((now() + skew) / 1000) * 1000
+      const signed = { ...statement, domain, provider, finishedAt }
+      return {
+        units: statement.units,
+        finishedAt,
+        signature: await signer.signTypedData(await receiptTypedData(signed, hash)),
+      }
+    },
     openSocket: async (path) =>
       new HeadedWebSocket(origin.replace(/^http/, 'ws') + path, {
         headers: { authorization: `Bearer ${await token()}` },

@@ -10,7 +10,15 @@ export type Signer = {
   signTypedData: (data: ReturnType<typeof signInTypedData>) => Promise<`0x${string}`>
 }
 
-export type Health = { ok: true; chainId: number; development: boolean; protocol: number }
+/** `address` countersigns receipts, and `court` is whose proofs they are. */
+export type Health = {
+  ok: true
+  chainId: number
+  court: Address
+  address: Address
+  development: boolean
+  protocol: number
+}
 export type Session = { token: string; expiresAt: number; address: Address }
 
 /** A clock that is further from the edge's than this is not used to sign. */

@@ -7,9 +7,13 @@ import type { Connection } from './edge.ts'
 import { DaicnError } from './error.ts'
 import { watch } from './events.ts'
 import * as networks from './network.ts'
+import * as receipts from './receipt.ts'
 import type { NewTask, Signal } from './task.ts'
 
 import * as tasks from './task.ts'
+
+/** Checks a receipt offline; see client/receipt.ts. */
+export const verifyReceipt = (receipt: unknown, held?: { output?: unknown }) => receipts.verifyReceipt(receipt, held)
 
 export type Daicn = ReturnType<typeof connect>
 
@@ -45,6 +49,8 @@ export function connect(connection: Connection) {
     /** Uploads up to 100 MiB; `{ sha256 }` of the answer stands for it in an input. */
     upload: (content: Uint8Array, options?: Signal) => tasks.upload(to, content, options),
     cancel: (id: string, options?: Signal) => tasks.cancel(to, id, options),
+    /** What ran, who ran it and for how much, signed; `verifyReceipt` checks it. */
+    receipt: (id: string, options?: Signal) => receipts.receipt(to, id, options),
 
     models: (options?: Signal) => networks.models(to, options),
     network: (options?: Signal) => networks.network(to, options),

@@ -14,6 +14,7 @@ import type {
 import { type Connection, insist } from './edge.ts'
 import { DaicnError, unsuccessful } from './error.ts'
 import { watch } from './events.ts'
+import { sha256 } from './hash.ts'
 
 type InputOf<K extends Kind> = z.input<(typeof INPUTS)[K]>
 
@@ -37,13 +38,11 @@ const HOLD_SECONDS: (typeof LIMITS)['waitSeconds'] = 25
 const UPLOAD_MS = 270_000
 const LEAVE_MS = 10_000
 const LEAVE_AT_ONCE = 32
-const pathOf = (id: string) => `/v1/tasks/${encodeURIComponent(id)}`
+export const pathOf = (id: string) => `/v1/tasks/${encodeURIComponent(id)}`
 
 /** Uploads what is too large for an input; `{ sha256 }` of the answer stands for it in the inputs of this account. */
 export async function upload(connection: Connection, content: Uint8Array, { signal }: Signal = {}): Promise<BlobView> {
-  const hash = await crypto.subtle.digest('SHA-256', content as Uint8Array<ArrayBuffer>)
-  const sha256 = Array.from(new Uint8Array(hash), (byte) => byte.toString(16).padStart(2, '0')).join('')
-  return insist(connection, 'PUT', `/v1/blobs/${sha256}`, { body: content, signal, holdMs: UPLOAD_MS })
+  return insist(connection, 'PUT', `/v1/blobs/${await sha256(content)}`, { body: content, signal, holdMs: UPLOAD_MS })
 }
 
 /** Tried again under one idempotency key, so that however often it is sent, it is one task. */

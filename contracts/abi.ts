@@ -3820,9 +3820,19 @@ export const disputeCourtAbi = [
             "internalType": "address"
           },
           {
+            "name": "request",
+            "type": "bytes32",
+            "internalType": "bytes32"
+          },
+          {
             "name": "output",
             "type": "bytes32",
             "internalType": "bytes32"
+          },
+          {
+            "name": "units",
+            "type": "uint256",
+            "internalType": "uint256"
           },
           {
             "name": "charged",
@@ -3905,9 +3915,19 @@ export const disputeCourtAbi = [
             "internalType": "address"
           },
           {
+            "name": "request",
+            "type": "bytes32",
+            "internalType": "bytes32"
+          },
+          {
             "name": "output",
             "type": "bytes32",
             "internalType": "bytes32"
+          },
+          {
+            "name": "units",
+            "type": "uint256",
+            "internalType": "uint256"
           },
           {
             "name": "charged",
@@ -3952,9 +3972,19 @@ export const disputeCourtAbi = [
             "internalType": "address"
           },
           {
+            "name": "request",
+            "type": "bytes32",
+            "internalType": "bytes32"
+          },
+          {
             "name": "output",
             "type": "bytes32",
             "internalType": "bytes32"
+          },
+          {
+            "name": "units",
+            "type": "uint256",
+            "internalType": "uint256"
           },
           {
             "name": "charged",

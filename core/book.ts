@@ -404,7 +404,8 @@ export function openTask(book: Book, task: Task, tag: number, deadline: number, 
 
 function grant(book: Book, open: OpenTask, { supply, offer }: Match, now: number): void {
   noteGrant(book.grants, { want: open.want, supply, offer, at: now })
-  const event: TaskEvent = { type: 'granted', provider: supply.address, ask: offer.ask }
+  const { ask, digest } = offer
+  const event: TaskEvent = { type: 'granted', provider: supply.address, ask, ...(digest !== null && { digest }) }
   record(book, { type: 'task', at: now, id: open.task.spec.id, event })
 }
 

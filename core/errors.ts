@@ -89,6 +89,21 @@ export const ERRORS = {
     'The task was not finished before its deadline',
     'Raise deadlineSeconds, maxPrice, or ask for another model.',
   ],
+  receipt_not_ready: [
+    409,
+    'There are receipts only of tasks that have succeeded',
+    'GET the task, or wait with ?waitSeconds=25.',
+  ],
+  receipt_unsigned: [
+    404,
+    'The provider did not sign a receipt',
+    'Its agent is older than receipts, or not ours: name it in requirements.exclude to avoid it.',
+  ],
+  receipt_invalid: [
+    502,
+    'What the provider signed is not what it did',
+    'The task itself is accepted and paid; name the provider in requirements.exclude to avoid it.',
+  ],
   task_cancelled: [409, 'The task was cancelled', 'Submit it again.'],
   idempotency_conflict: [
     409,

@@ -243,8 +243,14 @@ function toEvent({ spec, prefix }: Task, attempt: number, outcome: Result['outco
       const fault = outputFault(spec.kind, outcome.output, prefix)
       if (fault) return { type: 'failed', attempt, error: { code: 'invalid_output', message: fault } }
       const units = meter(spec.kind, outcome.usage, spec.maxUnits - (prefix?.tokens ?? 0))
+      const { signed } = outcome
+      if (signed && signed.units !== units) {
+        const message = `the receipt is signed for ${signed.units} units, and the result comes to ${units}`
+        return { type: 'failed', attempt, error: { code: 'receipt_mismatch', message } }
+      }
       const output = joinOutput(prefix, outcome.output)
-      return { type: 'succeeded', attempt, output, usage: joinUsage(prefix, outcome.usage), units }
+      const usage = joinUsage(prefix, outcome.usage)
+      return { type: 'succeeded', attempt, output, usage, units, ...(signed && { signed }) }
     }
   }
 }

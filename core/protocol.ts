@@ -347,11 +347,32 @@ export type Registered = z.output<typeof Registered>
 const LeaseId = z.string().min(3).max(80)
 const TaskErrorSchema = z.strictObject({ code: z.string().min(1).max(60), message: z.string().max(2000) })
 
+/** A value has one spelling, so that no byte of a receipt can be changed without being noticed. */
+export const Signature = z
+  .string()
+  .regex(
+    /^0x[0-9a-f]{128}1[bc]$/,
+    'must be a 65-byte signature in lower-case hex',
+  ) as unknown as z.ZodType<`0x${string}`>
+
+/** A provider's signature of its receipt (core/receipt.ts), and what of the signed message the edge cannot know before. */
+export const Signed = z.strictObject({
+  units: z.int().min(0).describe('A result whose units the edge meters otherwise fails as `receipt_mismatch`.'),
+  finishedAt: z.int().min(0).multipleOf(1000).describe('Unix milliseconds, whole seconds.'),
+  signature: Signature,
+})
+export type Signed = z.output<typeof Signed>
+
 export const Result = z
   .strictObject({
     lease: LeaseId,
     outcome: z.discriminatedUnion('status', [
-      z.strictObject({ status: z.literal('succeeded'), output: z.record(z.string(), z.unknown()), usage: Usage }),
+      z.strictObject({
+        status: z.literal('succeeded'),
+        output: z.record(z.string(), z.unknown()),
+        usage: Usage,
+        signed: Signed.optional().describe("The provider's part of the receipt; without it there is none."),
+      }),
       z.strictObject({ status: z.literal('failed'), error: TaskErrorSchema }),
       /** The agent gives the lease back unharmed, for example because it is shutting down. */
       z.strictObject({ status: z.literal('returned') }),
@@ -376,6 +397,10 @@ export const Poll = z
   .meta({ id: 'Poll' })
 export type Poll = z.output<typeof Poll>
 
+export const LeaseTerms = z
+  .object({ requester: Address, ask: Amount.describe('Tokens a unit.'), digest: z.string().nullable() })
+  .describe('What a receipt says besides: for whom, at what price, and the digest under which the model was offered.')
+
 export const Lease = z
   .object({
     id: z.string().describe('`<task id>.<attempt number>`; the attempt number is the fencing token.'),
@@ -388,6 +413,7 @@ export const Lease = z
       "What earlier attempts delivered of the stream: go on from there. Output and result hold only what follows, and `usage` counts the prefix neither as input nor as output; the task's own limits, such as max_tokens, include it.",
     ),
     stream: z.boolean().describe('Deliver output as it comes, to /v1/leases/{id}/output.'),
+    terms: LeaseTerms.exactOptional(),
     expiresAt: Time.describe("Renew before this; Unix milliseconds by the edge's clock."),
   })
   .meta({ id: 'Lease' })
@@ -781,7 +807,14 @@ export const ModelView = z
 export type ModelView = z.output<typeof ModelView>
 export const ModelList = z.object({ object: z.literal('list'), data: z.array(ModelView) }).meta({ id: 'ModelList' })
 
-export const Health = z.object({ ok: z.literal(true), chainId: z.int(), development: z.boolean(), protocol: z.int() })
+export const Health = z.object({
+  ok: z.literal(true),
+  chainId: z.int(),
+  court: Address.describe('The contract whose proofs receipts are; the zero address where there is none.'),
+  address: Address.describe('Whose key countersigns receipts.'),
+  development: z.boolean(),
+  protocol: z.int(),
+})
 
 /** A market's money, in tokens: drawn = restored + held + available + captured, and captured = earned + fees. */
 export const BooksView = z

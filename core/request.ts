@@ -23,6 +23,8 @@ export type TaskRequest = {
   model: string | null
   variant: Variant | null
   input: Record<string, unknown>
+  /** Of the input, for the receipt; see core/receipt.ts. */
+  inputHash?: string
   bytes: number
   bid: bigint
   maxUnits: number

@@ -12,6 +12,7 @@ import {
   type Preference,
   type Prefix,
   type Region,
+  type Signed,
   type TaskError,
   type TaskStatus,
   type Usage,
@@ -27,6 +28,8 @@ export type TaskSpec = {
   model: string
   variant: Variant | null
   input: Record<string, unknown>
+  /** Of the input, for the receipt; none in tasks of before there were receipts. */
+  inputHash?: string
   /** Size of the input as JSON. */
   bytes: number
   /** The most to pay for a unit (base units), and the most units: their product is held. */
@@ -53,11 +56,12 @@ type AttemptState =
   | { is: 'lost'; at: number }
   | { is: 'superseded'; at: number }
 
-/** `units`: what it was paid for, each at its ask. */
+/** `units`: what it was paid for, each at its ask. `digest`: of the model that was offered, if it named one. */
 export type Attempt = {
   number: number
   provider: Address
   ask: bigint
+  digest?: string
   grantedAt: number
   units: number
   state: AttemptState
@@ -84,16 +88,24 @@ type TaskState =
       usage: Usage
       units: number
       price: bigint
+      signed?: Signed
     }
 
 /** `prefix`: what sealed attempts delivered together, none when that is nothing. */
 export type Task = { spec: TaskSpec; attempts: readonly Attempt[]; prefix?: Prefix; state: TaskState }
 
 export type TaskEvent =
-  | { type: 'granted'; provider: Address; ask: bigint }
+  | { type: 'granted'; provider: Address; ask: bigint; digest?: string }
   | { type: 'started'; attempt: number }
   /** `output` and `usage` are those of the whole task, `units` those of this attempt. */
-  | { type: 'succeeded'; attempt: number; output: Record<string, unknown>; usage: Usage; units: number }
+  | {
+      type: 'succeeded'
+      attempt: number
+      output: Record<string, unknown>
+      usage: Usage
+      units: number
+      signed?: Signed
+    }
   | { type: 'failed'; attempt: number; error: TaskError }
   /** Given back by its provider unharmed; does not count against maxAttempts. */
   | { type: 'returned'; attempt: number }
@@ -170,10 +182,15 @@ export function transition(task: Task, event: TaskEvent, now: number): Transitio
   }
 }
 
-function grant(task: Task, { provider, ask }: { provider: Address; ask: bigint }, now: number): Transition {
+function grant(
+  task: Task,
+  { provider, ask, digest }: Extract<TaskEvent, { type: 'granted' }>,
+  now: number,
+): Transition {
   if (task.state.is !== 'queued') throw new Error(`task ${task.spec.id} is ${task.state.is}, not queued`)
   const number = task.attempts.length + 1
-  const attempt: Attempt = { number, provider, ask, grantedAt: now, units: 0, state: { is: 'granted' } }
+  const offered = { provider, ask, ...(digest !== undefined && { digest }) }
+  const attempt: Attempt = { number, ...offered, grantedAt: now, units: 0, state: { is: 'granted' } }
   return {
     task: { ...task, attempts: [...task.attempts, attempt], state: { is: 'leased', attempt: number } },
     effects: [],
@@ -197,7 +214,7 @@ function succeed(task: Task, event: Extract<TaskEvent, { type: 'succeeded' }>, n
     return refuse(task, event.attempt)
   }
   const { provider } = attempt
-  const { output, usage } = event
+  const { output, usage, signed } = event
   const effects: Effect[] = [{ type: 'capture', provider, price: attempt.ask * BigInt(event.units) }]
   let next = withAttempt(task, event.attempt, { units: event.units, state: { is: 'succeeded', at: now } })
   if (current !== 0) {
@@ -214,7 +231,7 @@ function succeed(task: Task, event: Extract<TaskEvent, { type: 'succeeded' }>, n
   effects.push({ type: 'end' })
   const units = next.attempts.reduce((sum, attempt) => sum + attempt.units, 0)
   const state: TaskState = { is: 'succeeded', at: now, attempt: event.attempt, output, usage, units, price: paid(next) }
-  return { task: { ...next, state }, effects }
+  return { task: { ...next, state: signed ? { ...state, signed } : state }, effects }
 }
 
 /** Ends the attempt that holds the lease without a result: back to the queue, or the end of the task. */

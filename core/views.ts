@@ -92,9 +92,11 @@ export function leasesAfter(book: Book, provider: Provider, seen: number): Lease
   const leases: Lease[] = []
   for (const { seq, task, attempt, expiresAt } of provider.leases.values()) {
     if (seq <= seen) continue
-    const { spec, prefix } = book.tasks.get(task)!.task
-    const { kind, model, input, maxUnits, stream } = spec
-    const lease: Lease = { id: leaseId(task, attempt), seq, kind, model, input, maxUnits, stream, expiresAt }
+    const { spec, prefix, attempts } = book.tasks.get(task)!.task
+    const { kind, model, input, maxUnits, stream, requester } = spec
+    const { ask, digest = null } = attempts[attempt - 1]!
+    const terms = { requester, ask: formatAmount(ask), digest }
+    const lease: Lease = { id: leaseId(task, attempt), seq, kind, model, input, maxUnits, stream, terms, expiresAt }
     leases.push(prefix ? { ...lease, prefix } : lease)
   }
   return leases

@@ -48,14 +48,19 @@ const CLIENT: Target = {
   output: 'dist/client/daicn.js',
   async build() {
     const { build } = await import('esbuild')
+    await rm(inRoot('dist/client'), { recursive: true, force: true })
     // Neutral: whatever only one of Node, browsers and Workers has cannot get in.
     await build({
       absWorkingDir: ROOT,
       entryPoints: ['client/daicn.ts'],
-      outfile: CLIENT.output,
+      outdir: 'dist/client',
       bundle: true,
+      // What few need, as to verify receipts, is in a file of its own.
+      splitting: true,
       format: 'esm',
       platform: 'neutral',
+      // viem has parts for Node alone, which are not used, but would be looked for.
+      conditions: ['browser'],
       mainFields: ['module', 'main'],
       target: 'es2022',
       sourcemap: true,
@@ -72,7 +77,7 @@ export const buildWorker = (): Promise<boolean> => buildStale(WORKER)
 /** Compiles the contracts if they are stale. @returns whether they were */
 export const buildContracts = (): Promise<boolean> => buildStale(CONTRACTS)
 
-/** Bundles the SDK into one file for Node 20, browsers and Workers, if it is stale. @returns whether it was */
+/** Bundles the SDK for Node 20, browsers and Workers, if it is stale. @returns whether it was */
 export const buildClient = (): Promise<boolean> => buildStale(CLIENT)
 
 async function buildStale(target: Target): Promise<boolean> {

@@ -25,8 +25,9 @@ export const app = new Hono<{ Bindings: Env }>()
     '/health',
     operation({ summary: 'Which network this is, and that it answers', access: 'anyone', answers: { 200: Health } }),
     (c) => {
-      const { chainId, isDevelopment } = networkOf(c.env)
-      return c.json({ ok: true, chainId, development: isDevelopment, protocol: PROTOCOL_VERSION })
+      const { receiptDomain, edgeKey, isDevelopment: development } = networkOf(c.env)
+      const { address } = edgeKey()
+      return c.json({ ok: true, ...receiptDomain, address, development, protocol: PROTOCOL_VERSION })
     },
   )
   .get('/openapi.json', operation({ summary: 'This document', access: 'anyone', answers: { 200: OpenApi } }), (c) =>

@@ -1,7 +1,8 @@
 /** The platform's bindings, and the one place where the parts are wired to each other. */
 import { waitUntil } from 'cloudflare:workers'
-import type { Address, Poll, PollAnswer, TaskView } from '#core/protocol.ts'
-import { isSignedBy, type SignInMessage } from './chain/signature.ts'
+import { Address, type Poll, type PollAnswer, type TaskView } from '#core/protocol.ts'
+import { edgeKeyOf } from './chain/edge-key.ts'
+import { isSignedBy, recoverSigner, type SignInMessage } from './chain/signature.ts'
 import { ask, type Carrier, openLine, type Question } from './line.ts'
 import type { Account } from './objects/account.ts'
 import type { Library } from './objects/library.ts'
@@ -23,6 +24,7 @@ export type Env = {
   BLOBS: R2Bucket
   ASSETS: Fetcher
   CHAIN_ID: string
+  COURT: string
   DEV: string
   EDGE_SECRET: string
 }
@@ -76,6 +78,8 @@ function wire(env: Env) {
   }
   const chainId = Number(env.CHAIN_ID)
   if (!Number.isSafeInteger(chainId) || chainId < 1) throw new Error(`CHAIN_ID is not a chain id: ${env.CHAIN_ID}`)
+  const court = Address.parse(env.COURT)
+  let edgeKey: ReturnType<typeof edgeKeyOf> | undefined
   const market = (cell: string = DEFAULT_CELL) => env.MARKET.getByName(cell) as unknown as Remote<Market>
   const openTo = (cell: string) => marketLine(() => market(cell))
   const lines = new Map<string, ReturnType<typeof openTo>>()
@@ -85,6 +89,14 @@ function wire(env: Env) {
     secret: env.EDGE_SECRET,
     /** True when a sign-in was signed for this chain by the key of its address. */
     isSignedIn: (message: SignInMessage, signature: `0x${string}`) => isSignedBy(chainId, message, signature),
+    /** Whose proofs receipts are; see core/receipt.ts. */
+    receiptDomain: { chainId, court },
+    recoverSigner,
+    /** By which the edge countersigns receipts. Made when it is first needed, for that is slow. */
+    edgeKey: () => {
+      edgeKey ??= edgeKeyOf(env.EDGE_SECRET)
+      return edgeKey
+    },
     market,
     line: (cell: string = DEFAULT_CELL) => {
       const line = lines.get(cell) ?? openTo(cell)

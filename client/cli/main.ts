@@ -2,10 +2,12 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { isAmount } from '#core/money.ts'
 import { KINDS, Preference, SCOPES } from '#core/protocol.ts'
+import type { Check } from '#core/receipt.ts'
 import { DaicnError } from '../error.ts'
 import { batch } from './batch.ts'
 import { type Cli, NotLoggedIn, UsageError } from './cli.ts'
 import { models, providers } from './network.ts'
+import { NotVerified, receipt, verify } from './receipt.ts'
 import { cancel, quote, type RunOptions, run } from './run.ts'
 import { terminal } from './terminal.ts'
 import { watchNetwork, watchTask } from './watch.ts'
@@ -13,7 +15,7 @@ import { watchNetwork, watchTask } from './watch.ts'
 const EXIT_CODES = `
 Exit codes:
   0    done
-  1    the network refused, or the task did not succeed
+  1    the network refused, the task did not succeed, or a receipt does not verify
   2    the command was not understood
   3    not logged in, or the key may not do this
   4    the account cannot pay for it
@@ -136,6 +138,15 @@ program
   .description('cancel a task, at whatever stage')
   .action((task: string) => cancel(cli(), task))
 program
+  .command('receipt <task>')
+  .description('the signed receipt of a task that has succeeded')
+  .action((task: string) => receipt(cli(), task))
+program
+  .command('verify <receipt>')
+  .description('check a receipt without asking anybody; - reads it from standard input')
+  .option('--output <file>', 'what the task put out, as JSON, or the task as `run --json` printed it')
+  .action((file: string, options: { output?: string }) => verify(cli(), file, options))
+program
   .command('models')
   .description('the models on offer')
   .action(() => models(cli()))
@@ -144,7 +155,7 @@ program
   .description('the providers of the network')
   .action(() => providers(cli()))
 
-type Told = { code: string; message: string; hint: string }
+type Told = { code: string; message: string; hint: string; checks?: Check[] }
 
 /** Tells what went wrong and what to do about it. @returns the exit code */
 function tell(error: unknown): number {
@@ -165,6 +176,9 @@ function tell(error: unknown): number {
 function toldOf(error: unknown): Told {
   if (error instanceof DaicnError) return error.toJSON()
   if (error instanceof NotLoggedIn) return { code: error.code, message: error.message, hint: error.hint }
+  if (error instanceof NotVerified) {
+    return { code: error.code, message: error.message, hint: error.hint, checks: error.checks }
+  }
   if (error instanceof UsageError) return { code: 'usage', message: error.message, hint: error.hint }
   if (error instanceof CommanderError) {
     const message = error.message.replace(/^error: /, '')

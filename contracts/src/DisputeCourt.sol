@@ -25,15 +25,20 @@ contract DisputeCourt is EIP712 {
     using SafeERC20 for DaicnToken;
     using Signatures for address;
 
-    /// @notice What an operator signs about an attempt.
+    /// @notice What an operator signs about an attempt. core/receipt.ts says what is hashed.
     struct TaskReceipt {
         address provider;
+        /// Hash of the task's id.
         bytes32 task;
         uint256 attempt;
         /// Who is made whole if this is a fault.
         address requester;
+        /// Hash of what was asked: kind, model and input.
+        bytes32 request;
         /// Hash of the output.
         bytes32 output;
+        /// What was metered.
+        uint256 units;
         /// Base units.
         uint256 charged;
         /// Unix seconds.
@@ -78,7 +83,7 @@ contract DisputeCourt is EIP712 {
     uint256 public constant OVERCLAIM_FACTOR = 10;
 
     bytes32 private constant RECEIPT_TYPEHASH = keccak256(
-        "TaskReceipt(address provider,bytes32 task,uint256 attempt,address requester,bytes32 output,uint256 charged,uint256 finishedAt)"
+        "TaskReceipt(address provider,bytes32 task,uint256 attempt,address requester,bytes32 request,bytes32 output,uint256 units,uint256 charged,uint256 finishedAt)"
     );
     bytes32 private constant STATEMENT_TYPEHASH =
         keccak256("LaneStatement(address provider,bytes32 account,uint256 charged,uint256 at,bool closed)");
@@ -160,7 +165,7 @@ contract DisputeCourt is EIP712 {
 
     // ---- faults that prove themselves ----
 
-    /// @notice Two receipts of one attempt that differ in output or charge: costs the minimum stake.
+    /// @notice Two receipts of one attempt that differ in more than its time: costs the minimum stake.
     /// @param a a receipt
     /// @param signatureA by the provider's operator
     /// @param b another of the same attempt
@@ -172,7 +177,8 @@ contract DisputeCourt is EIP712 {
         bytes calldata signatureB
     ) external {
         bool sameAttempt = a.provider == b.provider && a.task == b.task && a.attempt == b.attempt;
-        bool contradict = a.output != b.output || a.charged != b.charged || a.requester != b.requester;
+        bool contradict = a.request != b.request || a.output != b.output || a.units != b.units || a.charged != b.charged
+            || a.requester != b.requester;
         if (!sameAttempt || !contradict) revert DisputeCourt_NoFault();
         _checkReceipt(a, signatureA);
         _checkReceipt(b, signatureB);

@@ -54,7 +54,7 @@ const RULES: Record<string, Rule> = {
     node: true,
   },
   // The SDK runs in browsers and Workers too; only its command line knows Node.
-  client: { parts: ['core', 'contracts'], type: ['worker/app', 'zod'], packages: ['eventsource-parser'] },
+  client: { parts: ['core', 'contracts'], type: ['worker/app', 'zod'], packages: ['eventsource-parser', 'viem'] },
   'client/cli': { parts: ['core', 'client'], packages: ['viem', 'commander'], node: true },
   scripts: { parts: ['core', 'contracts', 'agent', 'client', 'client/cli'], packages: ['*'], node: true },
 }
@@ -103,7 +103,7 @@ test.each<[string, string]>([
   ['agent/a.ts', "import { x } from '#worker/app.ts'"],
   ['agent/a.ts', "import { Hono } from 'hono'"],
   ['client/a.ts', "import { readFile } from 'node:fs/promises'"],
-  ['client/a.ts', "import { privateKeyToAccount } from 'viem/accounts'"],
+  ['client/a.ts', "import { Command } from 'commander'"],
   ['client/a.ts', "import { x } from './cli/main.ts'"],
   ['client/a.ts', "import { app } from '#worker/app.ts'"],
   ['scripts/a.ts', "import { x } from '../worker/env.ts'"],

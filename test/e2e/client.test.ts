@@ -85,6 +85,31 @@ test('texts are also read from standard input', async () => {
   expect((value as { output: { embeddings: number[][] } }).output.embeddings).toHaveLength(2)
 })
 
+test('a receipt verifies without a network, and fails by the field that was changed', async () => {
+  const { value } = await json(['run', '--kind', 'text.embed', 'a boat at dawn'])
+  const task = value as { id: string; price: string; provider: string; output: { embeddings: number[][] } }
+  await writeFile(join(where.cwd, 'task.json'), JSON.stringify(task))
+  const { code, stdout } = await run('receipt', task.id)
+  expect(code).toBe(0)
+  const receipt = JSON.parse(stdout)
+  expect(receipt).toMatchObject({ task: task.id, price: task.price, provider: task.provider })
+  await writeFile(join(where.cwd, 'receipt.json'), stdout)
+  const alone = { ...where, env: { ...where.env, DAICN_EDGE: 'http://127.0.0.1:9' } }
+  const verified = await daicn(['verify', 'receipt.json', '--output', 'task.json'], alone)
+  expect(verified.code).toBe(0)
+  expect(verified.stdout).toContain(`${task.price} tokens`)
+  expect(verified.stdout.match(/✓/g)).toHaveLength(5)
+
+  await writeFile(join(where.cwd, 'forged.json'), JSON.stringify({ ...receipt, units: receipt.units + 1 }))
+  const forged = await daicn(['verify', 'forged.json'], alone)
+  expect(forged.code).toBe(1)
+  expect(forged.stderr).toContain('The receipt does not verify: signature, edge.signature')
+  await writeFile(join(where.cwd, 'other.json'), JSON.stringify({ embeddings: [[1, 2]] }))
+  const other = await daicn(['verify', 'receipt.json', '--output', 'other.json', '--json'], alone)
+  expect(other.code).toBe(1)
+  expect(JSON.parse(other.stdout)).toMatchObject({ error: { code: 'receipt_not_verified', checks: expect.any(Array) } })
+})
+
 test.each([
   ['an unknown command', ['fly'], 2, 'usage'],
   ['a missing option', ['run', 'hello'], 2, 'usage'],

@@ -1,5 +1,6 @@
-import { verifyTypedData } from 'viem/utils'
+import { recoverTypedDataAddress, verifyTypedData } from 'viem/utils'
 import type { Address } from '#core/protocol.ts'
+import type { ReceiptTypedData, Tools } from '#core/receipt.ts'
 import { signInTypedData } from '#core/sign-in.ts'
 
 export type SignInMessage = { address: Address; audience: string; issuedAt: number }
@@ -11,5 +12,14 @@ export async function isSignedBy(chainId: number, message: SignInMessage, signat
   } catch {
     // viem throws on a signature that is no point of the curve; to the caller it is as wrong as any other.
     return false
+  }
+}
+
+/** Whose key signed a part of a receipt, null when none did. */
+export const recoverSigner: Tools['recover'] = async (data, signature) => {
+  try {
+    return (await recoverTypedDataAddress({ ...(data as ReceiptTypedData), signature })).toLowerCase() as Address
+  } catch {
+    return null
   }
 }

@@ -2,12 +2,12 @@ import { DurableObject } from 'cloudflare:workers'
 import { type BatchView, type CreateBatch, FILE_LIMITS, type FileView, pageName } from '#core/batch.ts'
 import { DomainError } from '#core/errors.ts'
 import { type Address, LIMITS } from '#core/protocol.ts'
-import { encodeRequests } from '#core/request.ts'
 import { cost } from '../cost.ts'
 import { type Env, type Network, networkOf } from '../env.ts'
 import { idempotencyOf } from '../idempotency.ts'
 import { logError } from '../log.ts'
 import { fromJson, outcomeOf } from '../outcome.ts'
+import { encodeSubmission } from '../submission.ts'
 import { type BatchIo, type BatchState, isOver, type Runs, stepBatch } from './batch-run.ts'
 
 const UPLOAD_MS = 3_600_000
@@ -177,7 +177,7 @@ export class Library extends DurableObject<Env> {
       page: (number) => files.page(this.owner, batch.input, pageName(number)),
       write: (file, page, text) => files.put(this.owner, file === 'output' ? output : errors, page, text),
       submit: async (requests, name) => {
-        const encoded = encodeRequests(requests)
+        const encoded = await encodeSubmission(requests)
         const idempotency = await idempotencyOf(name.replace(' ', ':'), this.owner, encoded)
         return fromJson(await this.line.submit(this.owner, batch.key, encoded, 0, idempotency))
       },

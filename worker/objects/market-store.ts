@@ -5,6 +5,7 @@
 import { apply, type Book, type BookEvent, createBook } from '#core/book.ts'
 import type { Accepted } from '#core/idempotency.ts'
 import type { Address, TaskView } from '#core/protocol.ts'
+import { basisOf, type ReceiptBasis } from '#core/receipt.ts'
 import { headOf, partsOf, restore, type SnapshotHead, type SnapshotPart, sizeOf } from '#core/snapshot.ts'
 import type { Task } from '#core/task.ts'
 import { makeTaskId, parseTaskId } from '#core/task-id.ts'
@@ -22,7 +23,7 @@ const DAY_MS = 24 * 3_600_000
 
 type JournalRow = { number: number; events: BookEvent[] }
 type SnapshotMeta = { head: SnapshotHead; chunks: number; journal: number }
-export type ArchivedTask = { requester: Address; view: TaskView; webhook?: string }
+export type ArchivedTask = { requester: Address; view: TaskView; webhook?: string; receipt?: ReceiptBasis }
 
 export type MarketStore = {
   storage: DurableObjectStorage
@@ -190,7 +191,8 @@ export function dropOld({ storage }: MarketStore, now: number): void {
 
 export function archived(task: Task): ArchivedTask {
   const { requester, webhook } = task.spec
-  return { requester, view: taskView(task), ...(webhook !== undefined && { webhook }) }
+  const receipt = basisOf(task)
+  return { requester, view: taskView(task), ...(webhook !== undefined && { webhook }), ...(receipt && { receipt }) }
 }
 
 function put(store: MarketStore, key: string, value: unknown): void {

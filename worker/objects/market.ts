@@ -36,7 +36,15 @@ import { nextSignal } from '../outbox.ts'
 import { fromJson, type Json, type Outcome, outcomeOf, toJson } from '../outcome.ts'
 import { deliver, hold, type Mailboxes, mailboxOf, put, take } from './mailbox.ts'
 import { createEffects, type MarketEffects } from './market-effects.ts'
-import { type ArchivedTask, findArchived, findKey, loadMarket, type MarketStore, writeMarket } from './market-store.ts'
+import {
+  type ArchivedTask,
+  archived,
+  findArchived,
+  findKey,
+  loadMarket,
+  type MarketStore,
+  writeMarket,
+} from './market-store.ts'
 import { createWaiters, rouse, taskEnded, type Waiters, whenEnded, whenRoused } from './waiters.ts'
 
 /** With this many tasks open, calls are worth a moment's wait for others to share their journal row. */
@@ -203,6 +211,11 @@ export class Market extends DurableObject<Env> {
 
   quote(requester: Address, request: TaskRequest): Quote {
     return quote(this.book, requester, request, Date.now())
+  }
+
+  /** A task of the requester's with what its receipt is made of. */
+  task(requester: Address, id: string): Promise<Outcome<Json<ArchivedTask>>> {
+    return outcomeOf(() => toJson(this.ownedTask(requester, id)))
   }
 
   /** For the room of a task: how it stands, and from now on every change. */
@@ -440,9 +453,13 @@ export class Market extends DurableObject<Env> {
   }
 
   private owned(requester: Address, id: string): TaskView {
+    return this.ownedTask(requester, id).view
+  }
+
+  private ownedTask(requester: Address, id: string): ArchivedTask {
     const found = this.lookUp(id)
     if (found?.requester !== requester) throw new DomainError('task_not_found')
-    return found.view
+    return found
   }
 
   private lookUp(id: string): ArchivedTask | undefined {
@@ -451,7 +468,7 @@ export class Market extends DurableObject<Env> {
 
   private inMemory(id: string): ArchivedTask | undefined {
     const task = this.book.tasks.get(id)?.task ?? this.book.ended.get(id)
-    return task && { requester: task.spec.requester, view: taskView(task) }
+    return task && archived(task)
   }
 
   private newTaskId(createdAt: number): string {

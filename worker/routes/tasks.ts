@@ -3,7 +3,8 @@ import { streamSSE } from 'hono/streaming'
 import { z } from 'zod'
 import { DomainError, SUBMIT_ERRORS } from '#core/errors.ts'
 import { IdempotencyHeaders, SubmitTasks, TaskView, TaskViews, WaitQuery, WatchEvent } from '#core/protocol.ts'
-import { encodeRequests, toRequest } from '#core/request.ts'
+import { Receipt } from '#core/receipt.ts'
+import { toRequest } from '#core/request.ts'
 import { parseTaskId } from '#core/task-id.ts'
 import type { Principal } from '../auth.ts'
 import { holdBlobs } from '../blobs.ts'
@@ -12,6 +13,8 @@ import { idempotencyOf } from '../idempotency.ts'
 import { operation } from '../middleware/operation.ts'
 import { reply } from '../middleware/reply.ts'
 import { fromJson, type Json } from '../outcome.ts'
+import { readReceipt } from '../receipt.ts'
+import { encodeSubmission } from '../submission.ts'
 import { watchTask } from '../watch.ts'
 import { checkWebhooks } from '../webhook.ts'
 
@@ -41,7 +44,7 @@ export const tasks = new Hono<{ Bindings: Env }>()
       const requests = Array.isArray(body) ? body.map((task, i) => toRequest(task, `/${i}`)) : [toRequest(body)]
       await checkWebhooks(networkOf(c.env), address, requests)
       await holdBlobs(networkOf(c.env), address, requests, Date.now())
-      const encoded = encodeRequests(requests)
+      const encoded = await encodeSubmission(requests)
       const idempotency = await idempotencyOf(c.req.valid('header')['idempotency-key'], address, encoded)
       const views = await networkOf(c.env).line().submit(address, key, encoded, waitMs, idempotency)
       if (Array.isArray(body)) return reply(c, `{"tasks":${views}}` as Json<{ tasks: TaskView[] }>, 201)
@@ -75,6 +78,21 @@ export const tasks = new Hono<{ Bindings: Env }>()
     async (c) => {
       const { id, cell } = known(c.req.param('id'))
       return reply(c, await networkOf(c.env).line(cell).cancel(c.get('principal').address, id), 200)
+    },
+  )
+  .get(
+    '/:id/receipt',
+    operation({
+      summary: 'Read the signed receipt of a task that has succeeded',
+      details:
+        'What ran, who ran it, for whom and for how much, signed by its provider and countersigned by this edge.',
+      access: 'tasks:read',
+      answers: { 200: Receipt },
+      errors: ['task_not_found', 'receipt_not_ready', 'receipt_unsigned', 'receipt_invalid'],
+    }),
+    async (c) => {
+      const { id, cell } = known(c.req.param('id'))
+      return c.json(await readReceipt(networkOf(c.env), cell, c.get('principal').address, id))
     },
   )
   .get(

@@ -57,6 +57,23 @@ contract DisputeCourtTest is Pen {
         court.withdraw();
     }
 
+    function test_equivocationIsAnyDifferenceButTime() external {
+        DisputeCourt.TaskReceipt memory a = _receipt("a", 1);
+        DisputeCourt.TaskReceipt memory b = _receipt("a", 1);
+        b.finishedAt -= 1;
+        vm.expectRevert(DisputeCourt.DisputeCourt_NoFault.selector);
+        this.prove(a, b, OPERATOR_KEY);
+        b.request = "another";
+        _prove(a, b);
+        (a.attempt, b.attempt, b.request, b.units) = (2, 2, a.request, a.units + 1);
+        registry.stake(PROVIDER, STAKE);
+        _prove(a, b);
+        (a.attempt, b.attempt, b.units, b.requester) = (3, 3, a.units, CHALLENGER);
+        registry.stake(PROVIDER, STAKE);
+        _prove(a, b);
+        _booksAreTrue(0);
+    }
+
     function test_equivocationIsPunishedOnce() external {
         registry.stake(PROVIDER, STAKE);
         _prove(_receipt("a", 10 ether), _receipt("b", 10 ether));
@@ -332,7 +349,8 @@ contract DisputeCourtTest is Pen {
     }
 
     function _receipt(bytes32 output, uint256 charged) private view returns (DisputeCourt.TaskReceipt memory) {
-        return DisputeCourt.TaskReceipt(PROVIDER, "task", 1, REQUESTER, output, charged, start + 1 days - 60);
+        return
+            DisputeCourt.TaskReceipt(PROVIDER, "task", 1, REQUESTER, "request", output, 7, charged, start + 1 days - 60);
     }
 
     function _prove(DisputeCourt.TaskReceipt memory a, DisputeCourt.TaskReceipt memory b) private {
@@ -412,7 +430,7 @@ contract DisputeCourtTest is Pen {
 
     function _signReceipt(uint256 key, DisputeCourt.TaskReceipt memory receipt) private view returns (bytes memory) {
         bytes32 typehash = keccak256(
-            "TaskReceipt(address provider,bytes32 task,uint256 attempt,address requester,bytes32 output,uint256 charged,uint256 finishedAt)"
+            "TaskReceipt(address provider,bytes32 task,uint256 attempt,address requester,bytes32 request,bytes32 output,uint256 units,uint256 charged,uint256 finishedAt)"
         );
         return _signForCourt(key, keccak256(abi.encode(typehash, receipt)));
     }

@@ -2,12 +2,13 @@
 import type { z } from 'zod'
 import { DomainError, SUBMIT_ERRORS } from '#core/errors.ts'
 import { isEnded, LIMITS, SubmitTask, type TaskView } from '#core/protocol.ts'
-import { encodeRequests, toRequest } from '#core/request.ts'
+import { toRequest } from '#core/request.ts'
 import { parseTaskId } from '#core/task-id.ts'
 import type { Principal } from '../../auth.ts'
 import type { Network } from '../../env.ts'
 import { idempotencyOf } from '../../idempotency.ts'
 import { fromJson } from '../../outcome.ts'
+import { encodeSubmission } from '../../submission.ts'
 
 /** How a call that waits for its tasks can be refused. */
 export const WAIT_ERRORS = [
@@ -27,7 +28,7 @@ export async function submitAll(
   tasks: z.input<typeof SubmitTask>[],
   idempotencyKey: string | undefined,
 ): Promise<TaskView[]> {
-  const requests = encodeRequests(tasks.map((task, i) => toRequest(SubmitTask.parse(task), `/${i}`)))
+  const requests = await encodeSubmission(tasks.map((task, i) => toRequest(SubmitTask.parse(task), `/${i}`)))
   const idempotency = await idempotencyOf(idempotencyKey, address, requests)
   return fromJson(await network.line().submit(address, key, requests, 0, idempotency))
 }

@@ -1,0 +1,69 @@
+/** `daicn receipt` and `verify`. */
+import { readFile } from 'node:fs/promises'
+import { text } from 'node:stream/consumers'
+import type { Check, Receipt } from '#core/receipt.ts'
+import { verifyReceipt } from '../receipt.ts'
+import { type Cli, open, print, UsageError } from './cli.ts'
+import { seconds } from './terminal.ts'
+
+/** A receipt does not verify; the checks have been told. */
+export class NotVerified extends Error {
+  readonly code = 'receipt_not_verified'
+  readonly hint = 'Do not rely on this receipt.'
+  readonly checks: Check[]
+
+  constructor(checks: Check[]) {
+    const fields = checks.filter(({ ok }) => !ok).map(({ field }) => field || 'all of it')
+    super(`The receipt does not verify: ${fields.join(', ')}`)
+    this.name = 'NotVerified'
+    this.checks = checks
+  }
+}
+
+export async function receipt(cli: Cli, task: string): Promise<void> {
+  const told = await (await open(cli)).receipt(task, { signal: cli.signal })
+  process.stdout.write(`${JSON.stringify(told, null, cli.json ? 0 : 2)}\n`)
+}
+
+/** Asks nobody. @throws NotVerified */
+export async function verify(cli: Cli, file: string, { output }: { output?: string }): Promise<void> {
+  const value = await jsonOf(file)
+  const { ok, checks } = await verifyReceipt(
+    value,
+    output === undefined ? {} : { output: outputOf(await jsonOf(output)) },
+  )
+  if (!cli.json) {
+    if (ok) tell(cli, value as Receipt)
+    for (const { field, what, ok } of checks) {
+      if (ok) cli.out.line(`${cli.out.good('✓')} ${what}`)
+      else cli.out.fault(`${field}:`, `not true: ${what}`)
+    }
+  }
+  if (!ok) throw new NotVerified(checks)
+  if (cli.json) print(cli, { ok, checks }, () => {})
+}
+
+function tell({ out }: Cli, receipt: Receipt): void {
+  const { task, attempt, provider, requester, kind, model, units, price, grantedAt, acceptedAt } = receipt
+  out.item('task', `${task}, attempt ${attempt}`)
+  out.item('work', `${kind} by ${model}`)
+  out.item('provider', provider)
+  out.item('requester', requester)
+  out.item('price', `${price} tokens for ${units} units`)
+  out.item('time', `${new Date(acceptedAt).toISOString()}, after ${seconds(acceptedAt - grantedAt)}`)
+  out.line()
+}
+
+async function jsonOf(file: string): Promise<unknown> {
+  const content = file === '-' ? await text(process.stdin) : await readFile(file, 'utf8')
+  try {
+    return JSON.parse(content)
+  } catch {
+    throw new UsageError(`${file} holds no JSON`, 'Make it with `daicn receipt TASK`, or `daicn run --json`.')
+  }
+}
+
+/** An output, or that of a task. */
+function outputOf(value: unknown): unknown {
+  return typeof value === 'object' && value !== null && 'output' in value ? value.output : value
+}

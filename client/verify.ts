@@ -1,0 +1,18 @@
+/** Apart from client/receipt.ts, which loads it when there is something to verify: it is larger than all the rest. */
+import { recoverTypedDataAddress } from 'viem/utils'
+import type { Address } from '#core/protocol.ts'
+import { type Check, checkReceipt, type ReceiptTypedData, type Tools } from '#core/receipt.ts'
+import { sha256 } from './hash.ts'
+
+const tools: Tools = {
+  hash: (text) => sha256(new TextEncoder().encode(text)),
+  async recover(data, signature) {
+    try {
+      return (await recoverTypedDataAddress({ ...(data as ReceiptTypedData), signature })).toLowerCase() as Address
+    } catch {
+      return null
+    }
+  },
+}
+
+export const verify = (receipt: unknown, output: unknown): Promise<Check[]> => checkReceipt(receipt, tools, output)
