@@ -73,3 +73,16 @@ test('the page comes back by itself after the edge was killed', async () => {
   await shows('Total tasks', '2')
   await shows('Total providers', '2')
 })
+
+test('the reference page tries a call with the key that was typed', async () => {
+  await page.goto(`${edge.url}/docs`)
+  await page.getByLabel('API key').fill(requester.apiKey)
+  await page.getByText('/v1/quote', { exact: true }).click()
+  const form = page.getByRole('form', { name: 'Try POST /v1/quote' })
+  await form.getByRole('button', { name: 'Send' }).click()
+  await page.getByText('200 OK', { exact: true }).waitFor()
+  const quote = JSON.parse((await page.getByLabel('Body of the answer').textContent()) ?? '')
+  expect(quote).toMatchObject({ kind: 'llm.chat', failing: null })
+  expect(await form.textContent()).not.toContain(requester.apiKey)
+  expect(faults).toEqual([])
+})
