@@ -20,6 +20,9 @@ import type { Env } from '#worker/env.ts'
 import worker from '#worker/index.ts'
 import { checkAnswer, checkFrame } from './contract.ts'
 
+export const bindings = env as unknown as Env
+export const market = () => bindings.MARKET.getByName('c1')
+
 export const ORIGIN = 'https://edge.test'
 const CHAIN_ID = 31337
 
@@ -29,7 +32,7 @@ const CHAIN_ID = 31337
  */
 export async function request(path: string, init?: RequestInit): Promise<Response> {
   const incoming = new Request(ORIGIN + path, init) as Parameters<typeof worker.fetch>[0]
-  const answer = worker.fetch(incoming, env as unknown as Env, createExecutionContext())
+  const answer = worker.fetch(incoming, bindings, createExecutionContext())
   const response = await (init?.signal ? Promise.race([answer, aborted(init.signal)]) : answer)
   return checkAnswer(init?.method ?? 'GET', path, response)
 }
@@ -176,6 +179,14 @@ export const failed = (lease: string, code = 'runner_crashed') => ({
   lease,
   outcome: { status: 'failed' as const, error: { code, message: `it failed: ${code}` } },
 })
+
+/** One task of this model, done by its provider. */
+export async function work(alice: Person, bob: Person, model = OFFER.model): Promise<TaskView> {
+  const task = await submit(alice, { ...CHAT, model })
+  const [lease] = (await poll(bob, { free: 1, seen: 0 })).leases.slice(-1)
+  await poll(bob, { seen: lease!.seq, results: [succeeded(lease!.id)] })
+  return task
+}
 
 /* What goes on for longer: sockets and server-sent events. Each hands out what came, in order, and waits for what has not. */
 

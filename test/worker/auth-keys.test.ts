@@ -1,11 +1,10 @@
 import { runInDurableObject } from 'cloudflare:test'
-import { env } from 'cloudflare:workers'
 import { beforeAll, expect, test } from 'vitest'
 import { parseAmount } from '#core/money.ts'
 import type { AccountView, CreateKey, KeyView, TaskView } from '#core/protocol.ts'
-import type { Env } from '#worker/env.ts'
 import type { Account } from '#worker/objects/account.ts'
 import {
+  bindings,
   CHAT,
   denied,
   type Person,
@@ -19,7 +18,6 @@ import {
   succeeded,
 } from '../support/network.ts'
 
-const bindings = env as unknown as Env
 let alice: Person & { session: string }
 let bob: Person
 

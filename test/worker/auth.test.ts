@@ -1,5 +1,4 @@
 import { runInDurableObject } from 'cloudflare:test'
-import { env } from 'cloudflare:workers'
 import { sign } from 'hono/jwt'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { beforeAll, expect, test } from 'vitest'
@@ -7,10 +6,10 @@ import type { ErrorCode } from '#core/errors.ts'
 import type { AccountView, Address, KeyView } from '#core/protocol.ts'
 import { SIGN_IN_WINDOW_MS, signInTypedData } from '#core/sign-in.ts'
 import { app } from '#worker/app.ts'
-import type { Env } from '#worker/env.ts'
 import type { Account } from '#worker/objects/account.ts'
 import {
   accountOf,
+  bindings,
   CHAT,
   denied,
   ORIGIN,
@@ -24,7 +23,6 @@ import {
   submit,
 } from '../support/network.ts'
 
-const bindings = env as unknown as Env
 const CHAIN_ID = 31337
 const newAccount = () => privateKeyToAccount(generatePrivateKey())
 const lower = ({ address }: { address: string }) => address.toLowerCase() as Address

@@ -1,10 +1,9 @@
 import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
-import { env } from 'cloudflare:workers'
 import { beforeAll, expect, test } from 'vitest'
 import { BLOB_KEPT_MS } from '#core/blob.ts'
 import { type BlobView, LIMITS, type Offer, type TaskView } from '#core/protocol.ts'
-import type { Env } from '#worker/env.ts'
 import {
+  bindings,
   CHAT,
   denied,
   ledger,
@@ -18,7 +17,6 @@ import {
   submit,
 } from '../support/network.ts'
 
-const bindings = env as unknown as Env
 const OCR: Offer = { kind: 'doc.ocr', model: 'reader', ask: '0.001', speed: 1 }
 let alice: Person & { session: string }
 let mallory: Person & { session: string }

@@ -1,10 +1,9 @@
 import { evictDurableObject } from 'cloudflare:test'
-import { env } from 'cloudflare:workers'
 import { expect, test } from 'vitest'
 import type { TaskStatus, TaskView } from '#core/protocol.ts'
-import type { Env } from '#worker/env.ts'
 import {
   accountOf,
+  bindings,
   CHAT,
   denied,
   failed,
@@ -18,7 +17,6 @@ import {
   succeeded,
 } from '../support/network.ts'
 
-const bindings = env as unknown as Env
 const cancel = (who: { token: string }, id: string) => send<TaskView>('POST', `/v1/tasks/${id}/cancel`, who)
 
 test.each<TaskStatus>(['queued', 'leased', 'running', 'succeeded', 'failed', 'expired', 'cancelled'])(

@@ -1,17 +1,12 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
-import { env } from 'cloudflare:workers'
 import { expect, test } from 'vitest'
 import { SESSION_KEY } from '#core/account.ts'
 import { type Book, record } from '#core/book.ts'
 import { parseAmount } from '#core/money.ts'
 import { purseId } from '#core/purse.ts'
-import type { Env } from '#worker/env.ts'
 import type { Market } from '#worker/objects/market.ts'
 import { type MarketStore, writeMarket } from '#worker/objects/market-store.ts'
-import { accountOf, books, requester } from '../support/network.ts'
-
-const bindings = env as unknown as Env
-const market = () => bindings.MARKET.getByName('c1')
+import { accountOf, bindings, books, market, requester } from '../support/network.ts'
 
 test('what an account granted is not lost when its market ends before it has the answer', async () => {
   const alice = await requester()

@@ -1,25 +1,11 @@
 /** What is ahead, as the running Worker tells it: the clock is the cron's own, which the test moves on. */
 import { createScheduledController, evictDurableObject } from 'cloudflare:test'
-import { env } from 'cloudflare:workers'
 import { expect, test } from 'vitest'
 import { ForecastView } from '#core/protocol.ts'
 import { cost } from '#worker/cost.ts'
-import type { Env } from '#worker/env.ts'
 import worker from '#worker/index.ts'
-import {
-  CHAT,
-  OFFER,
-  type Person,
-  poll,
-  provider,
-  refused,
-  requester,
-  send,
-  submit,
-  succeeded,
-} from '../support/network.ts'
+import { bindings, OFFER, provider, refused, requester, send, work } from '../support/network.ts'
 
-const bindings = env as unknown as Env
 const MINUTE = 60_000
 const BIN = 10 * MINUTE
 
@@ -30,13 +16,6 @@ async function forecast(query = ''): Promise<ForecastView> {
   const { status, body } = await send('GET', `/v1/forecast${query}`)
   expect(status).toBe(200)
   return ForecastView.parse(body)
-}
-
-/** One task of this model, done by its provider. */
-async function work(alice: Person, bob: Person, model: string): Promise<void> {
-  await submit(alice, { ...CHAT, model })
-  const [lease] = (await poll(bob, { free: 1, seen: 0 })).leases.slice(-1)
-  await poll(bob, { seen: lease!.seq, results: [succeeded(lease!.id)] })
 }
 
 test('a network without anybody has nothing ahead, and says so', async () => {

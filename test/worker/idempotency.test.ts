@@ -1,14 +1,13 @@
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
-import { env } from 'cloudflare:workers'
 import { beforeAll, expect, test } from 'vitest'
 import type { Result, TaskView } from '#core/protocol.ts'
-import type { Env } from '#worker/env.ts'
 import type { Market } from '#worker/objects/market.ts'
 import {
   accountOf,
   CHAT,
   denied,
   ledger,
+  market,
   OFFER,
   type Person,
   poll,
@@ -19,8 +18,6 @@ import {
   succeeded,
 } from '../support/network.ts'
 
-const bindings = env as unknown as Env
-const market = () => bindings.MARKET.getByName('c1')
 let alice: Person & { session: string }
 let bob: Person
 

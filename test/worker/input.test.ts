@@ -1,12 +1,20 @@
 import { listDurableObjectIds } from 'cloudflare:test'
-import { env } from 'cloudflare:workers'
 import { beforeAll, expect, test } from 'vitest'
 import type { ErrorCode } from '#core/errors.ts'
 import { LIMITS, type TaskView } from '#core/protocol.ts'
-import type { Env } from '#worker/env.ts'
-import { CHAT, ledger, type Person, provider, read, refused, requester, send, submit } from '../support/network.ts'
+import {
+  bindings,
+  CHAT,
+  ledger,
+  type Person,
+  provider,
+  read,
+  refused,
+  requester,
+  send,
+  submit,
+} from '../support/network.ts'
 
-const bindings = env as unknown as Env
 let alice: Person & { session: string }
 let bob: Person
 

@@ -1,15 +1,15 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
-import { env } from 'cloudflare:workers'
 import { expect, test } from 'vitest'
 import { parseAmount } from '#core/money.ts'
 import type { TaskView } from '#core/protocol.ts'
-import type { Env } from '#worker/env.ts'
 import type { Market } from '#worker/objects/market.ts'
 import {
   accountOf,
+  bindings,
   books,
   CHAT,
   failed,
+  market,
   OFFER,
   poll,
   provider,
@@ -19,9 +19,6 @@ import {
   submit,
   succeeded,
 } from '../support/network.ts'
-
-const bindings = env as unknown as Env
-const market = () => bindings.MARKET.getByName('c1')
 
 test('a task goes to a provider, comes back, and only what was metered is paid', async () => {
   const [alice, bob] = [await requester(), await provider()]

@@ -4,21 +4,20 @@ import {
   runDurableObjectAlarm,
   runInDurableObject,
 } from 'cloudflare:test'
-import { env } from 'cloudflare:workers'
 import { expect, test } from 'vitest'
 import { formatAmount, parseAmount } from '#core/money.ts'
 import type { Minute, ModelView, NetworkFrame, NetworkSnapshot } from '#core/protocol.ts'
-import type { Env } from '#worker/env.ts'
 import worker from '#worker/index.ts'
 import type { Market } from '#worker/objects/market.ts'
 import {
   accountOf,
+  bindings,
   books,
   CHAT,
   failed,
+  market,
   OFFER,
   openSocket,
-  type Person,
   poll,
   provider,
   read,
@@ -27,22 +26,13 @@ import {
   send,
   submit,
   succeeded,
+  work,
 } from '../support/network.ts'
 
-const bindings = env as unknown as Env
-const market = () => bindings.MARKET.getByName('c1')
 const snapshot = async () => (await send<NetworkSnapshot>('GET', '/v1/network')).body
 const series = async (query = '') =>
   (await send<{ minutes: Minute[] }>('GET', `/v1/network/series${query}`)).body.minutes
 const scheduled = () => worker.scheduled(createScheduledController({ cron: '* * * * *' }), bindings)
-
-/** One task of this model, done by its provider. */
-async function work(alice: Person, bob: Person, model = 'echo') {
-  const task = await submit(alice, { ...CHAT, model })
-  const [lease] = (await poll(bob, { free: 1, seen: 0 })).leases.slice(-1)
-  await poll(bob, { seen: lease!.seq, results: [succeeded(lease!.id)] })
-  return task
-}
 
 test('a network without anybody knows what it cannot know', async () => {
   const { metrics, status, minutes, latest, providers } = await snapshot()

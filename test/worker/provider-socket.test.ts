@@ -1,11 +1,10 @@
 import { evictDurableObject } from 'cloudflare:test'
-import { env } from 'cloudflare:workers'
 import { beforeAll, expect, test } from 'vitest'
 import { GRACE_MS } from '#core/lease.ts'
 import type { EdgeFrame, Lease, Poll, TaskView } from '#core/protocol.ts'
-import type { Env } from '#worker/env.ts'
 import {
   CHAT,
+  market,
   OFFER,
   openSocket,
   type Person,
@@ -19,8 +18,6 @@ import {
   succeeded,
 } from '../support/network.ts'
 
-const bindings = env as unknown as Env
-const market = () => bindings.MARKET.getByName('c1')
 let alice: Person & { session: string }
 let models = 0
 

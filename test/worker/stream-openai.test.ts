@@ -1,10 +1,9 @@
 import { evictDurableObject } from 'cloudflare:test'
-import { env } from 'cloudflare:workers'
 import { beforeAll, expect, test } from 'vitest'
 import type { Lease, TaskView } from '#core/protocol.ts'
-import type { Env } from '#worker/env.ts'
 import {
   accountOf,
+  bindings,
   failed,
   OFFER,
   openEvents,
@@ -17,7 +16,6 @@ import {
   succeeded,
 } from '../support/network.ts'
 
-const bindings = env as unknown as Env
 let alice: Person & { session: string }
 let models = 0
 

@@ -1,9 +1,8 @@
 import { evictDurableObject } from 'cloudflare:test'
-import { env } from 'cloudflare:workers'
 import { beforeAll, expect, test } from 'vitest'
 import type { EdgeFrame, Lease, SubmitTask, TaskView, WatchEvent } from '#core/protocol.ts'
-import type { Env } from '#worker/env.ts'
 import {
+  bindings,
   CHAT,
   failed,
   OFFER,
@@ -19,7 +18,6 @@ import {
   succeeded,
 } from '../support/network.ts'
 
-const bindings = env as unknown as Env
 let alice: Person & { session: string }
 let models = 0
 

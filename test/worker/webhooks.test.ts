@@ -1,14 +1,23 @@
 import { createExecutionContext, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
-import { env } from 'cloudflare:workers'
 import { beforeAll, expect, test } from 'vitest'
 import { type DeliveryView, LIMITS, type WebhookView } from '#core/protocol.ts'
-import type { Env } from '#worker/env.ts'
 import worker from '#worker/index.ts'
 import type { Account } from '#worker/objects/account.ts'
 import type { AccountWebhooks } from '#worker/objects/account-webhooks.ts'
-import { CHAT, denied, ledger, ORIGIN, type Person, provider, requester, send, submit } from '../support/network.ts'
+import {
+  bindings,
+  CHAT,
+  denied,
+  ledger,
+  market,
+  ORIGIN,
+  type Person,
+  provider,
+  requester,
+  send,
+  submit,
+} from '../support/network.ts'
 
-const bindings = env as unknown as Env
 /** A port of this machine on which nothing listens. */
 const NOBODY = 'http://127.0.0.1:9/hook'
 
@@ -104,7 +113,6 @@ test.each([
 })
 
 const account = (who: Person) => bindings.ACCOUNT.getByName(who.address)
-const market = () => bindings.MARKET.getByName('c1')
 
 async function cancelled(who: Person, webhook: string): Promise<string> {
   const { id } = await submit(who, { ...CHAT, webhook } as typeof CHAT)
