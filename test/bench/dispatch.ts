@@ -4,13 +4,9 @@
  * of the two is what is compared. At 32 connections the client agrees with wrk on the hello Worker within a tenth while
  * a core is left for it; on a busier machine it loses more to wrk, but then on both sides of the ratio.
  */
-import { existsSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { call } from '../../client/edge.ts'
-import { buildWorker } from '../../scripts/build.ts'
-import { type EdgeProcess, spawnEdge } from '../../scripts/edge-process.ts'
+import type { EdgeProcess } from '../../scripts/edge-process.ts'
 import { openRequester } from '../../scripts/requester.ts'
 import { registerProviders, startAgents } from './agents.ts'
 import { spawnBareWorker } from './bare-worker.ts'
@@ -18,6 +14,7 @@ import { type Bench, type Figures, judge, type Limit } from './bench.ts'
 import { drive, type Load, median, type Times } from './load.ts'
 import { type Clients, openHellos, openSubmitters } from './submitters.ts'
 import { cpuMs, memoryMb } from './usage.ts'
+import { inWorld } from './world.ts'
 
 const LIMITS: Limit[] = [
   { figure: 'dispatch.ratio_hello_32', op: '>=', limit: 0.2 },
@@ -43,41 +40,33 @@ type Load1 = (typeof LOADS)[number]
 /** Tasks after which the edge's memory is read. */
 const FULL = 100_000
 
-type World = { edge: EdgeProcess; hello: URL; apiKey: string; providers: Record<number, string[]> }
+type Network = { edge: EdgeProcess; hello: URL; apiKey: string; providers: Record<number, string[]> }
 type Sample = Load & { cpuMs: number; rows: number }
 
 export const bench: Bench = {
   name: 'dispatch',
-  async run({ quick, log }) {
-    const state = await mkdtemp(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'daicn-bench-'))
-    const ends: (() => Promise<void>)[] = [() => rm(state, { recursive: true, force: true })]
-    try {
-      await buildWorker()
-      const edge = await spawnEdge({ state, build: false })
-      ends.push(() => edge.program.kill())
-      const hello = await spawnBareWorker('hello-worker.ts')
-      ends.push(() => hello.program.kill())
-      const requester = await openRequester(edge.url, join(state, 'requester'))
+  run({ quick, log }) {
+    return inWorld(async ({ edge, state, own }) => {
+      const hello = own(await spawnBareWorker('hello-worker.ts'))
+      const { apiKey } = await openRequester(edge.url, join(state, 'requester'))
       const providers: Record<number, string[]> = {}
       for (const { agents, free } of LOADS) providers[free] ??= await registerProviders(edge.url, agents, free)
-      const world: World = { edge, hello: new URL('/v1/hello', hello.url), apiKey: requester.apiKey, providers }
-      const figures = await measure(world, quick, log)
+      const network = { edge, hello: new URL('/v1/hello', hello.url), apiKey, providers }
+      const figures = await measure(network, quick, log)
       return { figures, bars: judge(figures, LIMITS) }
-    } finally {
-      for (const end of ends.reverse()) await end()
-    }
+    })
   },
 }
 
-async function measure(world: World, quick: boolean, log: (line: string) => void): Promise<Figures> {
+async function measure(network: Network, quick: boolean, log: (line: string) => void): Promise<Figures> {
   const times = quick ? { warmSeconds: 1, seconds: 2 } : { warmSeconds: 1, seconds: 5 }
   const rounds = quick ? 1 : 3
   const samples: Record<string, { hello: Load; tasks: Sample }[]> = {}
   let total = 0
   for (let round = 1; round <= rounds; round++) {
     for (const load of LOADS) {
-      const hello = await driveAll(await openHellos(world.hello, load.hello), times)
-      const tasks = await driveTasks(world, load, times)
+      const hello = await driveAll(await openHellos(network.hello, load.hello), times)
+      const tasks = await driveTasks(network, load, times)
       total += tasks.total
       samples[load.name] = [...(samples[load.name] ?? []), { hello, tasks }]
       const rates = `${Math.round(tasks.perSecond)} tasks/s, hello ${Math.round(hello.perSecond)}/s`
@@ -88,20 +77,20 @@ async function measure(world: World, quick: boolean, log: (line: string) => void
   if (quick) return figures
   const batches = LOADS.find(({ batch }) => batch > 1)!
   for (let more = 0; total < FULL && more < 30; more++) {
-    total += (await driveTasks(world, batches, { warmSeconds: 0, seconds: 5 })).total
+    total += (await driveTasks(network, batches, { warmSeconds: 0, seconds: 5 })).total
   }
-  const edge_mb = total < FULL ? Number.NaN : memoryMb(world.edge.workerd!)
+  const edge_mb = total < FULL ? Number.NaN : memoryMb(network.edge.workerd!)
   return { ...figures, 'dispatch.edge_mb': round(edge_mb) }
 }
 
-async function driveTasks(world: World, load: Load1, times: Times): Promise<Sample> {
-  const pid = world.edge.workerd!
-  const agents = await startAgents(world.edge.url, world.providers[load.free]!.slice(0, load.agents), load.free)
-  const [cpuBefore, rowsBefore] = [cpuMs(pid), await rowsWritten(world.edge.url)]
-  const submitters = await openSubmitters(world.edge.url, world.apiKey, load.submitters, load.batch)
+async function driveTasks(network: Network, load: Load1, times: Times): Promise<Sample> {
+  const pid = network.edge.workerd!
+  const agents = await startAgents(network.edge.url, network.providers[load.free]!.slice(0, load.agents), load.free)
+  const [cpuBefore, rowsBefore] = [cpuMs(pid), await rowsWritten(network.edge.url)]
+  const submitters = await openSubmitters(network.edge.url, network.apiKey, load.submitters, load.batch)
   const driven = await Promise.race([driveAll(submitters, times), agents.failed])
   await agents.stop()
-  const rows = (await settledRows(world.edge.url)) - rowsBefore
+  const rows = (await settledRows(network.edge.url)) - rowsBefore
   return { ...driven, cpuMs: cpuMs(pid) - cpuBefore, rows }
 }
 

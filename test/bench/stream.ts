@@ -2,12 +2,7 @@
  * Stream: what the market adds to a streamed chat, over a real agent and its runner, against the same upstream asked
  * directly; beside what a bare Hono proxy on the same runtime adds. All three are driven by the same client in turns.
  */
-import { existsSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { buildWorker } from '../../scripts/build.ts'
-import { spawnEdge } from '../../scripts/edge-process.ts'
 import { openRequester } from '../../scripts/requester.ts'
 import { MODEL, spawnTokenServer } from '../support/token-server.ts'
 import { startUpstreamAgent } from '../support/upstream-agent.ts'
@@ -15,6 +10,7 @@ import { spawnBareWorker } from './bare-worker.ts'
 import { type Bench, type Figures, judge, type Limit } from './bench.ts'
 import { type Chats, driveChats, type Target } from './chats.ts'
 import { median } from './load.ts'
+import { inWorld } from './world.ts'
 
 const LIMITS: Limit[] = [
   { figure: 'stream.added_ttft_ms_1', op: '<=', limit: 8 },
@@ -37,29 +33,19 @@ type Sample = Record<keyof Targets, Chats>
 
 export const bench: Bench = {
   name: 'stream',
-  async run({ quick, log }) {
-    const state = await mkdtemp(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'daicn-bench-'))
-    const ends: (() => Promise<void>)[] = [() => rm(state, { recursive: true, force: true })]
-    try {
-      await buildWorker()
-      const edge = await spawnEdge({ state, build: false })
-      ends.push(() => edge.program.kill())
-      const upstream = await spawnTokenServer(TOKEN_MS)
-      ends.push(() => upstream.program.kill())
-      const proxy = await spawnBareWorker('proxy-worker.ts', upstream.url)
-      ends.push(() => proxy.program.kill())
+  run({ quick, log }) {
+    return inWorld(async ({ edge, state, own }) => {
+      const upstream = own(await spawnTokenServer(TOKEN_MS))
+      const proxy = own(await spawnBareWorker('proxy-worker.ts', upstream.url))
       for (let i = 0; i < AGENTS; i++) {
         const plan = { edge: edge.url, upstream: upstream.url, model: MODEL, slots: SLOTS, ask: '0.000000001' }
-        const agent = await startUpstreamAgent({ ...plan, state: join(state, `agent-${i}`) })
-        ends.push(() => agent.program.kill())
+        own(await startUpstreamAgent({ ...plan, state: join(state, `agent-${i}`) }))
       }
       const { apiKey } = await openRequester(edge.url, join(state, 'requester'))
       const targets = { direct: upstream, proxy, edge: { url: edge.url, apiKey } }
       const figures = await measure(targets, quick, log)
       return { figures, bars: judge(figures, LIMITS) }
-    } finally {
-      for (const end of ends.reverse()) await end()
-    }
+    })
   },
 }
 
