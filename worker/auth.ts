@@ -70,7 +70,7 @@ async function byKey(network: Network, token: string, now: number): Promise<Cach
   return { principal: { address, key: key.id, scopes: key.scopes }, until }
 }
 
-function randomHex(bytes: number): string {
+export function randomHex(bytes: number): string {
   return toHex(crypto.getRandomValues(new Uint8Array(bytes)))
 }
 

@@ -115,11 +115,12 @@ export async function stepBatch(batch: BatchState, runs: Runs, io: BatchIo): Pro
   const [slice] = batch.slices
   // Without any, what waits is read again at once, in fewer lines.
   if (!slice) return next === 'waits' || finish(batch, givenUp, io)
-  const run = runs.get(runKey(batch, slice)) ?? (await begin(batch, slice, runs, io))
+  const run = runs.get(nameOf(batch, slice)) ?? (await begin(batch, slice, runs, io))
   return run !== null && collect(batch, slice, run, givenUp, runs, io)
 }
 
-const runKey = (batch: BatchState, slice: Slice): string => `${batch.id} ${slice.number}`
+/** Names a slice among all; also the idempotency key of its submission. */
+const nameOf = (batch: BatchState, slice: Slice): string => `${batch.id}:${slice.number}`
 
 function givenUpBy(batch: BatchState, now: number): GivenUp | null {
   if (batch.status === 'cancelling') return 'batch_cancelled'
@@ -215,7 +216,7 @@ async function begin(batch: BatchState, slice: Slice, runs: Runs, io: BatchIo): 
   for (;;) {
     const wanted = items.filter(({ request }) => request !== null)
     try {
-      const tasks = wanted.length === 0 ? [] : await io.submit(requestsOf(wanted), `${batch.id} ${slice.number}`)
+      const tasks = wanted.length === 0 ? [] : await io.submit(requestsOf(wanted), nameOf(batch, slice))
       for (const [i, { id }] of tasks.entries()) wanted[i]!.task = id
       break
     } catch (error) {
@@ -231,7 +232,7 @@ async function begin(batch: BatchState, slice: Slice, runs: Runs, io: BatchIo): 
   }
   const written = { output: 0, errors: 0 }
   const run: Run = { items, at: 0, output: '', errors: '', pages: 0, written, completed: 0, cancelled: false }
-  runs.set(runKey(batch, slice), run)
+  runs.set(nameOf(batch, slice), run)
   batch.sliceLines = Math.min(LIMITS.batchTasks, batch.sliceLines * 2)
   return run
 }
@@ -322,7 +323,7 @@ async function collect(
   const over = run.at >= run.items.length
   if (over || run.output.length + run.errors.length > FILE_LIMITS.pageBytes) await writePages(slice, run, io)
   if (!over) return true
-  runs.delete(runKey(batch, slice))
+  runs.delete(nameOf(batch, slice))
   batch.slices = batch.slices.filter((other) => other !== slice)
   batch.completed += run.completed
   batch.failed += run.items.length - run.completed

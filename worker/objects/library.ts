@@ -2,6 +2,7 @@ import { DurableObject } from 'cloudflare:workers'
 import { type BatchView, type CreateBatch, FILE_LIMITS, type FileView, pageName } from '#core/batch.ts'
 import { DomainError } from '#core/errors.ts'
 import { type Address, LIMITS } from '#core/protocol.ts'
+import { randomHex } from '../auth.ts'
 import { cost } from '../cost.ts'
 import { type Env, type Network, networkOf } from '../env.ts'
 import { idempotencyOf } from '../idempotency.ts'
@@ -53,7 +54,7 @@ export class Library extends DurableObject<Env> {
     return outcomeOf(async () => {
       const { used } = this.rows<{ used: number }>('select coalesce(sum(bytes), 0) as used from files')[0]!
       if (used >= FILE_LIMITS.accountBytes) throw new DomainError('file_quota_exceeded')
-      const id = newId('file-')
+      const id = `file-${randomHex(12)}`
       this.write('insert into files values(?, ?, ?, ?, 0, 1)', id, Date.now(), '', 'batch')
       await this.arm(UPLOAD_MS)
       return id
@@ -94,7 +95,7 @@ export class Library extends DurableObject<Env> {
     return outcomeOf(async () => {
       if (!this.file(input_file_id)) throw new DomainError('file_not_found', { pointer: '/input_file_id' })
       const batch: BatchState = {
-        id: newId('batch_'),
+        id: `batch_${randomHex(12)}`,
         key,
         input: input_file_id,
         endpoint,
@@ -178,7 +179,7 @@ export class Library extends DurableObject<Env> {
       write: (file, page, text) => files.put(this.owner, file === 'output' ? output : errors, page, text),
       submit: async (requests, name) => {
         const encoded = await encodeSubmission(requests)
-        const idempotency = await idempotencyOf(name.replace(' ', ':'), this.owner, encoded)
+        const idempotency = await idempotencyOf(name, this.owner, encoded)
         return fromJson(await this.line.submit(this.owner, batch.key, encoded, 0, idempotency))
       },
       read: async (task, waitMs) => fromJson(await this.line.read(this.owner, task, waitMs)),
@@ -239,11 +240,6 @@ export class Library extends DurableObject<Env> {
   private write(statement: string, ...values: (string | number)[]): void {
     cost.objectRows += this.ctx.storage.sql.exec(statement, ...values).rowsWritten
   }
-}
-
-function newId(prefix: string): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(12))
-  return prefix + Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }
 
 /** Where a batch writes, known from its own id. */
