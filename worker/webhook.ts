@@ -2,6 +2,7 @@
 import { DomainError } from '#core/errors.ts'
 import type { Address } from '#core/protocol.ts'
 import type { TaskRequest } from '#core/request.ts'
+import { toBase64 } from './base64.ts'
 import type { Network } from './env.ts'
 
 /** How long a receiver may take to answer. */
@@ -57,5 +58,3 @@ async function sign(secret: string, content: string): Promise<string> {
   const key = await crypto.subtle.importKey('raw', raw, { name: 'HMAC', hash: 'SHA-256' }, false, ['sign'])
   return toBase64(new Uint8Array(await crypto.subtle.sign('HMAC', key, new TextEncoder().encode(content))))
 }
-
-const toBase64 = (bytes: Uint8Array): string => btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(''))

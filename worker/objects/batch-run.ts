@@ -22,7 +22,7 @@ import {
 import { DomainError, type ErrorCode, type ErrorDetails } from '#core/errors.ts'
 import { isEnded, LIMITS, type TaskView } from '#core/protocol.ts'
 import type { TaskRequest } from '#core/request.ts'
-import { base64Floats } from '../floats.ts'
+import { base64Floats } from '../base64.ts'
 import { joined } from '../multipart.ts'
 
 /** Bounds of a slice: what it reads and, about, what it writes must fit memory. */

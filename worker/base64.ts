@@ -1,6 +1,9 @@
+export const toBase64 = (bytes: Uint8Array): string =>
+  btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(''))
+
 /** Little-endian 32-bit floats in base64, as OpenAI's clients decode them. */
 export function base64Floats(values: number[]): string {
   const view = new DataView(new ArrayBuffer(values.length * 4))
   for (const [i, value] of values.entries()) view.setFloat32(i * 4, value, true)
-  return btoa(Array.from(new Uint8Array(view.buffer), (byte) => String.fromCharCode(byte)).join(''))
+  return toBase64(new Uint8Array(view.buffer))
 }
