@@ -67,7 +67,7 @@ export const chat = new Hono<{ Bindings: Env }>().post('/', declared, async (c) 
     } catch (error) {
       // The answer has begun: what went wrong can only be told in it.
       logError('stream_failed', error, { task: task.id })
-      await send({ error: streamError(BROKEN, task, told) })
+      await send({ error: BROKEN })
     }
     await stream.writeSSE({ data: '[DONE]' })
   })
@@ -78,9 +78,12 @@ const INTERRUPTED = {
   message: 'The stream was interrupted and could not be continued. The task was cancelled.',
 }
 
+/** Says nothing of a charge: the task goes on without us. */
 const BROKEN = {
-  code: 'internal',
   message: 'The stream broke at the edge; the task may still be running. GET /v1/tasks/:id tells how it ended.',
+  type: 'server_error',
+  code: 'internal',
+  param: null,
 }
 
 /** The error that ends a stream, with what the client has of it: that, and nothing else, was charged. */
