@@ -19,18 +19,25 @@ const SIZES = [
   { name: 'phone', width: 390, height: 844 },
 ] as const
 
+const PAGES = [
+  { page: 'overview', path: '/' },
+  { page: 'docs', path: '/docs' },
+] as const
+
 const folder = resolve(values.out)
 await mkdir(folder, { recursive: true })
 for (const { name, ...viewport } of SIZES) {
   for (const colorScheme of ['dark', 'light'] as const) {
-    // This Chromium runs in one process, which does not outlive its page.
-    const browser = await launchBrowser()
-    const page = await browser.newPage({ viewport, colorScheme, reducedMotion: 'reduce' })
-    await page.goto(values.edge)
-    await page.getByText('Live', { exact: true }).waitFor()
-    const path = join(folder, `overview-${name}-${colorScheme}.png`)
-    await page.screenshot({ path })
-    console.log(path)
-    await browser.close()
+    for (const { page, path } of PAGES) {
+      // This Chromium runs in one process, which does not outlive its page.
+      const browser = await launchBrowser()
+      const tab = await browser.newPage({ viewport, colorScheme, reducedMotion: 'reduce' })
+      await tab.goto(new URL(path, values.edge).href)
+      await tab.getByText('Live', { exact: true }).waitFor()
+      const file = join(folder, `${page}-${name}-${colorScheme}.png`)
+      await tab.screenshot({ path: file })
+      console.log(file)
+      await browser.close()
+    }
   }
 }
