@@ -16,3 +16,14 @@ export const Deployment = z.object({
   governor: Address,
 })
 export type Deployment = z.infer<typeof Deployment>
+
+/** What a network says of its chain. */
+export const ChainView = z
+  .object({
+    chainId: z.int(),
+    deployment: Deployment.nullable().describe('Where the contracts are; null for a network without a chain.'),
+    confirmations: z.int().nonnegative().describe('Blocks above a deposit before it counts.'),
+    rpc: z.string().nullable().describe('A public RPC of the chain that clients may use, if this edge names one.'),
+  })
+  .meta({ id: 'Chain' })
+export type ChainView = z.output<typeof ChainView>

@@ -554,6 +554,13 @@ export const AccountView = z
     held: Amount,
     spent: Amount,
     earned: Amount,
+    chain: z
+      .object({
+        account: Hex.describe("The account's id in DaicnSettlement."),
+        signer: Address.describe('The key of this edge that spends for the account; deposit for it.'),
+      })
+      .exactOptional()
+      .describe('Where to deposit; there when the network has a chain.'),
   })
   .meta({ id: 'AccountView' })
 export type AccountView = z.output<typeof AccountView>

@@ -18,13 +18,15 @@ export type ChainOptions = {
   state?: string
 }
 
+/** A chain that is killed forgets at most this much. */
+const SAVE_SECONDS = 5
 const READY = /^Listening on (\S+)$/
 
 /** Starts anvil on loopback and resolves when it answers. Its accounts are the well-known ones, and hold test ether. */
 export async function startAnvil(options: ChainOptions = {}): Promise<Chain> {
   const { port = 0, chainId = 31337, state } = options
   const args = ['--host', '127.0.0.1', '--port', String(port), '--chain-id', String(chainId)]
-  if (state !== undefined) args.push('--state', state)
+  if (state !== undefined) args.push('--state', state, '--state-interval', String(SAVE_SECONDS))
   const program = startProgram(inRoot('node_modules/@foundry-rs/anvil/bin.mjs'), args)
   const address = await Promise.race([
     new Promise<string>((resolve) => {

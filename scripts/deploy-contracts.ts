@@ -4,8 +4,10 @@
  *
  *   node scripts/deploy-contracts.ts --rpc URL     the key is in DEPLOYER_KEY; prints the address book as JSON
  */
+import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import {
+  type Abi,
   type Address,
   concat,
   createWalletClient,
@@ -14,16 +16,24 @@ import {
   type Hex,
   http,
   keccak256,
-  type PrivateKeyAccount,
+  type LocalAccount,
   publicActions,
   toHex,
   zeroHash,
 } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
-import { daicnTimelockAbi } from '../contracts/abi.ts'
+import {
+  daicnGovernorAbi,
+  daicnSettlementAbi,
+  daicnTimelockAbi,
+  daicnTokenAbi,
+  disputeCourtAbi,
+  parametersAbi,
+  receiptLogAbi,
+} from '../contracts/abi.ts'
 import { Deployment } from '../core/deployment.ts'
-import { buildContracts } from './build.ts'
-import { artifactOf, type ContractName } from './contracts.ts'
+import type { ContractName } from './contracts.ts'
+import { inRoot } from './paths.ts'
 
 /** The deterministic deployment proxy, at one address on every chain (github.com/Arachnid/deterministic-deployment-proxy). */
 const CREATE2_DEPLOYER = '0x4e59b44847b379578588920cA78FbF26c0B4956C'
@@ -36,7 +46,7 @@ const GOVERNOR_ROLES = [keccak256(toHex('PROPOSER_ROLE')), keccak256(toHex('CANC
 export type DeploySettings = {
   rpc: string
   /** Pays for it; holds no power over the contracts when it is done. */
-  deployer: PrivateKeyAccount
+  deployer: LocalAccount
   /** Receives the whole supply of tokens. */
   holder: Address
 }
@@ -46,19 +56,19 @@ type Chain = ReturnType<typeof connect>
 const connect = ({ rpc, deployer }: DeploySettings) =>
   createWalletClient({ account: deployer, transport: http(rpc) }).extend(publicActions)
 
-/** Deploys what is not there yet. Needs `buildContracts` to have run. */
+/** Deploys what is not there yet. */
 export async function deployContracts(settings: DeploySettings): Promise<Deployment> {
   const chain = connect(settings)
   const before = await chain.getBlockNumber()
-  const token = await deploy(chain, 'DaicnToken', [settings.holder])
-  const timelock = await deploy(chain, 'DaicnTimelock', [TIMELOCK_DELAY, settings.deployer.address])
-  const parameters = await deploy(chain, 'Parameters', [timelock])
-  const settlement = await deploy(chain, 'DaicnSettlement', [token, timelock, parameters])
-  const court = await deploy(chain, 'DisputeCourt', [token, settlement, parameters, timelock])
+  const token = await deploy(chain, 'DaicnToken', daicnTokenAbi, [settings.holder])
+  const timelock = await deploy(chain, 'DaicnTimelock', daicnTimelockAbi, [TIMELOCK_DELAY, settings.deployer.address])
+  const parameters = await deploy(chain, 'Parameters', parametersAbi, [timelock])
+  const settlement = await deploy(chain, 'DaicnSettlement', daicnSettlementAbi, [token, timelock, parameters])
+  const court = await deploy(chain, 'DisputeCourt', disputeCourtAbi, [token, settlement, parameters, timelock])
   // The court deploys its registry first of all.
   const registry = getContractAddress({ from: court, nonce: 1n })
-  const receiptLog = await deploy(chain, 'ReceiptLog', [token, parameters, timelock])
-  const governor = await deploy(chain, 'DaicnGovernor', [token, registry, timelock])
+  const receiptLog = await deploy(chain, 'ReceiptLog', receiptLogAbi, [token, parameters, timelock])
+  const governor = await deploy(chain, 'DaicnGovernor', daicnGovernorAbi, [token, registry, timelock])
   await handOver(chain, timelock, governor)
   return Deployment.parse({
     chainId: await chain.getChainId(),
@@ -87,9 +97,9 @@ async function firstBlockOf(chain: Chain, address: Address, before: bigint): Pro
   return present
 }
 
-async function deploy(chain: Chain, name: ContractName, args: unknown[]): Promise<Address> {
-  const { abi, bytecode } = await artifactOf(name)
-  const initCode = encodeDeployData({ abi, bytecode, args })
+async function deploy(chain: Chain, name: ContractName, abi: Abi, args: unknown[]): Promise<Address> {
+  const bytecodes: Record<ContractName, Hex> = JSON.parse(await readFile(inRoot('contracts/bytecode.json'), 'utf8'))
+  const initCode = encodeDeployData({ abi, bytecode: bytecodes[name], args })
   const address = getContractAddress({ opcode: 'CREATE2', from: CREATE2_DEPLOYER, salt: zeroHash, bytecode: initCode })
   if (await chain.getCode({ address })) return address
   const hash = await chain.sendTransaction({ to: CREATE2_DEPLOYER, data: concat([zeroHash, initCode]), chain: null })
@@ -133,6 +143,5 @@ if (import.meta.main) {
   const key = process.env.DEPLOYER_KEY as Hex | undefined
   if (!rpc || !key) throw new Error('say --rpc URL, and give the key of the deployer in DEPLOYER_KEY')
   const deployer = privateKeyToAccount(key)
-  await buildContracts()
   console.log(JSON.stringify(await deployContracts({ rpc, deployer, holder: deployer.address }), null, 2))
 }

@@ -12,12 +12,18 @@ export type EdgeProcess = {
 }
 
 /** The edge as a process of its own; its log is `<state>/edge.log`. Rejects with the log's end if it does not come up. */
-export async function spawnEdge(options: { port?: number; state: string; build?: boolean }): Promise<EdgeProcess> {
+export async function spawnEdge(options: {
+  port?: number
+  state: string
+  build?: boolean
+  /** Settings of the chain, by their names in wrangler.toml. */
+  chain?: Record<string, string>
+}): Promise<EdgeProcess> {
   await mkdir(options.state, { recursive: true })
   const log = join(options.state, 'edge.log')
   const args = ['--port', String(options.port ?? 0), '--state', options.state]
   if (options.build === false) args.push('--no-build')
-  const program = startProgram(inRoot('scripts/edge.ts'), args, { log })
+  const program = startProgram(inRoot('scripts/edge.ts'), args, { log, env: options.chain ?? {} })
   const ready = await Promise.race([
     new Promise<{ url: string; pid: number; workerd?: number }>((resolve) => {
       program.onLine((line) => {

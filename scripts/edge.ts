@@ -1,6 +1,7 @@
 /**
  * The edge on this machine: the production bundle on workerd, its state in a folder.
  * As a program: `node scripts/edge.ts --port P --state DIR [--no-build]` prints one line of JSON when it is ready.
+ * Settings of a chain (DEPLOYMENT, RPC_URL, ...) are taken from the environment.
  */
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
@@ -21,6 +22,8 @@ export type EdgeOptions = {
   state: string
   /** A development network: the faucet is open. */
   dev?: boolean
+  /** Settings of the chain, by their names in wrangler.toml. */
+  chain?: Record<string, string>
   log?: (line: string) => void
 }
 
@@ -39,6 +42,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     ...built.bindings,
     EDGE_SECRET: await secret(join(options.state, 'edge-secret')),
     DEV: String(options.dev ?? true),
+    ...options.chain,
   }
   const { assets, ...worker } = { ...built, bindings }
   const runtime = await startRuntime({
@@ -66,6 +70,13 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
       await runtime.stop()
     },
   }
+}
+
+const CHAIN_VARIABLES = ['CHAIN_ID', 'DEPLOYMENT', 'CONFIRMATIONS', 'PUBLIC_RPC_URL', 'RPC_URL']
+
+/** The settings of the chain that are in the environment. */
+function chainVariables(environment: NodeJS.ProcessEnv): Record<string, string> {
+  return Object.fromEntries(CHAIN_VARIABLES.flatMap((name) => (environment[name] ? [[name, environment[name]]] : [])))
 }
 
 const NAME = 'daicn'
@@ -145,7 +156,7 @@ if (import.meta.main) {
     await checkPort(port)
     if (!values['no-build']) await buildWorker()
     const log = (line: string) => void process.stderr.write(`${new Date().toISOString()} ${line}\n`)
-    const edge = await startEdge({ port, state, log })
+    const edge = await startEdge({ port, state, log, chain: chainVariables(process.env) })
     await claim(state, { pid: process.pid, url: edge.url })
     // Miniflare's own handlers would end the process before ours has.
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {

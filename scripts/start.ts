@@ -6,6 +6,7 @@ import { terminal } from '../client/cli/terminal.ts'
 import type { Metrics } from '../core/protocol.ts'
 import { AGENTS, type Agent, startAgent } from './agents.ts'
 import { buildWeb, buildWorker } from './build.ts'
+import { type LocalChain, startLocalChain } from './chain.ts'
 import { checkNode, checkPort, checkState, checkUnclaimed, Fault, parsePort } from './checks.ts'
 import { type EdgeProcess, spawnEdge } from './edge-process.ts'
 import { DEFAULT_STATE } from './paths.ts'
@@ -16,7 +17,7 @@ const USAGE = 'usage: npm start [-- --once] [--port N] [--state DIR]'
 const DEFAULT_PORT = '8787'
 
 const out = terminal(process.stdout)
-const running: { agents: Agent[]; edge?: EdgeProcess } = { agents: [] }
+const running: { agents: Agent[]; edge?: EdgeProcess; chain?: LocalChain } = { agents: [] }
 let stopping: Promise<void> | undefined
 
 type Options = { once: boolean; port: number; state: string }
@@ -27,7 +28,9 @@ async function main({ once, port, state }: Options): Promise<number> {
   out.heading('DAICN  the Decentralized AI Computation Network')
   await out.step('dashboard', buildWeb, (built) => (built ? 'built' : 'up to date'))
   await out.step('worker', buildWorker, (built) => (built ? 'bundled' : 'up to date'))
-  const start = () => spawnEdge({ port, state, build: false })
+  const chain = await out.step('chain', () => startLocalChain(join(state, 'chain')), toldChain)
+  running.chain = chain
+  const start = () => spawnEdge({ port, state, build: false, chain: chain.variables })
   const edge = await out.step('edge', start, ({ url }) => `${url}${again ? ', with its history' : ''}`)
   running.edge = edge
   running.agents = await out.step(
@@ -58,6 +61,8 @@ async function prepare(port: number, state: string): Promise<void> {
   await checkUnclaimed(state)
   await checkPort(port)
 }
+
+const toldChain = ({ url, again }: LocalChain) => `${url}, ${again ? 'with its contracts' : 'contracts deployed'}`
 
 const short = ({ address }: Requester) => `${address.slice(0, 8)}…${address.slice(-6)}`
 
@@ -105,11 +110,12 @@ async function stayUp(edge: EdgeProcess, tasks: Done[]): Promise<void> {
   await stopping
 }
 
-/** Agents first, so that they give back what they hold while the edge still listens. */
+/** Agents first, so that they give back what they hold while the edge still listens; the chain last. */
 function stop(): Promise<void> {
   stopping ??= (async () => {
     await Promise.all(running.agents.map(({ program }) => program.stop(8000)))
     await running.edge?.program.stop()
+    await running.chain?.stop()
   })()
   return stopping
 }
@@ -119,6 +125,7 @@ function onSignal(): void {
     // A second Ctrl-C: no more waiting.
     for (const { program } of running.agents) void program.kill()
     void running.edge?.program.kill()
+    void running.chain?.stop()
     return
   }
   out.line()

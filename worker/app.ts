@@ -5,6 +5,7 @@ import { operation } from './middleware/operation.ts'
 import { onError, onNotFound } from './middleware/problem.ts'
 import { account, keys, signIn } from './routes/account.ts'
 import { blobs } from './routes/blobs.ts'
+import { chain } from './routes/chain.ts'
 import { forecast } from './routes/forecast.ts'
 import { network } from './routes/network.ts'
 import { batches } from './routes/openai/batches.ts'
@@ -49,6 +50,7 @@ export const app = new Hono<{ Bindings: Env }>()
   .route('/provider', provider)
   .route('/leases', leases)
   .route('/network', network)
+  .route('/chain', chain)
   .route('/forecast', forecast)
   .notFound((c) => onNotFound(c, methodsAt(c.req.path)))
   .onError(onError)

@@ -1,7 +1,9 @@
 /** The platform's bindings, and the one place where the parts are wired to each other. */
 import { waitUntil } from 'cloudflare:workers'
-import { Address, type Poll, type PollAnswer, type TaskView } from '#core/protocol.ts'
+import type { Address, Poll, PollAnswer, TaskView } from '#core/protocol.ts'
+import { signerOf } from './chain/account-signer.ts'
 import { edgeKeyOf } from './chain/edge-key.ts'
+import { chainSettings } from './chain/settings.ts'
 import { isSignedBy, recoverSigner, type SignInMessage } from './chain/signature.ts'
 import { ask, type Carrier, openLine, type Question } from './line.ts'
 import type { Account } from './objects/account.ts'
@@ -24,7 +26,10 @@ export type Env = {
   BLOBS: R2Bucket
   ASSETS: Fetcher
   CHAIN_ID: string
-  COURT: string
+  DEPLOYMENT: string
+  CONFIRMATIONS: string
+  PUBLIC_RPC_URL: string
+  RPC_URL?: string
   DEV: string
   EDGE_SECRET: string
 }
@@ -64,6 +69,9 @@ export const CELLS = [DEFAULT_CELL] as const
 /** An id that anybody made up must not make a market. */
 export const isCell = (name: string): boolean => CELLS.some((cell) => cell === name)
 
+/** In receipts of a network without contracts. */
+const NO_COURT: Address = `0x${'00'.repeat(20)}`
+
 let wired: { env: Env; network: Network } | undefined
 
 /** The network as the rest of the Worker uses it. Throws when a setting is missing or wrong. */
@@ -78,7 +86,7 @@ function wire(env: Env) {
   }
   const chainId = Number(env.CHAIN_ID)
   if (!Number.isSafeInteger(chainId) || chainId < 1) throw new Error(`CHAIN_ID is not a chain id: ${env.CHAIN_ID}`)
-  const court = Address.parse(env.COURT)
+  const chain = chainSettings(chainId, env)
   let edgeKey: ReturnType<typeof edgeKeyOf> | undefined
   const market = (cell: string = DEFAULT_CELL) => env.MARKET.getByName(cell) as unknown as Remote<Market>
   const openTo = (cell: string) => marketLine(() => market(cell))
@@ -90,7 +98,11 @@ function wire(env: Env) {
     /** True when a sign-in was signed for this chain by the key of its address. */
     isSignedIn: (message: SignInMessage, signature: `0x${string}`) => isSignedBy(chainId, message, signature),
     /** Whose proofs receipts are; see core/receipt.ts. */
-    receiptDomain: { chainId, court },
+    receiptDomain: { chainId, court: chain?.deployment.court ?? NO_COURT },
+    /** Where its money is; null for a network without a chain. */
+    chain,
+    /** The key that spends for an account on the chain. */
+    signerOf: (account: Address) => signerOf(env.EDGE_SECRET, account),
     recoverSigner,
     /** By which the edge countersigns receipts. Made when it is first needed, for that is slow. */
     edgeKey: () => {

@@ -8,14 +8,16 @@ import {
   disputeCourtAbi,
   parametersAbi,
 } from '#contracts/abi.ts'
+import { buildContracts } from '../../scripts/build.ts'
 import { deployContracts } from '../../scripts/deploy-contracts.ts'
-import { abiModule } from '../../scripts/generate-abi.ts'
+import { abiModule, bytecodeFile } from '../../scripts/generate-abi.ts'
 import { inRoot } from '../../scripts/paths.ts'
 import { DEPLOYER, startBareChain, startTestChain, type TestChain } from '../support/chain.ts'
 
 let chain: TestChain
 
 beforeAll(async () => {
+  await buildContracts()
   chain = await startTestChain()
 }, 300_000)
 afterAll(() => chain?.stop())
@@ -24,6 +26,10 @@ const deploy = (rpc: string) => deployContracts({ rpc, deployer: DEPLOYER, holde
 
 test('contracts/abi.ts is what the contracts say; npm run generate:abi writes it anew', async () => {
   expect(await readFile(inRoot('contracts/abi.ts'), 'utf8')).toBe(await abiModule())
+})
+
+test('contracts/bytecode.json is what the contracts compile to', async () => {
+  expect(await readFile(inRoot('contracts/bytecode.json'), 'utf8')).toBe(await bytecodeFile())
 })
 
 test('a second run finds the first and sends nothing', async () => {

@@ -14,7 +14,6 @@ import { type PrivateKeyAccount, privateKeyToAccount } from 'viem/accounts'
 import type { Deployment } from '#core/deployment.ts'
 import type { Settlement } from '#core/voucher.ts'
 import { startAnvil } from '../../scripts/anvil.ts'
-import { buildContracts } from '../../scripts/build.ts'
 import { deployContracts } from '../../scripts/deploy-contracts.ts'
 
 /** A key that is always the same, of no use anywhere else. */
@@ -33,7 +32,6 @@ export async function startTestChain() {
 
 /** A chain with nothing on it but the deployer's ether. */
 export async function startBareChain() {
-  await buildContracts()
   const anvil = await startAnvil()
   const client = createTestClient({ mode: 'anvil', transport: http(anvil.url) }).extend(publicActions)
   await client.setBalance({ address: DEPLOYER.address, value: parseEther('100') })

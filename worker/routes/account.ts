@@ -122,6 +122,7 @@ async function accountView(network: Network, address: Address): Promise<AccountV
     held: formatAmount(sum('held')),
     spent: formatAmount(sum('captured')),
     earned: formatAmount(balances.earned),
+    ...(network.chain && { chain: network.signerOf(address) }),
   }
 }
 

@@ -1,0 +1,17 @@
+import { encodeAbiParameters, keccak256, stringToBytes } from 'viem'
+import { privateKeyToAccount } from 'viem/accounts'
+import type { Address } from '#core/protocol.ts'
+
+/**
+ * The key that spends for one account on the chain: its own, so that what it signs can never reach beyond that account's
+ * balance. It follows from the edge's secret.
+ */
+export function signerOf(secret: string, payer: Address) {
+  const key = privateKeyToAccount(keccak256(stringToBytes(`DAICN account signer\n${payer}\n${secret}`)))
+  const signer = key.address.toLowerCase() as Address
+  return { signer, account: accountIdOf(payer, signer) }
+}
+
+/** The id of the account in which `signer` spends the money of `payer`. */
+export const accountIdOf = (payer: Address, signer: Address): `0x${string}` =>
+  keccak256(encodeAbiParameters([{ type: 'address' }, { type: 'address' }], [payer, signer]))
