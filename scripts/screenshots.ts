@@ -21,6 +21,7 @@ const SIZES = [
 
 const PAGES = [
   { page: 'overview', path: '/' },
+  { page: 'playground', path: '/playground' },
   { page: 'docs', path: '/docs' },
 ] as const
 

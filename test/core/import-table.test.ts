@@ -39,7 +39,7 @@ const RULES: Record<string, Rule> = {
   web: {
     parts: ['core', 'contracts', 'client'],
     type: ['worker/app'],
-    packages: ['svelte', '@sveltejs/kit', '$app', 'uplot'],
+    packages: ['svelte', '@sveltejs/kit', '$app', 'viem'],
   },
   agent: {
     parts: ['core', 'contracts'],

@@ -1,9 +1,11 @@
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { startAgent } from '../../scripts/agents.ts'
 import { launchBrowser } from '../../scripts/browser.ts'
 import { openRequester, type Requester } from '../../scripts/requester.ts'
 import { type Agents, MODEL, registerProviders, startAgents } from '../bench/agents.ts'
 import { spawnEdge, type TestEdge, temporaryState } from '../support/edge.ts'
+import { startUpstreamProcess, UPSTREAM_MODEL } from '../support/upstream-process.ts'
 
 let folder: Awaited<ReturnType<typeof temporaryState>>
 let edge: TestEdge
@@ -11,6 +13,8 @@ let agents: Agents
 let requester: Requester
 let browser: Browser
 let page: Page
+/** Ends what a test started, before the edge. */
+const ends: (() => Promise<unknown>)[] = []
 const faults: string[] = []
 
 beforeAll(async () => {
@@ -27,10 +31,14 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await browser?.close()
+  await Promise.all(ends.map((end) => end()))
   await agents?.stop().catch(() => {})
   await edge?.stop()
   await folder?.remove()
 })
+
+/** As a provider may name itself, and a person may ask. */
+const HOSTILE = '<img src=x onerror="document.title=1"> \u202e'
 
 const tile = (label: string) => page.getByRole('button', { name: label }).locator('.value')
 const shows = (label: string, value: string) =>
@@ -84,5 +92,33 @@ test('the reference page tries a call with the key that was typed', async () => 
   const quote = JSON.parse((await page.getByLabel('Body of the answer').textContent()) ?? '')
   expect(quote).toMatchObject({ kind: 'llm.chat', failing: null })
   expect(await form.textContent()).not.toContain(requester.apiKey)
+  expect(faults).toEqual([])
+})
+
+test('the playground streams a chat with a trial account, and this browser verifies its receipt', async () => {
+  const upstream = await startUpstreamProcess(`${folder.state}/upstream.log`)
+  const plan = { id: 'parrot', name: HOSTILE, kinds: ['llm.chat' as const], upstream: upstream.url }
+  const { program, address } = await startAgent(plan, edge.url, folder.state)
+  ends.push(upstream.stop, () => program.stop())
+
+  await page.goto(`${edge.url}/playground`)
+  await page.getByRole('button', { name: 'Get a trial account' }).click()
+  await page.getByLabel('Model').selectOption(UPSTREAM_MODEL)
+  await page.getByLabel('Message').fill(HOSTILE)
+  await page.getByLabel('Message').press('Enter')
+  const log = page.getByRole('log')
+  await log.getByText('Succeeded', { exact: true }).waitFor()
+  const said = await log.textContent()
+  // What people and providers write is shown as they wrote it.
+  expect(said).toContain(`You:${HOSTILE}`)
+  expect(said).toContain(HOSTILE)
+  expect(said).toMatch(/First token[\d. ]+m?s/)
+  expect(await log.getByTitle(address.toLowerCase()).count()).toBe(1)
+  await log.getByRole('button', { name: 'Verify the receipt' }).click()
+  await log.getByText('This browser checked it by itself').waitFor()
+  expect(await log.getByText(/^signed by the provider/).textContent()).toContain(address.toLowerCase())
+
+  await page.getByText('The same as code').click()
+  expect(await page.getByText(/^curl /).textContent()).toContain('$DAICN_KEY')
   expect(faults).toEqual([])
 })

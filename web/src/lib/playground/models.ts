@@ -1,0 +1,7 @@
+import type { Kind, ModelView } from '#core/protocol.ts'
+
+/** The models of a kind that somebody offers now first, then those that nobody does; by name. */
+export function modelsOf(models: readonly ModelView[], kind: Kind): ModelView[] {
+  const ofKind = models.filter((model) => model.kind === kind)
+  return ofKind.toSorted((a, b) => Number(b.providers > 0) - Number(a.providers > 0) || (a.id < b.id ? -1 : 1))
+}
