@@ -1,5 +1,5 @@
 /** One provider at one edge: takes leases, runs them, keeps their results until the edge has answered for them. */
-import type { Lease, Register, Result } from '#core/protocol.ts'
+import type { Kind, Lease, Register, Result } from '#core/protocol.ts'
 import { connect } from './connection.ts'
 import type { Edge } from './edge.ts'
 import { openInput } from './input.ts'
@@ -9,13 +9,16 @@ import { openOutput } from './output.ts'
 import { signResult } from './receipt.ts'
 import type { Runner } from './runner.ts'
 import type { Spool } from './spool.ts'
+import { countReceipt, countResult, createTally, viewOf, type WorkView } from './tally.ts'
 import type { Timing } from './timing.ts'
-import { createTurns, runLease } from './work.ts'
+import { runLease, type Turns } from './work.ts'
 
 export type AgentOptions = {
   edge: Edge
   registration: Register
+  /** Closed by whoever made them, for other edges may be served by them too. */
   runners: Runner[]
+  turns: Turns
   spool: Spool
   log: Log
   now: () => number
@@ -23,7 +26,21 @@ export type AgentOptions = {
   timing: Timing
 }
 
+/** `online` is by what the edge is reached, null when it is not. */
+export type AgentView = {
+  online: 'socket' | 'poll' | null
+  cell: string | null
+  slots: number
+  leases: { id: string; kind: Kind; model: string; startedAt: number }[]
+  works: WorkView[]
+}
+
 export type Agent = {
+  view: () => AgentView
+  /** Whether it asks for more work; what runs goes on. */
+  setOpen: (open: boolean) => void
+  /** Tells the edge what is offered from now on. */
+  register: (registration: Register) => void
   /**
    * Takes no more leases, lets what runs finish until `graceMs` or `hurry`, gives the rest back, hands in what it can.
    * What the edge has not answered for by then stays in the spool.
@@ -37,9 +54,10 @@ const FAREWELL_MS = 2000
 type Active = { lease: Lease; controller: AbortController; startedAt: number }
 
 export async function startAgent(options: AgentOptions): Promise<Agent> {
-  const { edge, registration, runners, spool, log, now, random, timing } = options
+  const { edge, runners, turns, spool, log, now, random, timing } = options
+  let { registration } = options
   const book = createBook(registration.slots)
-  const turns = createTurns()
+  const tally = createTally()
   const active = new Map<string, Active>()
   let changed = () => {}
 
@@ -51,6 +69,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
 
   function onSettled({ receipts, revoked, fresh }: Settled) {
     for (const { lease, accepted, code } of receipts) {
+      countReceipt(tally, lease, accepted)
       if (!accepted) log('refused', { lease, code })
       void forget(lease)
     }
@@ -73,18 +92,16 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   async function begin(lease: Lease) {
     const controller = new AbortController()
     const { signal } = controller
-    active.set(lease.id, { lease, controller, startedAt: now() })
+    const startedAt = now()
+    active.set(lease.id, { lease, controller, startedAt })
     const output = lease.stream ? openOutput(edge, lease.id, timing, random) : undefined
     const input = () =>
       openInput(lease, (sha256, until) => edge.getBlob(lease.id, sha256, until), { timing, random, signal })
     const push = (delta: string, tokens: number) => output?.push(delta, tokens)
-    const result = await signResult(
-      edge,
-      registration.offers,
-      lease,
-      await runLease(lease, runners, turns, input, signal, push),
-    )
+    const outcome = await runLease(lease, runners, turns, input, signal, push)
+    const result = await signResult(edge, registration.offers, lease, outcome)
     if (signal.aborted) return output?.close()
+    countResult(tally, lease, result, now() - startedAt)
     await Promise.all([save(result), output?.finish()])
     if (finish(book, result, 'run')) {
       const { outcome } = result
@@ -112,6 +129,21 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   }
 
   return {
+    view: () => ({
+      ...connection.view(),
+      slots: book.slots,
+      leases: [...active.values()].map(({ lease: { id, kind, model }, startedAt }) => ({ id, kind, model, startedAt })),
+      works: viewOf(tally),
+    }),
+    setOpen(open) {
+      book.open = open
+      connection.wake()
+    },
+    register(next) {
+      registration = next
+      book.slots = next.slots
+      connection.register(next)
+    },
     async stop(graceMs, hurry) {
       book.open = false
       connection.wake()
@@ -123,7 +155,6 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       connection.wake()
       await settled(() => book.entries.size === 0, AbortSignal.timeout(hurry.aborted ? FAREWELL_MS / 10 : FAREWELL_MS))
       await connection.close()
-      await Promise.all(runners.map((runner) => runner.close()))
     },
   }
 }

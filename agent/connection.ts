@@ -10,6 +10,9 @@ import { backoff, pause, type Timing } from './timing.ts'
 export type Connection = {
   /** There is something to tell the edge. */
   wake: () => void
+  /** Registers again, with other offers. */
+  register: (registration: Register) => void
+  view: () => { online: 'socket' | 'poll' | null; cell: string | null }
   /** Ends the connection; resolves when nothing of it is left. */
   close: () => Promise<void>
 }
@@ -34,6 +37,7 @@ export function connect(options: ConnectionOptions): Connection {
   let link: Link | undefined
   let online: 'socket' | 'poll' | undefined
   let registered: { cell: string; leaseSeconds: number } | undefined
+  let { registration } = options
   let failures = 0
   let socketAt = 0
 
@@ -66,7 +70,7 @@ export function connect(options: ConnectionOptions): Connection {
       },
     }
     link = transport === 'socket' ? await linkSocket(linkOptions) : linkPolls(linkOptions, socketAt)
-    if (closing.signal.aborted) link.close()
+    if (closing.signal.aborted || !registered) link.close()
     const end = await link.ended
     link = undefined
     return end
@@ -76,11 +80,16 @@ export function connect(options: ConnectionOptions): Connection {
     while (!closing.signal.aborted) {
       try {
         if (!registered) {
-          registered = await edge.register(options.registration, closing.signal)
+          const telling = registration
+          const answer = await edge.register(telling, closing.signal)
+          // It may have changed while the edge was told.
+          if (telling !== registration) continue
+          registered = answer
           startRegistration(book)
         }
         const transport = now() >= socketAt ? 'socket' : 'poll'
         const end = await hold(transport, registered.leaseSeconds)
+        if (!registered) continue // closed here, to be told of other offers
         if (end.code && REGISTER_AGAIN.has(end.code)) registered = undefined
         // A socket that never opened says nothing about the edge: polls get the same chance at once.
         if (transport === 'socket' && !end.opened) socketAt = now() + timing.socketRetryMs
@@ -100,6 +109,12 @@ export function connect(options: ConnectionOptions): Connection {
   const done = run()
   return {
     wake: () => link?.wake(),
+    register(next) {
+      registration = next
+      registered = undefined
+      link?.close()
+    },
+    view: () => ({ online: online ?? null, cell: registered?.cell ?? null }),
     async close() {
       closing.abort()
       link?.close()

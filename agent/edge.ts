@@ -2,13 +2,16 @@
 import type { PrivateKeyAccount } from 'viem/accounts'
 import type { Problem } from '#core/errors.ts'
 import {
+  type AccountView,
   type Address,
+  type ForecastView,
   LIMITS,
   type OutputFrame,
   type Poll,
   type PollAnswer,
   type Register,
   type Signed,
+  type Why,
 } from '#core/protocol.ts'
 import { type Hash, ReceiptDomain, receiptTypedData, type Statement } from '#core/receipt.ts'
 import { signInTypedData } from '#core/sign-in.ts'
@@ -31,6 +34,11 @@ export class EdgeError extends Error {
 export type Signer = Pick<PrivateKeyAccount, 'address' | 'signTypedData'>
 
 export type Edge = {
+  origin: string
+  /** What units of each class sell for; anybody may ask. */
+  forecast: (signal: AbortSignal) => Promise<Pick<ForecastView, 'classes'>>
+  account: (signal: AbortSignal) => Promise<AccountView>
+  why: (signal: AbortSignal) => Promise<Why>
   register: (body: Register, signal: AbortSignal) => Promise<{ cell: string; leaseSeconds: number }>
   poll: (body: Partial<Poll> & { free: number }, signal: AbortSignal) => Promise<PollAnswer>
   putOutput: (lease: string, frame: OutputFrame, signal: AbortSignal) => Promise<{ next: number }>
@@ -150,6 +158,10 @@ export function createEdge(url: string, signer: Signer, now: () => number): Edge
   }
 
   return {
+    origin,
+    forecast: async (signal) => (await call('GET', '/v1/forecast', { signal })) as ForecastView,
+    account: async (signal) => (await authorized('GET', '/v1/account', undefined, signal)) as AccountView,
+    why: async (signal) => (await authorized('GET', '/v1/provider/why', undefined, signal)) as Why,
     register: async (body, signal) =>
       (await authorized('POST', '/v1/provider/register', body, signal)) as { cell: string; leaseSeconds: number },
     poll: async (body, signal) => parseAnswer(await authorized('POST', '/v1/provider/poll', body, signal)),

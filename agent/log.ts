@@ -1,5 +1,6 @@
 /**
  * What the agent tells its owner: one event a line, as calm text or as JSON `{ at, event, ... }` (--log json).
+ * What is about one edge also has `edge`, its origin; that of `start` names all of them.
  * No prompt, output, key or token is ever logged. The events and their fields, which other programs may rely on:
  *
  * | event   | when                                                                    | fields                          |
@@ -7,12 +8,14 @@
  * | start   | the agent has its key                                                   | address, edge, state, agent     |
  * | found   | a runner has passed its probe                                           | kind, model, speed, context?    |
  * | missing | a runner is not offered                                                 | kind, model, why, mend?         |
- * | offer   | what is asked for a unit of it                                          | kind, model, ask, unit          |
+ * | offer   | what is asked for a unit of it; basis: set, index or default            | kind, model, ask, unit, basis   |
  * | online  | registered and connected                                                | transport, slots, cell          |
  * | offline | the edge cannot be reached, or refuses                                  | reason                          |
  * | task    | a lease has ended here: succeeded, failed, returned or revoked          | lease, kind, model, ms, status, code? |
  * | refused | the edge did not take a result                                          | lease, code                     |
  * | restart | a runner's process ended out of turn; the next task gets a fresh one    | kind, model, reason             |
+ * | pause   | the owner wants no more work taken                                      |                                 |
+ * | resume  | the owner wants work taken again                                        |                                 |
  * | spool   | results of an earlier run wait to be handed in                          | results                         |
  * | stop    | the agent is leaving, then has left                                     | state: leaving or left          |
  * | error   | the agent cannot go on                                                  | reason, mend?                   |
@@ -27,6 +30,8 @@ export type LogEvent =
   | 'task'
   | 'refused'
   | 'restart'
+  | 'pause'
+  | 'resume'
   | 'spool'
   | 'stop'
   | 'error'
@@ -44,6 +49,8 @@ const SYMBOLS: Record<LogEvent, string> = {
   task: '✓',
   refused: '!',
   restart: '↻',
+  pause: '‖',
+  resume: '▸',
   spool: '≡',
   stop: '■',
   error: '✗',
@@ -59,6 +66,8 @@ export function createLog(format: 'json' | 'pretty', write: (line: string) => vo
   }
 }
 
+const BASIS = { set: 'as you set it', index: 'as it sold of late', default: 'the default' }
+
 function sentence(event: LogEvent, f: LogFields): string {
   const work = `${f.kind} ${f.model}`
   switch (event) {
@@ -69,9 +78,9 @@ function sentence(event: LogEvent, f: LogFields): string {
     case 'missing':
       return `${work} is not offered: ${f.why}${f.mend ? `; to mend: ${f.mend}` : ''}`
     case 'offer':
-      return `${work} at ${f.ask} ${f.unit}`
+      return `${work} at ${f.ask} ${f.unit} (${BASIS[f.basis as keyof typeof BASIS]}) for ${f.edge}`
     case 'online':
-      return `online by ${f.transport}, ${f.slots} slots, cell ${f.cell}`
+      return `online at ${f.edge} by ${f.transport}, ${f.slots} slots, cell ${f.cell}`
     case 'offline':
       return `offline: ${f.reason}`
     case 'task':
@@ -80,6 +89,10 @@ function sentence(event: LogEvent, f: LogFields): string {
       return `the edge did not take the result of ${f.lease}: ${f.code}`
     case 'restart':
       return `${work}: ${f.reason}; the next task gets a fresh process`
+    case 'pause':
+      return 'paused: no more work is taken'
+    case 'resume':
+      return 'work is taken again'
     case 'spool':
       return `${f.results} finished results of an earlier run wait to be handed in`
     case 'stop':

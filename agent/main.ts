@@ -1,118 +1,74 @@
-/** `node agent/main.ts --edge URL`: finds out what this machine can do, offers it to the edge, does what is asked. */
-import { join } from 'node:path'
-import { LIMITS, type Offer, type Register } from '#core/protocol.ts'
-import { claimState } from './claim.ts'
-import { type Found, probeAll } from './discovery.ts'
-import { localRunners } from './local-runners.ts'
-import { createLog, type Log } from './log.ts'
-import { type Options, parseOptions, USAGE } from './options.ts'
-import { defaultAsk, describeUnit } from './price.ts'
-import type { Runner } from './runner.ts'
-import { TIMING } from './timing.ts'
-import { findUpstreams, USUAL } from './upstreams.ts'
+/** `daicn-agent`, the provider's program. A command's code is loaded when it is called. */
+import './node-20.ts'
+import { Command, CommanderError, Option } from 'commander'
+import { KINDS, Region } from '#core/protocol.ts'
+import { DEFAULT_STATE, type Given, LOGS, loadSettings } from './settings.ts'
 
-const VERSION = 'daicn-agent/0.1.0'
-const GRACE_MS = 5000
+const collect = (value: string, values: string[] = []) => [...values, value]
+const list = (text: string) => text.split(',')
 
-async function main(options: Options, log: Log): Promise<number> {
-  const stopping = new AbortController()
-  const hurry = new AbortController()
-  const onSignal = () => (stopping.signal.aborted ? hurry : stopping).abort()
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(signal, onSignal)
+const program = new Command('daicn-agent')
+  .description('Offer this machine to the Decentralized AI Computation Network.')
+  .configureOutput({ outputError: () => {} })
+  .exitOverride()
 
-  if (!(await claimState(options.state))) {
-    log('error', {
-      reason: `another agent runs on ${options.state}`,
-      mend: 'stop it, or give this one its own --state',
+const stateOption = () => new Option('--state <dir>', `key, settings and unsent results (default ${DEFAULT_STATE})`)
+
+program
+  .command('run', { isDefault: true })
+  .description(
+    'find out what this machine can do, offer it, and do what is asked; what it does when no command is named',
+  )
+  .option('--edge <url>', 'the edge to take work from; repeat for more', collect)
+  .addOption(stateOption())
+  .option('--config <file>', 'settings in TOML (default: agent.toml in the folder of --state)')
+  .option('--name <name>', 'shown to others beside the address')
+  .option('--region <region>', Region.options.join(', '))
+  .option('--runners <kinds>', `kinds of work to offer, with commas (default ${KINDS.join(',')})`, list)
+  .option(
+    '--upstream <url>',
+    'an OpenAI-compatible server to offer; repeat for more. ollama, vLLM and llama-server on this machine are found without it. DAICN_UPSTREAM_KEY in the environment is sent to it as its API key',
+    collect,
+  )
+  .option('--price <kind=amount>', 'tokens to ask for a unit of a kind; repeat for more', collect)
+  .option('--slots <n>', 'tasks at once over all kinds and edges (default: what the runners can take)')
+  .option('--log <how>', `${LOGS.join(', ')} (default: live on a terminal, else pretty)`)
+  .action(async (given: Given) => {
+    const settings = loadSettings(given)
+    const { run } = await import('./commands/run.ts')
+    process.exitCode = await run(settings)
+  })
+
+for (const [word, description] of [
+  ['pause', 'take no more work; what runs goes on'],
+  ['resume', 'take work again'],
+  ['drain', 'finish what runs, take no more, and end'],
+] as const)
+  program
+    .command(word)
+    .description(`tell the running agent: ${description}`)
+    .addOption(stateOption())
+    .action(async ({ state }: Given) => {
+      const { order } = await import('./commands/order.ts')
+      process.exitCode = await order(word, state ?? DEFAULT_STATE)
     })
-    return 1
-  }
-  // Probing is what takes long; the key and the code that signs with it are loaded beside it.
-  const probing = candidates(options, log).then((runners) => probeAll(runners, log, stopping.signal))
-  const [{ loadAccount }, { createEdge }, { startAgent }, { openSpool }] = await Promise.all([
-    import('./key.ts'),
-    import('./edge.ts'),
-    import('./agent.ts'),
-    import('./spool.ts'),
-  ])
-  const account = await loadAccount(options.state)
-  log('start', { address: account.address, edge: options.edge, state: options.state, agent: VERSION })
 
-  const found = await probing
-  if (stopping.signal.aborted) return 0
-  if (found.length === 0) {
-    log('error', { reason: 'nothing to offer', mend: 'see the lines above, or point --upstream at a server' })
-    return 1
-  }
-  const registration = register(options, found)
-  for (const { kind, model, ask } of registration.offers) log('offer', { kind, model, ask, unit: describeUnit(kind) })
-
-  const agent = await startAgent({
-    edge: createEdge(options.edge, account, Date.now),
-    registration,
-    runners: found.map(({ runner }) => runner),
-    spool: await openSpool(join(options.state, 'spool'), options.edge),
-    log,
-    now: Date.now,
-    random: Math.random,
-    timing: TIMING,
+program
+  .command('status')
+  .description('what the running agent does, what it has earned, and why it gets the work it gets')
+  .addOption(stateOption())
+  .option('--json', 'as JSON')
+  .action(async ({ state, json = false }: Given & { json?: boolean }) => {
+    const { status } = await import('./commands/status.ts')
+    process.exitCode = await status(state ?? DEFAULT_STATE, json)
   })
-  if (!stopping.signal.aborted) await new Promise((resolve) => stopping.signal.addEventListener('abort', resolve))
-  log('stop', { state: 'leaving' })
-  await agent.stop(GRACE_MS, hurry.signal)
-  log('stop', { state: 'left' })
-  return 0
-}
 
-async function candidates(options: Options, log: Log): Promise<Runner[]> {
-  const local = localRunners(options.kinds, log)
-  if (!options.kinds.includes('llm.chat')) return local
-  const search = {
-    named: options.upstreams,
-    usual: USUAL,
-    edge: options.edge,
-    apiKey: process.env.DAICN_UPSTREAM_KEY,
-  }
-  const upstreams = await findUpstreams(search, log)
-  return [...local, ...upstreams]
-}
-
-function register(options: Options, found: Found[]): Register {
-  const offers = found.map(({ runner: { kind, model }, probe }): Offer => {
-    return { kind, model, ask: options.prices.get(kind) ?? defaultAsk(kind), ...probe }
-  })
-  const places = found.reduce((sum, { runner }) => sum + runner.concurrency, 0)
-  return {
-    name: options.name,
-    ...(options.region ? { region: options.region } : {}),
-    slots: options.slots ?? Math.min(places, LIMITS.slots),
-    offers: offers.slice(0, LIMITS.offers),
-    agent: VERSION,
-  }
-}
-
-function parse(): Options {
-  try {
-    const options = parseOptions(process.argv.slice(2))
-    if (options !== 'help') return options
-    process.stdout.write(`${USAGE}\n`)
-    process.exit(0)
-  } catch (error) {
-    process.stderr.write(`${(error as Error).message}\n\n${USAGE}\n`)
-    process.exit(2)
-  }
-}
-
-const options = parse()
-const log = createLog(
-  options.log,
-  (line) => process.stdout.write(line),
-  () => new Date(),
-)
 try {
-  process.exitCode = await main(options, log)
+  await program.parseAsync()
 } catch (error) {
-  log('error', { reason: (error as Error).message })
-  process.exitCode = 1
+  const isHelp = error instanceof CommanderError && /^commander\.(help|version)/.test(error.code)
+  if (!isHelp) process.stderr.write(`${(error as Error).message.replace(/^error: /, '')}\n\nSee daicn-agent --help.\n`)
+  process.exitCode =
+    isHelp && !error.exitCode ? 0 : error instanceof CommanderError || error instanceof RangeError ? 2 : 1
 }
 process.exit()

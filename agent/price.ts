@@ -1,10 +1,28 @@
-import { formatAmount, isAmount } from '#core/money.ts'
+import { formatAmount, isAmount, parseAmount } from '#core/money.ts'
 import { UNITS } from '#core/pricing.ts'
-import { KINDS, type Kind } from '#core/protocol.ts'
+import { type ClassForecast, KINDS, type Kind } from '#core/protocol.ts'
 
 /** Half of what a requester pays when naming no ceiling: cheap enough to be matched, with room for others. */
 export function defaultAsk(kind: Kind): string {
   return formatAmount(UNITS[kind].defaultBid / 2n)
+}
+
+/** What the market's index says of each class. */
+export type Index = Pick<ClassForecast, 'kind' | 'model' | 'price'>[]
+export type Proposal = { ask: string; basis: 'set' | 'index' | 'default' }
+
+/**
+ * What to ask for a unit: what the owner set; else what units of this model sold for of late, though no more than a requester pays
+ * when naming no ceiling; else the default.
+ */
+export function proposeAsk(kind: Kind, model: string, set: Map<Kind, string>, index: Index): Proposal {
+  const own = set.get(kind)
+  if (own !== undefined) return { ask: own, basis: 'set' }
+  const sold = index.find((one) => one.kind === kind && one.model === model)?.price?.latest
+  if (sold === undefined || !isAmount(sold) || parseAmount(sold) === 0n)
+    return { ask: defaultAsk(kind), basis: 'default' }
+  const { defaultBid } = UNITS[kind]
+  return { ask: parseAmount(sold) > defaultBid ? formatAmount(defaultBid) : sold, basis: 'index' }
 }
 
 /** `--price kind=amount` options -> asks by kind. Throws RangeError with what is wrong. */

@@ -2,6 +2,7 @@
  * Finished results on disk until the edge has answered for them, one JSON file per lease in `<state>/spool/`.
  * A file appears by rename after its bytes are on disk, so it is whole or not there, whatever kills the agent.
  */
+import { createHash } from 'node:crypto'
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Result } from '#core/protocol.ts'
@@ -16,7 +17,9 @@ export type Spool = {
 /** @param edge origin of the edge the results are for; files of other edges are left alone */
 export async function openSpool(directory: string, edge: string): Promise<Spool> {
   await mkdir(directory, { recursive: true, mode: 0o700 })
-  const fileOf = (lease: string) => join(directory, `${encodeURIComponent(lease)}.json`)
+  // Two edges may name a lease the same.
+  const mark = createHash('sha256').update(edge).digest('hex').slice(0, 8)
+  const fileOf = (lease: string) => join(directory, `${encodeURIComponent(lease)}.${mark}.json`)
 
   return {
     async save(result) {

@@ -31,13 +31,13 @@ export type Search = {
   named: string[]
   /** Places to look at without being asked. */
   usual: string[]
-  /** Never an upstream, or tasks would go in circles. */
-  edge: string
+  /** Never upstreams, or tasks would go in circles. */
+  edges: string[]
   apiKey: string | undefined
 }
 
-export async function findUpstreams({ named, usual, edge, apiKey }: Search, log: Log): Promise<Runner[]> {
-  const urls = [...new Set([...named, ...usual])].filter((url) => url !== edge)
+export async function findUpstreams({ named, usual, edges, apiKey }: Search, log: Log): Promise<Runner[]> {
+  const urls = [...new Set([...named, ...usual])].filter((url) => !edges.includes(url))
   const found = await Promise.all(
     urls.map(async (url) => {
       const key = named.includes(url) ? apiKey : undefined // not for whoever happens to listen on a usual port

@@ -8,6 +8,7 @@ import { createEdge } from '#agent/edge.ts'
 import type { LogEvent, LogFields } from '#agent/log.ts'
 import { openSpool } from '#agent/spool.ts'
 import { TIMING, type Timing } from '#agent/timing.ts'
+import { createTurns } from '#agent/work.ts'
 import { type Kind, LIMITS } from '#core/protocol.ts'
 import { createHeldRunner } from '../support/in-process-runner.ts'
 import { type ScriptedEdge, startScriptedEdge } from '../support/scripted-edge.ts'
@@ -40,6 +41,7 @@ async function start(world: World = {}, on?: ScriptedEdge) {
     edge: createEdge(edge.url, ACCOUNT, Date.now),
     registration: { name: 't', slots: 4, agent: 'test', offers: [{ kind, model: 'held', ask: '0.000001', speed: 1 }] },
     runners: [held.runner],
+    turns: createTurns(),
     spool: await openSpool(join(state, 'spool'), edge.url),
     log: (event, fields = {}) => void lines.push({ event, fields }),
     now: Date.now,

@@ -1,35 +1,82 @@
+import { mkdtemp, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { parseAnswer, parseFrame } from '#agent/answer.ts'
 import { imageSize } from '#agent/image-size.ts'
 import { createLog } from '#agent/log.ts'
-import { parseOptions } from '#agent/options.ts'
-import { defaultAsk, parsePrices } from '#agent/price.ts'
+import { defaultAsk, parsePrices, proposeAsk } from '#agent/price.ts'
 import { continuation } from '#agent/prompt.ts'
+import { fromToml, type Given, loadSettings } from '#agent/settings.ts'
 import { eventData } from '#agent/sse.ts'
+import { sharesOf } from '#agent/station.ts'
 import { backoff, TIMING } from '#agent/timing.ts'
 
-test('the command line is parsed, with an origin for the edge and defaults for the rest', () => {
-  const argv = ['--edge', 'https://edge.example/v1/', '--runners', 'doc.ocr', '--price', 'doc.ocr=0.02', '--slots', '2']
-  const options = parseOptions(argv)
-  expect(options).toMatchObject({
-    edge: 'https://edge.example',
+test('settings have an origin for the edge and defaults for the rest', () => {
+  const given = { edge: ['https://edge.example/v1/'], runners: ['doc.ocr'], price: ['doc.ocr=0.02'], slots: '2' }
+  expect(loadSettings({ ...given, state: '/nowhere' })).toMatchObject({
+    edges: ['https://edge.example'],
     kinds: ['doc.ocr'],
     slots: 2,
-    log: 'pretty',
     upstreams: [],
+    prices: new Map([['doc.ocr', '0.02']]),
   })
-  expect(options !== 'help' && options.prices).toEqual(new Map([['doc.ocr', '0.02']]))
+})
+
+test('agent.toml says the same, and the command line goes before it', async () => {
+  const state = await mkdtemp(join(tmpdir(), 'settings-'))
+  const toml = `edge = "https://edge.example"\nname = "desk"\nslots = 3\nrunners = ["doc.ocr"]\n[price]\n"doc.ocr" = "0.02"\n`
+  await writeFile(join(state, 'agent.toml'), toml)
+  expect(loadSettings({ state, name: 'lap' })).toMatchObject({
+    edges: ['https://edge.example'],
+    name: 'lap',
+    kinds: ['doc.ocr'],
+    slots: 3,
+    prices: new Map([['doc.ocr', '0.02']]),
+  })
 })
 
 test.each([
-  [[], '--edge'],
-  [['--edge', 'edge'], '--edge'],
-  [['--edge', 'http://e', '--runners', 'x'], '--runners'],
-  [['--edge', 'http://e', '--slots', '0'], '--slots'],
-  [['--edge', 'http://e', '--price', 'doc.ocr=-1'], '--price'],
-  [['--edge', 'http://e', '--region', 'moon'], '--region'],
-])('a wrong command line %j is refused by the name of the option', (argv, flag) => {
-  expect(() => parseOptions(argv)).toThrow(flag)
+  ['prise = 1', 'prise'],
+  ['price = 1', 'price'],
+  ['[price]\n"doc.ocr" = 0.02', 'price.doc.ocr'],
+  ['edge = 3', 'edge'],
+  ['edge = [', 'Invalid TOML'],
+])('a wrong agent.toml %j is refused by the name of the setting', (toml, word) => {
+  expect(() => fromToml(toml)).toThrow(word)
+})
+
+test.each<[Given, string]>([
+  [{}, '--edge'],
+  [{ edge: ['edge'] }, '--edge'],
+  [{ edge: ['http://e'], runners: ['x'] }, '--runners'],
+  [{ edge: ['http://e'], slots: '0' }, '--slots'],
+  [{ edge: ['http://e'], price: ['doc.ocr=-1'] }, '--price'],
+  [{ edge: ['http://e'], region: 'moon' }, '--region'],
+  [{ edge: ['http://e'], config: '/nowhere/agent.toml' }, '/nowhere/agent.toml'],
+])('wrong settings %j are refused by the name of the option', (given, flag) => {
+  expect(() => loadSettings({ state: '/nowhere', ...given })).toThrow(flag)
+})
+
+test('slots are divided among the edges, so that none is promised twice', () => {
+  expect(sharesOf(5, 2)).toEqual([3, 2])
+  expect(() => sharesOf(1, 2)).toThrow('1 slot cannot be promised to 2 edges')
+})
+
+test('an ask is what the owner set, else what units sold for of late, never above what requesters pay unasked', () => {
+  const index = (latest: string) => [
+    {
+      kind: 'doc.ocr',
+      model: 'm',
+      price: { unit: 'page', latest, hour: { p10: '0', p50: '0', p90: '0', basis: 'early' } },
+    } as const,
+  ]
+  const none = new Map()
+  expect(proposeAsk('doc.ocr', 'm', new Map([['doc.ocr', '1']]), index('0.002'))).toEqual({ ask: '1', basis: 'set' })
+  expect(proposeAsk('doc.ocr', 'm', none, index('0.002'))).toEqual({ ask: '0.002', basis: 'index' })
+  expect(proposeAsk('doc.ocr', 'm', none, index('5'))).toEqual({ ask: '0.01', basis: 'index' })
+  expect(proposeAsk('doc.ocr', 'other', none, index('0.002'))).toEqual({ ask: '0.005', basis: 'default' })
+  expect(proposeAsk('doc.ocr', 'm', none, index('0'))).toEqual({ ask: '0.005', basis: 'default' })
 })
 
 test('asks are half of the default bids unless they are given', () => {

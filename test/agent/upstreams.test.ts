@@ -16,7 +16,10 @@ async function serve(...models: Parameters<typeof startOpenAiServer>) {
 function search(parts: Partial<Parameters<typeof findUpstreams>[0]>) {
   const lines: { event: LogEvent; fields: LogFields }[] = []
   const log = (event: LogEvent, fields: LogFields = {}) => void lines.push({ event, fields })
-  const found = findUpstreams({ named: [], usual: [], edge: 'https://edge.example', apiKey: undefined, ...parts }, log)
+  const found = findUpstreams(
+    { named: [], usual: [], edges: ['https://edge.example'], apiKey: undefined, ...parts },
+    log,
+  )
   return { found, lines, log }
 }
 
@@ -55,7 +58,7 @@ test('an edge is no upstream: neither the one worked for nor another that sells 
   const { url } = await serve([{ id: 'm', owned_by: 'daicn' }])
   expect(await search({ usual: [url] }).found).toEqual([])
   const other = await serve()
-  expect(await search({ usual: [other.url], edge: other.url }).found).toEqual([])
+  expect(await search({ usual: [other.url], edges: [other.url] }).found).toEqual([])
 })
 
 test('the API key goes to a server that was named, not to whoever listens on a usual port', async () => {

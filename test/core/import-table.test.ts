@@ -46,6 +46,9 @@ const RULES: Record<string, Rule> = {
     type: ['worker/app'],
     packages: [
       'viem',
+      'commander',
+      'smol-toml',
+      'ws',
       'tesseract.js',
       'node-llama-cpp',
       '@energetic-ai/embeddings',

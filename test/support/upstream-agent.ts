@@ -10,6 +10,7 @@ import { loadAccount } from '../../agent/key.ts'
 import { createUpstreamRunner } from '../../agent/runners/openai-upstream.ts'
 import { openSpool } from '../../agent/spool.ts'
 import { TIMING } from '../../agent/timing.ts'
+import { createTurns } from '../../agent/work.ts'
 import type { Address } from '../../core/protocol.ts'
 import { type Program, startProgram } from '../../scripts/process.ts'
 
@@ -57,6 +58,7 @@ if (import.meta.main) {
       agent: 'test',
     },
     runners: [runner],
+    turns: createTurns(),
     spool: await openSpool(join(state, 'spool'), edge),
     log(event, fields) {
       if (event === 'online') console.log(account.address.toLowerCase())

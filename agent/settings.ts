@@ -1,0 +1,144 @@
+/**
+ * What the owner wants of the agent: the command line and agent.toml, which have the same words. The command line goes before.
+ * Everything is checked here, once; what is wrong throws RangeError with a message for the owner.
+ */
+import { readFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { parse as parseToml } from 'smol-toml'
+import { KINDS, Kind, LIMITS, Region } from '#core/protocol.ts'
+import { parsePrices } from './price.ts'
+
+export const DEFAULT_STATE = join(homedir(), '.daicn', 'agent')
+export const LOGS = ['json', 'pretty', 'live'] as const
+
+/** As it was written, on either side. */
+export type Given = {
+  edge?: string[]
+  state?: string
+  config?: string
+  name?: string
+  region?: string
+  runners?: string[]
+  upstream?: string[]
+  price?: string[]
+  slots?: string
+  log?: string
+}
+
+export type Settings = {
+  /** Origins; at least one. */
+  edges: string[]
+  state: string
+  /** The file they were read from, whether it is there or not. */
+  file: string
+  name: string
+  region: Region | undefined
+  kinds: Kind[]
+  upstreams: string[]
+  prices: Map<Kind, string>
+  slots: number | undefined
+  log: (typeof LOGS)[number] | undefined
+}
+
+/** Reads the file too. */
+export function loadSettings(given: Given): Settings {
+  const state = resolve(given.state ?? DEFAULT_STATE)
+  const file = given.config === undefined ? join(state, 'agent.toml') : resolve(given.config)
+  return settingsOf({ ...fromFile(file, given.config !== undefined), ...given }, state, file)
+}
+
+function fromFile(file: string, named: boolean): Given {
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (error) {
+    if (!named && (error as NodeJS.ErrnoException).code === 'ENOENT') return {}
+    throw new RangeError(`${file} cannot be read: ${(error as Error).message}`)
+  }
+  try {
+    return fromToml(text)
+  } catch (error) {
+    throw new RangeError(`${file}: ${(error as Error).message}`)
+  }
+}
+
+/** The words of agent.toml, as the command line would say them. */
+export function fromToml(text: string): Given {
+  const given: Given = {}
+  for (const [key, value] of Object.entries(parseToml(text))) {
+    switch (key) {
+      case 'edge':
+      case 'upstream':
+      case 'runners':
+        given[key] = texts(key, value)
+        break
+      case 'name':
+      case 'region':
+      case 'log':
+        given[key] = textOf(key, value)
+        break
+      case 'slots':
+        given.slots = String(value)
+        break
+      case 'price':
+        given.price = Object.entries(tableOf(key, value)).map(
+          ([kind, ask]) => `${kind}=${textOf(`price.${kind}`, ask)}`,
+        )
+        break
+      default:
+        throw new RangeError(`${key} is no setting`)
+    }
+  }
+  return given
+}
+
+function settingsOf(given: Given, state: string, file: string): Settings {
+  const { edge = [], runners = [...KINDS], region, upstream = [], price = [], slots, log } = given
+  if (edge.length === 0) throw new RangeError('--edge URL is missing')
+  return {
+    edges: [...new Set(edge.map((url) => origin('--edge', url)))],
+    state,
+    file,
+    name: (given.name ?? '').slice(0, 60),
+    region: region === undefined ? undefined : oneOf('--region', region, Region.options),
+    kinds: runners.map((kind) => oneOf('--runners', kind, Kind.options)),
+    upstreams: upstream.map((url) => origin('--upstream', url)),
+    prices: parsePrices(price),
+    slots: slots === undefined ? undefined : count('--slots', slots),
+    log: log === undefined ? undefined : oneOf('--log', log, LOGS),
+  }
+}
+
+function origin(flag: string, url: string): string {
+  if (!URL.canParse(url) || !/^https?:/.test(url))
+    throw new RangeError(`${flag} ${url}: write a URL, as in http://127.0.0.1:8787`)
+  return new URL(url).origin
+}
+
+function oneOf<T extends string>(flag: string, value: string, allowed: readonly T[]): T {
+  const found = allowed.find((known) => known === value)
+  if (!found) throw new RangeError(`${flag} ${value}: choose from ${allowed.join(', ')}`)
+  return found
+}
+
+function count(flag: string, value: string): number {
+  const number = Number(value)
+  if (!Number.isInteger(number) || number < 1 || number > LIMITS.slots)
+    throw new RangeError(`${flag} ${value}: write a whole number from 1 to ${LIMITS.slots}`)
+  return number
+}
+
+function textOf(key: string, value: unknown): string {
+  if (typeof value === 'string') return value
+  throw new RangeError(`${key}: write it between quotes`)
+}
+
+function texts(key: string, value: unknown): string[] {
+  return Array.isArray(value) ? value.map((item) => textOf(key, item)) : [textOf(key, value)]
+}
+
+function tableOf(key: string, value: unknown): Record<string, unknown> {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
+  throw new RangeError(`${key}: write a table, as in [${key}]`)
+}
