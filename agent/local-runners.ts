@@ -1,5 +1,6 @@
 /** The runners that ship with the agent, each in its own process. */
 import type { Kind } from '#core/protocol.ts'
+import { isBundle } from './bundle.ts'
 import { createChildRunner } from './child-runner.ts'
 import type { Log } from './log.ts'
 import type { Grants } from './permissions.ts'
@@ -24,7 +25,13 @@ const LOCAL: { kind: Kind; model: string; file: string; patienceMs: number; gran
 ]
 
 export function localRunners(kinds: Kind[], log: Log): Runner[] {
-  return LOCAL.filter(({ kind }) => kinds.includes(kind)).map(({ kind, model, file, patienceMs, grants }) =>
+  const wanted = LOCAL.filter(({ kind }) => kinds.includes(kind))
+  if (isBundle) {
+    for (const { kind, model } of wanted)
+      log('missing', { kind, model, why: 'it is not part of agent.mjs', mend: 'npx daicn-agent has it' })
+    return []
+  }
+  return wanted.map(({ kind, model, file, patienceMs, grants }) =>
     createChildRunner({
       kind,
       model,

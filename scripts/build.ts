@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { inRoot, ROOT } from './paths.ts'
 
 type Target = {
-  name: 'web' | 'worker' | 'client' | 'contracts'
+  name: 'web' | 'worker' | 'client' | 'contracts' | 'agent'
   /** Files and folders whose change makes the output stale. */
   sources: string[]
   output: string
@@ -68,11 +68,44 @@ const CLIENT: Target = {
   },
 }
 
+/** Beside the dashboard, where the edge serves it from; so after it, which empties its folder. */
+const AGENT: Target = {
+  name: 'agent',
+  sources: ['agent', 'core', 'package-lock.json'],
+  output: 'web/build/agent.mjs',
+  async build() {
+    const { build } = await import('esbuild')
+    await build({
+      absWorkingDir: ROOT,
+      entryPoints: ['agent/main.ts'],
+      outfile: AGENT.output,
+      bundle: true,
+      format: 'esm',
+      platform: 'node',
+      target: 'node20',
+      // What reads the machine's libraries or brings its own weights comes with the package, not with the file.
+      external: ['node-llama-cpp', 'tesseract.js', '@energetic-ai/*'],
+      // Among the packages are some in the older form of modules.
+      banner: {
+        js: "import { createRequire as requireOf } from 'node:module'\nconst require = requireOf(import.meta.url)",
+      },
+      legalComments: 'inline',
+    })
+    const hash = createHash('sha256')
+      .update(await readFile(inRoot(AGENT.output)))
+      .digest('hex')
+    await writeFile(inRoot(`${AGENT.output}.sha256`), `${hash}  agent.mjs\n`)
+  },
+}
+
 /** Builds the dashboard if it is stale. @returns whether it was */
 export const buildWeb = (): Promise<boolean> => buildStale(WEB)
 
 /** Bundles the Worker as it would be deployed, with its bindings beside it, if it is stale. @returns whether it was */
 export const buildWorker = (): Promise<boolean> => buildStale(WORKER)
+
+/** Bundles the provider's program to one file for Node 20, with its hash beside it, if it is stale. @returns whether it was */
+export const buildAgent = (): Promise<boolean> => buildStale(AGENT)
 
 /** Compiles the contracts if they are stale. @returns whether they were */
 export const buildContracts = (): Promise<boolean> => buildStale(CONTRACTS)
@@ -159,4 +192,5 @@ if (import.meta.main) {
   tell('dashboard', await buildWeb())
   tell('worker', await buildWorker())
   tell('client', await buildClient())
+  tell('agent', await buildAgent())
 }

@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util'
 import { terminal } from '../client/cli/terminal.ts'
 import type { Metrics } from '../core/protocol.ts'
 import { AGENTS, type Agent, startAgent } from './agents.ts'
-import { buildWeb, buildWorker } from './build.ts'
+import { buildAgent, buildWeb, buildWorker } from './build.ts'
 import { type LocalChain, startLocalChain } from './chain.ts'
 import { checkNode, checkPort, checkState, checkUnclaimed, Fault, parsePort } from './checks.ts'
 import { type EdgeProcess, spawnEdge } from './edge-process.ts'
@@ -28,6 +28,7 @@ async function main({ once, port, state }: Options): Promise<number> {
   out.heading('DAICN  the Decentralized AI Computation Network')
   await out.step('dashboard', buildWeb, (built) => (built ? 'built' : 'up to date'))
   await out.step('worker', buildWorker, (built) => (built ? 'bundled' : 'up to date'))
+  await out.step('agent', buildAgent, (built) => (built ? 'bundled' : 'up to date'))
   const chain = await out.step('chain', () => startLocalChain(join(state, 'chain')), toldChain)
   running.chain = chain
   const start = () => spawnEdge({ port, state, build: false, chain: chain.variables })
