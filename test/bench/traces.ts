@@ -1,7 +1,8 @@
-/** The traces that forecasts are held against; test/bench/data/README.md says where they are from. */
+/** The traces that forecasts are held against, and that the simulator's load is drawn from; test/bench/data/README.md says where they are from. */
 import { existsSync, readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
 import { Fault } from '../../scripts/checks.ts'
+import type { Traces } from '../../simulator/load.ts'
 import type { Arrival } from './replay.ts'
 
 const DATA = new URL('data/', import.meta.url)
@@ -41,6 +42,13 @@ export function readArrivals(): Arrival[] {
       outTokens: Number(outTokens),
     }),
   )
+}
+
+/** What the network simulator asks for is drawn from these. */
+export function readTraces(): Traces {
+  const requests = readArrivals().map(({ at, inTokens, outTokens }) => ({ at, in: inTokens, out: outTokens }))
+  const rates = [...readRates(RATES).values()][0]!
+  return { requests, rates: rates.filter((rate) => rate > 0) }
 }
 
 /** The rows of a CSV file, gzipped or not, each with its line number. */

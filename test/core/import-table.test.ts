@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-const FOLDERS = ['core', 'contracts', 'drizzle', 'worker', 'web/src', 'agent', 'client', 'scripts', 'test']
+const FOLDERS = ['core', 'contracts', 'drizzle', 'worker', 'web/src', 'agent', 'client', 'simulator', 'scripts', 'test']
 
 type Import = { file: string; from: string; typeOnly: boolean }
 
@@ -59,13 +59,18 @@ const RULES: Record<string, Rule> = {
   // The SDK runs in browsers and Workers too; only its command line knows Node.
   client: { parts: ['core', 'contracts'], type: ['worker/app', 'zod'], packages: ['eventsource-parser', 'viem'] },
   'client/cli': { parts: ['core', 'client'], packages: ['viem', 'commander'], node: true },
-  scripts: { parts: ['core', 'contracts', 'agent', 'client', 'client/cli'], packages: ['*'], node: true },
+  // The real market and the real agent's bookkeeping, in virtual time.
+  simulator: { parts: ['core', 'agent'], packages: [], node: true },
+  scripts: { parts: ['core', 'contracts', 'agent', 'client', 'client/cli', 'simulator'], packages: ['*'], node: true },
 }
 
 /** The only files that may know the platform by its module. */
 const WITH_PLATFORM = /^worker\/(objects\/[^/]+|env|index)\.ts$/
-/** Runners of benchmarks are scripts of the tests. */
-const OF_TESTS: Record<string, RegExp> = { 'scripts/bench.ts': /^test\/bench\// }
+/** Runners of benchmarks are scripts of the tests; the simulator's load is drawn from the traces that are there. */
+const OF_TESTS: Record<string, RegExp> = {
+  'scripts/bench.ts': /^test\/bench\//,
+  'scripts/simulate.ts': /^test\/bench\/traces\.ts$/,
+}
 
 test.each(FOLDERS.filter((folder) => existsSync(join(ROOT, folder))))(
   '%s imports only what the table allows',
@@ -111,6 +116,8 @@ test.each<[string, string]>([
   ['client/a.ts', "import { app } from '#worker/app.ts'"],
   ['scripts/a.ts', "import { x } from '../worker/env.ts'"],
   ['scripts/a.ts', "import { x } from '../test/bench/load.ts'"],
+  ['scripts/simulate.ts', "import { x } from '../test/bench/load.ts'"],
+  ['simulator/a.ts', "import { x } from '#worker/app.ts'"],
   ['worker/a.ts', "import { x } from '#test/support/book.ts'"],
 ])('it would be noticed if %s said %j', (file, source) => {
   expect(importsOf(file, source).map(faultOf)).toEqual([expect.any(String)])

@@ -1,0 +1,48 @@
+/** A run of one cell from its first task to its last. */
+import { advance } from './agenda.ts'
+import { auditAll, blameError, digestOf, driftOf } from './auditor.ts'
+import { clockOf } from './edge.ts'
+import type { Traces } from './load.ts'
+import { EPOCH, type Plan } from './plan.ts'
+import { createWorld, isLoaded, type World } from './world.ts'
+
+export type Outcome = ReturnType<typeof run>
+
+/** After so many violations a run is given up. */
+const ENOUGH = 100
+
+export function run(plan: Plan, traces: Traces) {
+  const world = createWorld(plan, traces)
+  const { auditor, edge, agenda } = world
+  while ((!isLoaded(world) || edge.book.tasks.size > 0 || !edge.up) && auditor.violated < ENOUGH) {
+    try {
+      if (!advance(agenda)) break
+    } catch (error) {
+      blameError(auditor, error)
+    }
+  }
+  auditAll(auditor, edge.book, clockOf(edge))
+  return outcomeOf(world)
+}
+
+function outcomeOf({ plan, tally, auditor, edge, agenda }: World) {
+  return {
+    load: plan.load,
+    utilisation: plan.utilisation,
+    models: plan.models.length,
+    providers: plan.providers.length,
+    cheats: plan.providers.filter(({ cheat }) => cheat !== null).length,
+    requesters: plan.requesters.length,
+    virtualMs: agenda.now - EPOCH,
+    drift: driftOf(edge.book, edge.accounts.values()),
+    tally,
+    ends: auditor.ends,
+    attempts: auditor.granted,
+    retried: auditor.retried,
+    late: auditor.late,
+    events: auditor.events,
+    violated: auditor.violated,
+    violations: auditor.violations,
+    digest: digestOf(auditor),
+  }
+}
