@@ -8,6 +8,7 @@ import { DaicnError } from './error.ts'
 import { watch } from './events.ts'
 import * as networks from './network.ts'
 import * as receipts from './receipt.ts'
+import * as reputation from './reputation.ts'
 import type { NewTask, Signal } from './task.ts'
 
 import * as tasks from './task.ts'
@@ -54,6 +55,10 @@ export function connect(connection: Connection) {
 
     models: (options?: Signal) => networks.models(to, options),
     network: (options?: Signal) => networks.network(to, options),
+    /** What every provider, or one, is known for in each class. */
+    reputations: (options?: Signal & { provider?: string }) => reputation.reputations(to, options),
+    /** The same, each counted again from the public log; `ok` when both are equal to the bit. */
+    checkReputations: (options?: Signal & { provider?: string }) => reputation.checkReputations(to, options),
     /** The network as it changes, until you leave the loop. Needs a global WebSocket. */
     watchNetwork: (options?: Signal) => networks.watchNetwork(to, options),
 

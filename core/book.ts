@@ -14,6 +14,7 @@ import {
   advance,
   bestSupply,
   bestWant,
+  classOf,
   createFairness,
   createMatching,
   type Fairness,
@@ -22,6 +23,7 @@ import {
   removeSupply,
   removeWant,
   type Supply,
+  setReputation,
   setRoom,
   stamp,
   type Want,
@@ -41,7 +43,7 @@ import {
 import { closeBin, noteEnded, noteGranted, noteSubmitted, type Outlook } from './outlook.ts'
 import type { Address, Offer, Register } from './protocol.ts'
 import { newPurse, type Purse } from './purse.ts'
-import { newcomer, observe, type Reputation, score } from './reputation.ts'
+import { NEWCOMER, type Outcome, observe, type Reputation, score } from './reputation.ts'
 import { countEnded, countGranted, countPaid, countSubmitted, createStats, refreshLatest, type Stats } from './stats.ts'
 import {
   bytesOf,
@@ -97,7 +99,8 @@ export type Provider = {
   /** Leases it must be told to stop, until its next poll has been answered. */
   revoked: string[]
   lastSeq: number
-  reputation: Reputation
+  /** By class, in the order in which anything came to be known of it there. */
+  reputations: Map<string, Reputation>
   succeeded: number
   failed: number
   earned: bigint
@@ -302,14 +305,13 @@ export function leaseOf(book: Book, { task }: OpenTask): HeldLease | undefined {
 
 function register(book: Book, address: Address, registration: Register, at: number): void {
   const known = book.providers.get(address)
-  const reputation = known?.reputation ?? newcomer(at)
-  const offers = registration.offers.map(askOf)
+  const reputations = known?.reputations ?? new Map()
+  const offers = asksOf(registration, reputations)
   for (const { kind, model } of offers) book.classes.add(`${kind} ${model}`)
   const supply: Supply = {
     seq: known?.supply.seq ?? book.providers.size + 1,
     address,
     region: registration.region ?? null,
-    reputation: score(reputation),
     offers,
     room: 0,
     places: [],
@@ -327,7 +329,7 @@ function register(book: Book, address: Address, registration: Register, at: numb
     leases: new Map(),
     revoked: [],
     lastSeq: 0,
-    reputation,
+    reputations,
     succeeded: 0,
     failed: 0,
     earned: 0n,
@@ -337,8 +339,13 @@ function register(book: Book, address: Address, registration: Register, at: numb
   })
 }
 
-/** An offer as matching sees it. */
-export function askOf({ kind, model, ask, speed, context, digest, quantization, capabilities }: Offer): Ask {
+/** A provider's offers as matching sees them. */
+export function asksOf({ offers }: Register, reputations: Provider['reputations']): Ask[] {
+  return offers.map((offer) => askOf(offer, score(reputations.get(classOf(offer)) ?? NEWCOMER)))
+}
+
+function askOf(offer: Offer, reputation: number): Ask {
+  const { kind, model, ask, speed, context, digest, quantization, capabilities } = offer
   return {
     kind,
     model,
@@ -348,6 +355,7 @@ export function askOf({ kind, model, ask, speed, context, digest, quantization, 
     digest: digest ?? null,
     bits: (quantization === undefined ? null : bitsOf(quantization)) ?? 0,
     capabilities: capabilities ?? [],
+    reputation,
   }
 }
 
@@ -479,7 +487,7 @@ function applyEffect(book: Book, open: OpenTask, effect: Effect, at: number): vo
       return
     }
     case 'score':
-      rate(book, effect.provider, effect.outcome, at)
+      rate(book, effect.provider, spec, effect.outcome, at)
       return
     case 'end':
       purseOf(book, spec.purse).held -= held(spec) - paid(open.task)
@@ -494,16 +502,15 @@ function applyEffect(book: Book, open: OpenTask, effect: Effect, at: number): vo
   }
 }
 
-function rate(book: Book, address: Address, outcome: 'success' | 'failure', at: number): void {
+function rate(book: Book, address: Address, of: TaskSpec, outcome: Outcome, at: number): void {
   const provider = book.providers.get(address)!
-  provider.reputation = observe(provider.reputation, outcome, at)
   if (outcome === 'success') provider.succeeded++
   else provider.failed++
-  const reputation = score(provider.reputation)
-  if (reputation === provider.supply.reputation) return
-  removeSupply(book.matching, provider.supply)
-  provider.supply.reputation = reputation
-  addSupply(book.matching, provider.supply)
+  const known = provider.reputations.get(classOf(of)) ?? NEWCOMER
+  const reputation = observe(known, outcome, at)
+  provider.reputations.set(classOf(of), reputation)
+  if (score(reputation) === score(known)) return
+  setReputation(book.matching, provider.supply, of, score(reputation))
 }
 
 /** Keeps a task that failed away from the providers that failed it, for a while. */

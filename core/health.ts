@@ -11,7 +11,7 @@
  */
 import type { Book, Provider } from './book.ts'
 import type { HealthComponent, Interval, Metrics } from './protocol.ts'
-import { interval } from './reputation.ts'
+import { interval, pooled } from './reputation.ts'
 import { shareWithin } from './stats.ts'
 
 const ACTIVE_MS = 60_000
@@ -26,7 +26,7 @@ export function metricsOf(book: Book, now: number) {
   const providers = [...book.providers.values()]
   const active = providers.filter((provider) => isActive(provider, now))
   const recent = providers.filter((provider) => isActive(provider, now) || now - provider.heardAt < RECENT_MS)
-  const reputation = meanInterval(recent.map((provider) => interval(provider.reputation)))
+  const reputation = meanInterval(recent.map(({ reputations }) => interval(pooled(reputations.values()))))
   const health = healthOf(book, active.length, recent.length, reputation, now)
   const metrics: Metrics = {
     totalProviders: providers.length,

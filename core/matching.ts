@@ -71,6 +71,8 @@ export type Ask = {
   /** Bits of a weight; 0 when it does not say. */
   bits: number
   capabilities: readonly string[]
+  /** Its provider's score in this class; changed only by `setReputation`. */
+  reputation: number
 }
 
 /** What matching needs to know of a provider. */
@@ -78,7 +80,6 @@ export type Supply = {
   seq: number
   address: Address
   region: Region | null
-  reputation: number
   offers: readonly Ask[]
   /** Leases it can be given now; 0 while nobody can reach it. Raised only by `setRoom`. */
   room: number
@@ -89,7 +90,7 @@ export type Supply = {
 export type Match = { want: Want; supply: Supply; offer: Ask }
 
 /** An offer in the tree of one preference. Hidden once a search met it without room, until there is room again. */
-type Place = { supply: Supply; offer: Ask; tree: Tree; entry: Entry; hidden: boolean }
+type Place = { supply: Supply; offer: Ask; preference: Preference; tree: Tree; entry: Entry; hidden: boolean }
 
 /** By kind, then by model: looking up the two costs less than joining them into one name. */
 type ByClass<T> = Map<Kind, Map<string, T>>
@@ -119,6 +120,11 @@ export function createMatching(): Matching {
 /** The resource class of a task or an offer: what must be equal before anything is compared. */
 export const classOf = (of: { kind: Kind; model: string }): string => `${of.kind} ${of.model}`
 
+export function parseClass(name: string): { kind: Kind; model: string } {
+  const space = name.indexOf(' ')
+  return { kind: name.slice(0, space) as Kind, model: name.slice(space + 1) }
+}
+
 function ofClass<T>(byClass: ByClass<T>, { kind, model }: { kind: Kind; model: string }, make: () => T): T {
   const models = byClass.get(kind) ?? new Map<string, T>()
   byClass.set(kind, models)
@@ -142,7 +148,7 @@ function termsExclusion(want: Want, supply: Supply, offer: Ask, now: number): Ex
   if (offer.context < want.minContext) return 'context'
   if (want.region !== null && supply.region !== want.region) return 'region'
   if (offer.ask > want.bid) return 'price'
-  if (supply.reputation < want.minReputation) return 'reputation'
+  if (offer.reputation < want.minReputation) return 'reputation'
   if (want.exclude.includes(supply.address)) return 'excluded'
   if (now < want.avoidUntil && want.avoid.includes(supply.address)) return 'avoided'
   if (supply.room < 1) return 'slot'
@@ -181,12 +187,12 @@ export const PREFERENCES = Object.keys(WEIGHTS) as Preference[]
 /** What each factor adds to the merit of an offer. */
 export type Merits = { price: number; time: number; reputation: number }
 
-export function meritsOf(preference: Preference, supply: Supply, offer: Ask): Merits {
+export function meritsOf(preference: Preference, offer: Ask): Merits {
   const weight = WEIGHTS[preference]
   return {
     price: -weight.price * Math.log(Number(offer.ask) + 1),
     time: weight.time * Math.log(offer.speed),
-    reputation: weight.reputation * Math.log(0.05 + supply.reputation),
+    reputation: weight.reputation * Math.log(0.05 + offer.reputation),
   }
 }
 
@@ -194,8 +200,8 @@ export function meritsOf(preference: Preference, supply: Supply, offer: Ask): Me
  * The merit of an offer: weighted logarithms, so that it is the ratio of two prices, speeds or reputations that counts,
  * whatever their units, and the order of two offers never depends on who else is there.
  */
-export function merit(preference: Preference, supply: Supply, offer: Ask): number {
-  const { price, time, reputation } = meritsOf(preference, supply, offer)
+export function merit(preference: Preference, offer: Ask): number {
+  const { price, time, reputation } = meritsOf(preference, offer)
   return time + price + reputation
 }
 
@@ -234,7 +240,7 @@ export function bestWant(matching: Matching, supply: Supply, now: number): Match
     for (const region of regions) {
       const tree = queues.get(region)
       if (!tree) continue
-      const found = first(matching.open, tree, Number(offer.ask), supply.reputation, EVERY, accept, best?.want.tag)
+      const found = first(matching.open, tree, Number(offer.ask), offer.reputation, EVERY, accept, best?.want.tag)
       const want = matching.open.items[found]
       if (want && (!best || isBefore(want, best.want))) best = { want, supply, offer }
     }
@@ -277,20 +283,38 @@ export function addSupply(matching: Matching, supply: Supply): void {
     }))
     for (const preference of PREFERENCES) {
       const entry = offerEntry(preference, supply, offer)
-      const place: Place = { supply, offer, tree: trees[preference], entry, hidden: false }
+      const place: Place = { supply, offer, preference, tree: trees[preference], entry, hidden: false }
       insert(matching.offers, place.tree, place, entry)
       supply.places.push(place)
     }
   }
 }
 
-/** Unlists a provider's offers, as before its offers or its reputation change. */
+/** Unlists a provider's offers, as before they change. */
 export function removeSupply(matching: Matching, supply: Supply): void {
   for (const { tree, entry } of supply.places) remove(matching.offers, tree, entry)
   supply.places = []
   for (const { kind, model } of supply.offers) {
     const models = matching.listings.get(kind)
     if (models?.get(model)?.balanced.root === 0) models.delete(model)
+  }
+}
+
+/** Moves a provider's offers of one class to where its new score there puts them. */
+export function setReputation(
+  matching: Matching,
+  supply: Supply,
+  { kind, model }: { kind: Kind; model: string },
+  reputation: number,
+): void {
+  for (const place of supply.places) {
+    const { offer, preference, tree } = place
+    if (offer.kind !== kind || offer.model !== model) continue
+    remove(matching.offers, tree, place.entry)
+    offer.reputation = reputation
+    place.entry = offerEntry(preference, supply, offer)
+    place.hidden = false
+    insert(matching.offers, tree, place, place.entry)
   }
 }
 
@@ -362,11 +386,11 @@ function wantEntry(want: Want): Entry {
 
 function offerEntry(preference: Preference, supply: Supply, offer: Ask): Entry {
   return {
-    key0: -merit(preference, supply, offer),
+    key0: -merit(preference, offer),
     key1: supply.seq,
     key2: supply.offers.indexOf(offer),
     a: -Number(offer.ask),
-    b: -supply.reputation,
+    b: -offer.reputation,
     mask: supplyMask(supply),
   }
 }

@@ -6,7 +6,7 @@ import type { Window } from './forecast/experts.ts'
 import { BIN_MS } from './forecast/history.ts'
 import { forecastOf, type Series } from './forecast/series.ts'
 import { isActive } from './health.ts'
-import { aheadOf, classOf, nextTag, type Turn } from './matching.ts'
+import { aheadOf, classOf, nextTag, parseClass, type Turn } from './matching.ts'
 import { formatAmount } from './money.ts'
 import { DAY, HOUR, type Outlook, sightOf, TEN_MINUTES } from './outlook.ts'
 import { UNITS } from './pricing.ts'
@@ -30,11 +30,6 @@ export function forecastView(
     .sort((x, y) => (classOf(x) < classOf(y) ? -1 : 1))
   const { binFrom } = book
   return { at: now, from: binFrom === null ? null : Math.floor(binFrom / BIN_MS) * BIN_MS, classes }
-}
-
-function parseClass(name: string): Class {
-  const space = name.indexOf(' ')
-  return { kind: name.slice(0, space) as Kind, model: name.slice(space + 1) }
 }
 
 function suppliedOf(book: Book, now: number): Map<string, Supplied> {

@@ -35,7 +35,7 @@ export const Address = z
   .toLowerCase() as unknown as z.ZodType<Address, string>
 export type Address = `0x${string}`
 /** A time of the edge's clock. */
-const Time = z.int().describe('Unix milliseconds.')
+export const Time = z.int().describe('Unix milliseconds.')
 const Hex = z.string().regex(/^0x[0-9a-fA-F]*$/, 'must be hex') as unknown as z.ZodType<`0x${string}`, string>
 
 /* Blobs: content that an account uploads once and then names by its hash */
@@ -741,7 +741,7 @@ export const ProviderSummary = z.object({
   reputation: Interval,
   slots: z.int(),
   busy: z.int(),
-  offers: z.array(z.object({ kind: Kind, model: z.string(), ask: Amount, speed: z.number() })),
+  offers: z.array(z.object({ kind: Kind, model: z.string(), ask: Amount, speed: z.number(), reputation: Interval })),
   succeeded: z.int(),
   failed: z.int(),
   earned: Amount,

@@ -95,7 +95,7 @@ function bestOffer(want: Want, candidates: Provider[], now: number): Ask | null 
   let most = Number.NEGATIVE_INFINITY
   for (const { supply } of free.length > 0 ? free : candidates) {
     for (const offer of suitable(want, supply, now)) {
-      const worth = merit(want.preference, supply, offer)
+      const worth = merit(want.preference, offer)
       if (worth > most) [best, most] = [offer, worth]
     }
   }

@@ -1,42 +1,124 @@
 /**
- * A provider's reputation: the posterior of the chance that it finishes what it takes, Beta(a, b) with a uniform prior,
+ * A reputation: the posterior of the chance that a provider finishes what it takes of one class, Beta(a, b) with a uniform prior,
  * where each outcome's weight halves every 30 days. Shown as mean and 90 % interval; ranked and filtered by the lower bound.
+ *
+ * | figure   | formula                                                                              |
+ * |----------|--------------------------------------------------------------------------------------|
+ * | a, b     | 1 + weighted successes, 1 + weighted failures                                        |
+ * | mean     | a / (a + b)                                                                          |
+ * | low, high| mean -+ 1.645 x sqrt(a b / ((a + b)^2 (a + b + 1))), within 0 and 1                  |
+ * | score    | low, rounded down to a hundredth                                                     |
+ *
+ * Weights change by whole days (UTC), by multiplication with one constant, and nothing here but + - x / and the square root
+ * touches them: IEEE 754 defines those to the bit, so whoever counts the public log again gets the very same numbers, in any
+ * language, and in whatever order the outcomes of a day are counted.
  */
-import type { Interval } from './protocol.ts'
+import type { Address, Interval, Kind } from './protocol.ts'
+import type { TaskRecord } from './public-log.ts'
+
+export type Outcome = 'success' | 'failure'
 
 export type Reputation = {
   successes: number
-  failures: number /** Unix milliseconds the weights are as of. */
-  at: number
+  failures: number
+  /** The day the weights are as of, counted from 1970. */
+  day: number
+  /** Outcomes ever counted. */
+  outcomes: number
 }
 
-const HALF_LIFE_MS = 30 * 86_400_000
+const DAY_MS = 86_400_000
+/** 2 ** (-1 / 30), written out so that everybody multiplies by the same double. */
+const KEPT_A_DAY = 0.9771599684342459
+/** After so many days nothing is left that a double could tell from nothing. */
+const MOST_DAYS = 30_000
 /** Standard normal quantile of 95 %: the interval between the two bounds holds 90 %. */
 const Z = 1.6448536269514722
 
-export const newcomer = (at: number): Reputation => ({ successes: 0, failures: 0, at })
+/** Of whom nothing is known. */
+export const NEWCOMER: Reputation = { successes: 0, failures: 0, day: 0, outcomes: 0 }
 
-/** Adds one outcome. Time never runs backwards: an earlier `at` counts as the latest one seen. */
-export function observe(reputation: Reputation, outcome: 'success' | 'failure', at: number): Reputation {
-  const now = Math.max(at, reputation.at)
-  const kept = 2 ** (-(now - reputation.at) / HALF_LIFE_MS)
+const dayOf = (at: number): number => Math.floor(at / DAY_MS)
+
+/** Adds one outcome. Time never runs backwards: an earlier `at` counts as the latest day seen. */
+export function observe(reputation: Reputation, outcome: Outcome, at: number): Reputation {
+  const { successes, failures, day, outcomes } = aged(reputation, dayOf(at))
   return {
-    successes: reputation.successes * kept + (outcome === 'success' ? 1 : 0),
-    failures: reputation.failures * kept + (outcome === 'failure' ? 1 : 0),
-    at: now,
+    successes: outcome === 'success' ? successes + 1 : successes,
+    failures: outcome === 'failure' ? failures + 1 : failures,
+    day,
+    outcomes: outcomes + 1,
   }
 }
 
+function aged(reputation: Reputation, day: number): Reputation {
+  if (day <= reputation.day) return reputation
+  if (reputation.outcomes === 0) return { ...reputation, day }
+  let { successes, failures } = reputation
+  for (let days = Math.min(day - reputation.day, MOST_DAYS); days > 0; days--) {
+    successes *= KEPT_A_DAY
+    failures *= KEPT_A_DAY
+  }
+  return { ...reputation, successes, failures, day }
+}
+
+/** All that is known of a provider: its outcomes in every class, as of the latest day of any. */
+export function pooled(reputations: Iterable<Reputation>): Reputation {
+  const all = [...reputations]
+  const total: Reputation = { successes: 0, failures: 0, day: Math.max(0, ...all.map(({ day }) => day)), outcomes: 0 }
+  for (const reputation of all) {
+    const { successes, failures, outcomes } = aged(reputation, total.day)
+    total.successes += successes
+    total.failures += failures
+    total.outcomes += outcomes
+  }
+  return total
+}
+
 /** Mean and normal approximation of the 90 % credible interval, clamped to 0..1. */
-export function interval({ successes, failures }: Reputation): Interval {
+export function interval({ successes, failures }: Pick<Reputation, 'successes' | 'failures'>): Interval {
   const a = successes + 1
   const b = failures + 1
-  const mean = a / (a + b)
-  const half = Z * Math.sqrt((a * b) / ((a + b) ** 2 * (a + b + 1)))
+  const n = a + b
+  const mean = a / n
+  const half = Z * Math.sqrt((a * b) / (n * n * (n + 1)))
   return { low: Math.max(0, mean - half), mean, high: Math.min(1, mean + half) }
 }
 
 /** The lower bound in steps of a hundredth, so that matching's indexes move only when it matters. */
 export function score(reputation: Reputation): number {
   return Math.floor(interval(reputation).low * 100) / 100
+}
+
+/**
+ * What a task that has succeeded says of those who attempted it. A failure counts only once another provider has shown that the
+ * task could be done: a poison task harms nobody.
+ */
+export function outcomesOf(attempts: readonly { provider: Address; state: string }[]): Map<Address, Outcome> {
+  const outcomes = new Map<Address, Outcome>()
+  const winner = attempts.find(({ state }) => state === 'succeeded')
+  if (!winner) return outcomes
+  for (const { provider, state } of attempts) {
+    if (state === 'failed' || state === 'lost') outcomes.set(provider, 'failure')
+  }
+  return outcomes.set(winner.provider, 'success')
+}
+
+/** Reputations by provider, kind and model: `recount` makes of the public log what the market made of the same outcomes. */
+export type Reputations = Map<string, Reputation>
+
+export const reputationKey = (provider: Address, { kind, model }: { kind: Kind; model: string }): string =>
+  `${provider} ${kind} ${model}`
+
+/**
+ * Counts one record of the public log.
+ * @param until outcomes after which a reputation is left as it is, so that it can be compared with one that was told earlier
+ */
+export function recount(reputations: Reputations, record: TaskRecord, until?: ReadonlyMap<string, number>): void {
+  for (const [provider, outcome] of outcomesOf(record.attempts)) {
+    const key = reputationKey(provider, record)
+    const known = reputations.get(key) ?? NEWCOMER
+    if (until && known.outcomes >= (until.get(key) ?? 0)) continue
+    reputations.set(key, observe(known, outcome, record.finishedAt))
+  }
 }

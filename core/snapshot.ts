@@ -2,14 +2,14 @@
  * A book written down whole, so that the events before it can go. Plain data for structured clone: a head, and its many
  * providers, purses and open tasks apart from it, so that they can be stored in pieces.
  */
-import { addProvider, askOf, type Book, createBook, openTask, type Provider } from './book.ts'
+import { addProvider, asksOf, type Book, createBook, openTask, type Provider } from './book.ts'
 import type { Outlook } from './outlook.ts'
 import type { Purse } from './purse.ts'
 import { createStats } from './stats.ts'
 import type { Task } from './task.ts'
 
 /** Increased when an older reader would misread what is written. */
-const SNAPSHOT_VERSION = 2
+const SNAPSHOT_VERSION = 3
 
 export type SnapshotHead = { version: number } & Pick<
   Book,
@@ -85,6 +85,8 @@ function unlisted(provider: Provider): Provider {
   return { ...provider, reachable: false, supply: { ...provider.supply, offers: [], room: 0, places: [] } }
 }
 
-function listed(provider: Provider): Provider {
-  return { ...provider, supply: { ...provider.supply, offers: provider.registration.offers.map(askOf) } }
+/** Before version 3 a provider had one reputation, which no public log bears out: it begins anew. */
+function listed({ reputations = new Map(), ...provider }: Provider): Provider {
+  const offers = asksOf(provider.registration, reputations)
+  return { ...provider, reputations, supply: { ...provider.supply, offers } }
 }

@@ -17,6 +17,7 @@ import {
   type TaskStatus,
   type Usage,
 } from './protocol.ts'
+import { type Outcome, outcomesOf } from './reputation.ts'
 
 export type TaskSpec = {
   id: string
@@ -122,7 +123,7 @@ export type Effect =
   /** The attempt is over; its provider must be told to stop when it still works on it. */
   | { type: 'release'; provider: Address; attempt: number; revoke: boolean }
   | { type: 'capture'; provider: Address; price: bigint }
-  | { type: 'score'; provider: Address; outcome: 'success' | 'failure' }
+  | { type: 'score'; provider: Address; outcome: Outcome }
   | { type: 'end' }
 
 /** Why an event is refused. `already_accepted` answers a repeated result: the agent has nothing left to do. */
@@ -221,18 +222,15 @@ function succeed(task: Task, event: Extract<TaskEvent, { type: 'succeeded' }>, n
     if (late) next = withAttempt(next, current, { state: { is: 'superseded', at: now } })
     effects.push({ type: 'release', provider: task.attempts[current - 1]!.provider, attempt: current, revoke: late })
   }
-  effects.push({ type: 'score', provider, outcome: 'success' })
-  // A failure counts only once another provider has shown that the task could be done: a poison task harms nobody.
-  const failed = new Set(
-    next.attempts.filter(({ state }) => state.is === 'failed' || state.is === 'lost').map((a) => a.provider),
-  )
-  failed.delete(provider)
-  for (const other of failed) effects.push({ type: 'score', provider: other, outcome: 'failure' })
+  for (const [provider, outcome] of outcomesOf(next.attempts.map(standing)))
+    effects.push({ type: 'score', provider, outcome })
   effects.push({ type: 'end' })
   const units = next.attempts.reduce((sum, attempt) => sum + attempt.units, 0)
   const state: TaskState = { is: 'succeeded', at: now, attempt: event.attempt, output, usage, units, price: paid(next) }
   return { task: { ...next, state: signed ? { ...state, signed } : state }, effects }
 }
+
+const standing = ({ provider, state }: Attempt) => ({ provider, state: state.is })
 
 /** Ends the attempt that holds the lease without a result: back to the queue, or the end of the task. */
 function endAttempt(task: Task, number: number, state: AttemptState, now: number): Transition {

@@ -2,7 +2,7 @@
 import type { Book, Provider } from './book.ts'
 import { isActive, metricsOf } from './health.ts'
 import { leaseId } from './lease.ts'
-import { classOf } from './matching.ts'
+import { classOf, parseClass } from './matching.ts'
 import { formatAmount, parseAmount } from './money.ts'
 import { UNITS } from './pricing.ts'
 import {
@@ -19,8 +19,9 @@ import {
   type TaskStatus,
   type TaskView,
 } from './protocol.ts'
+import type { ReputationView } from './public-log.ts'
 import { available, parsePurseId } from './purse.ts'
-import { interval } from './reputation.ts'
+import { interval, NEWCOMER, pooled, score } from './reputation.ts'
 import { attemptShown, latencyView, minutesUntil } from './stats.ts'
 import { type Attempt, held, paid, statusOf, type Task } from './task.ts'
 
@@ -135,15 +136,18 @@ function statusCounts(book: Book): Record<TaskStatus, number> {
 }
 
 function providerSummary(provider: Provider, now: number): ProviderSummary {
-  const { supply, registration } = provider
+  const { supply, registration, reputations } = provider
   const summary: ProviderSummary = {
     address: supply.address,
     name: registration.name,
     active: isActive(provider, now),
-    reputation: interval(provider.reputation),
+    reputation: interval(pooled(reputations.values())),
     slots: registration.slots,
     busy: provider.leases.size,
-    offers: registration.offers.map(({ kind, model, ask, speed }) => ({ kind, model, ask, speed })),
+    offers: registration.offers.map(({ kind, model, ask, speed }) => {
+      const reputation = interval(reputations.get(classOf({ kind, model })) ?? NEWCOMER)
+      return { kind, model, ask, speed, reputation }
+    }),
     succeeded: provider.succeeded,
     failed: provider.failed,
     earned: formatAmount(provider.earned),
@@ -197,6 +201,25 @@ function modelView(book: Book, { kind, model, created, offers }: Model): ModelVi
 function greatest(values: (number | undefined)[]): number | null {
   const known = values.filter((value) => value !== undefined)
   return known.length === 0 ? null : Math.max(...known)
+}
+
+/** Reputations of every provider, or of one, in the classes of which anything is known. */
+export function reputationsOf(book: Book, only?: Address): ReputationView[] {
+  const views: ReputationView[] = []
+  for (const { supply, reputations } of book.providers.values()) {
+    if (only !== undefined && supply.address !== only) continue
+    for (const [name, reputation] of reputations) {
+      const provider = supply.address
+      views.push({
+        provider,
+        ...parseClass(name),
+        score: score(reputation),
+        interval: interval(reputation),
+        ...reputation,
+      })
+    }
+  }
+  return views
 }
 
 /** The market's money, in tokens: drawn = restored + held + available + captured, and captured = earned + fees. */

@@ -35,7 +35,7 @@ export function why(book: Book, provider: Provider, now: number): Why {
         kind: offer.kind,
         model: offer.model,
         ask: formatAmount(offer.ask),
-        reputation: supply.reputation,
+        reputation: offer.reputation,
         ranks: PREFERENCES.map((preference) => rankOf(preference, own, rivals)),
         waiting: waitingOf(book, own, active, now),
         recent: recentOf(book, own),
@@ -61,12 +61,12 @@ function rivalsOf(book: Book, { supply, offer }: Offered, now: number): Offered[
 }
 
 function rankOf(preference: Preference, own: Offered, rivals: Offered[]): Rank {
-  const mine = merit(preference, own.supply, own.offer)
+  const mine = merit(preference, own.offer)
   let rank = 1
   let leader = own
   let most = mine
   for (const rival of rivals) {
-    const theirs = merit(preference, rival.supply, rival.offer)
+    const theirs = merit(preference, rival.offer)
     if (theirs > mine || (theirs === mine && rival.supply.seq < own.supply.seq)) rank++
     if (theirs > most || (theirs === most && rival.supply.seq < leader.supply.seq)) [leader, most] = [rival, theirs]
   }
@@ -83,7 +83,7 @@ const WANTS: Record<Preference, string> = {
 }
 
 function isAhead(preference: Preference, x: Offered, y: Offered): boolean {
-  const by = merit(preference, x.supply, x.offer) - merit(preference, y.supply, y.offer)
+  const by = merit(preference, x.offer) - merit(preference, y.offer)
   return by > 0 || (by === 0 && x.supply.seq < y.supply.seq)
 }
 
@@ -92,7 +92,7 @@ function comparison(preference: Preference, own: Offered, winner: Offered): stri
   const words: Record<keyof Merits, string> = {
     price: `your price ${formatAmount(own.offer.ask)} is above the winning ${formatAmount(winner.offer.ask)}`,
     time: `your speed ${own.offer.speed} is below the winning ${winner.offer.speed}`,
-    reputation: `your reputation ${own.supply.reputation} is below the winning ${winner.supply.reputation}`,
+    reputation: `your reputation ${own.offer.reputation} is below the winning ${winner.offer.reputation}`,
   }
   const factors = behind(preference, own, winner)
   return factors.length === 0
@@ -101,8 +101,8 @@ function comparison(preference: Preference, own: Offered, winner: Offered): stri
 }
 
 function behind(preference: Preference, own: Offered, winner: Offered): (keyof Merits)[] {
-  const mine = meritsOf(preference, own.supply, own.offer)
-  const theirs = meritsOf(preference, winner.supply, winner.offer)
+  const mine = meritsOf(preference, own.offer)
+  const theirs = meritsOf(preference, winner.offer)
   const gap = (factor: keyof Merits) => theirs[factor] - mine[factor]
   return (['price', 'time', 'reputation'] as const).filter((factor) => gap(factor) > 0).sort((x, y) => gap(y) - gap(x))
 }
@@ -191,5 +191,5 @@ const rivalView = ({ supply, offer }: Offered) => ({
   provider: supply.address,
   ask: formatAmount(offer.ask),
   speed: offer.speed,
-  reputation: supply.reputation,
+  reputation: offer.reputation,
 })

@@ -1,7 +1,7 @@
 /** The history in D1: read models fed by the objects' events. Nothing is decided by reading it, and it can be rebuilt. */
-import { integer, primaryKey, real, sqliteTable, text } from 'drizzle-orm/sqlite-core'
+import { index, integer, primaryKey, real, sqliteTable, text } from 'drizzle-orm/sqlite-core'
 
-/** Ended tasks, many to a row; a row is billed, its length is not. */
+/** The public log: ended tasks, many to a row; a row is billed, its length is not. */
 export const taskPages = sqliteTable(
   'task_pages',
   {
@@ -11,10 +11,12 @@ export const taskPages = sqliteTable(
     firstAt: integer('first_at').notNull(),
     lastAt: integer('last_at').notNull(),
     count: integer('count').notNull(),
-    /** JSON array of task summaries, each with its requester. */
+    /** Of the public log, in hours since 1970: when the last of its tasks ended. */
+    hour: integer('hour').notNull().default(0),
+    /** JSON array of records, each with its requester. */
     tasks: text('tasks').notNull(),
   },
-  (table) => [primaryKey({ columns: [table.cell, table.pack] })],
+  (table) => [primaryKey({ columns: [table.cell, table.pack] }), index('task_pages_hour').on(table.cell, table.hour)],
 )
 
 /** What each market counted in each minute. */

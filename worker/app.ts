@@ -6,6 +6,7 @@ import { onError, onNotFound } from './middleware/problem.ts'
 import { account, keys, signIn } from './routes/account.ts'
 import { blobs } from './routes/blobs.ts'
 import { chain } from './routes/chain.ts'
+import { exports, reputations } from './routes/exports.ts'
 import { forecast } from './routes/forecast.ts'
 import { network } from './routes/network.ts'
 import { batches } from './routes/openai/batches.ts'
@@ -52,6 +53,8 @@ export const app = new Hono<{ Bindings: Env }>()
   .route('/network', network)
   .route('/chain', chain)
   .route('/forecast', forecast)
+  .route('/reputations', reputations)
+  .route('/exports', exports)
   .notFound((c) => onNotFound(c, methodsAt(c.req.path)))
   .onError(onError)
 

@@ -8,6 +8,7 @@ import { batch } from './batch.ts'
 import { type Cli, NotLoggedIn, UsageError } from './cli.ts'
 import { models, providers } from './network.ts'
 import { NotVerified, receipt, verify } from './receipt.ts'
+import { reputation } from './reputation.ts'
 import { cancel, quote, type RunOptions, run } from './run.ts'
 import { terminal } from './terminal.ts'
 import { watchNetwork, watchTask } from './watch.ts'
@@ -154,6 +155,12 @@ program
   .command('providers')
   .description('the providers of the network')
   .action(() => providers(cli()))
+program
+  .command('reputation')
+  .description('what providers are known for')
+  .argument('[provider]', 'one of them alone')
+  .option('--check', 'count every reputation again from the public log, and compare')
+  .action((provider: string | undefined, options: { check?: true }) => reputation(cli(), provider, options))
 
 type Told = { code: string; message: string; hint: string; checks?: Check[] }
 
@@ -184,8 +191,8 @@ function toldOf(error: unknown): Told {
     const message = error.message.replace(/^error: /, '')
     return { code: 'usage', message: `${message[0]!.toUpperCase()}${message.slice(1)}`, hint: 'See daicn --help.' }
   }
-  const { code = 'failed', message } = error as { code?: string; message: string }
-  return { code, message, hint: '' }
+  const { code = 'failed', message, hint = '' } = error as { code?: string; message: string; hint?: string }
+  return { code, message, hint }
 }
 
 function exitCodeOf(error: unknown): number {

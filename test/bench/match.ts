@@ -166,7 +166,7 @@ const byTurn = (x: Want, y: Want) => x.tag - y.tag || x.deadline - y.deadline ||
 
 function bestMerit(want: Want, supply: Supply): number {
   const fitting = supply.offers.filter((offer) => exclusion(want, { ...supply, offers: [offer] }, 0) === null)
-  return Math.max(...fitting.map((offer) => merit(want.preference, supply, offer)))
+  return Math.max(...fitting.map((offer) => merit(want.preference, offer)))
 }
 
 function randomWant(random: Random, fairness: Fairness, seq: number, models = MODELS): Want {
@@ -193,6 +193,7 @@ function randomWant(random: Random, fairness: Fairness, seq: number, models = MO
 }
 
 function randomSupply(random: Random, seq: number, models = MODELS): Supply {
+  const reputation = Math.floor(random() * 100) / 100
   const offers = Array.from({ length: 1 + Math.floor(random() * 6) }, () => ({
     kind: KIND,
     model: model(random, models),
@@ -202,10 +203,10 @@ function randomSupply(random: Random, seq: number, models = MODELS): Supply {
     digest: null,
     bits: 0,
     capabilities: [],
+    reputation,
   }))
   const region = Region.options[Math.floor(random() * 4)]!
-  const reputation = Math.floor(random() * 100) / 100
-  return { seq, address: address(REQUESTERS + seq), region, reputation, offers, room: 1, places: [] }
+  return { seq, address: address(REQUESTERS + seq), region, offers, room: 1, places: [] }
 }
 
 /** A few models are asked for much more than the rest. */

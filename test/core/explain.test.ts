@@ -24,7 +24,7 @@ const fitting = fc
     want({ bid: price + over, minContext: context, minReputation: reputation, region: anywhere ? null : where }),
     {
       ...enrol(createBook('c1'), 1, T0),
-      supply: supply({ region: where, reputation, room, offers: [ask({ ask: price, context: context + 1 })] }),
+      supply: supply({ region: where, room, offers: [ask({ ask: price, context: context + 1, reputation })] }),
       reachable: true,
     },
   ])
@@ -43,7 +43,7 @@ const BREAKS: Record<Exclude<Reason, 'slot'>, (want: Want, provider: Provider) =
   context: (w, p) => [{ ...w, minContext: p.supply.offers[0]!.context + 1 }, p],
   region: (w, p) => [{ ...w, region: 'oc' }, p],
   price: (w, p) => [{ ...w, bid: p.supply.offers[0]!.ask - 1n }, p],
-  reputation: (w, p) => [{ ...w, minReputation: p.supply.reputation + 0.1 }, p],
+  reputation: (w, p) => [{ ...w, minReputation: p.supply.offers[0]!.reputation + 0.1 }, p],
   excluded: (w, p) => [{ ...w, exclude: [p.supply.address] }, p],
   avoided: (w, p) => [{ ...w, avoid: [p.supply.address], avoidUntil: T0 + 1 }, p],
   away: (w, p) => [w, { ...p, reachable: false, heardAt: T0 - 3_600_000 }],

@@ -45,10 +45,10 @@ const anyAsk: fc.Arbitrary<Ask> = fc.record({
   digest,
   bits,
   capabilities,
+  reputation: rank,
 })
 const anySupply = fc.record({
   region,
-  reputation: rank,
   offers: fc.array(anyAsk, { minLength: 1, maxLength: 3 }),
   room: fc.integer({ min: 0, max: 2 }),
 })
@@ -90,7 +90,7 @@ const may = (want: Want, one: Supply, offer: Ask, now: number) =>
 /** The highest merit among all offers that may run the task, by looking at each. */
 function bestMerit(want: Want, supplies: Supply[], now: number): number | null {
   const merits = supplies.flatMap((one) =>
-    one.offers.filter((offer) => may(want, one, offer, now)).map((offer) => merit(want.preference, one, offer)),
+    one.offers.filter((offer) => may(want, one, offer, now)).map((offer) => merit(want.preference, offer)),
   )
   return merits.length === 0 ? null : Math.max(...merits)
 }
@@ -108,7 +108,7 @@ function expectBestSupply(matching: Matching, want: Want, supplies: Supply[], no
   expect(match === null).toBe(best === null)
   if (!match) return
   expect(may(want, match.supply, match.offer, now)).toBe(true)
-  expect(merit(want.preference, match.supply, match.offer)).toBe(best)
+  expect(merit(want.preference, match.offer)).toBe(best)
 }
 
 function expectBestWant(matching: Matching, one: Supply, wants: Want[], now: number): void {
@@ -243,7 +243,7 @@ test('a provider with several offers is told the reason of the one that comes cl
 test('each preference chooses what it is named after', () => {
   const cheap = supply({ seq: 1, offers: [ask({ ask: 10n, speed: 5 })] })
   const fast = supply({ seq: 2, offers: [ask({ ask: 1000n, speed: 50 })] })
-  const trusted = supply({ seq: 3, reputation: 0.99, offers: [ask({ ask: 50n, speed: 20 })] })
+  const trusted = supply({ seq: 3, offers: [ask({ ask: 50n, speed: 20, reputation: 0.99 })] })
   const matching = matchingOf([], [cheap, fast, trusted])
   const chosen = PREFERENCES.map((preference) => [
     preference,

@@ -46,6 +46,7 @@ export const ask = (over: Partial<Ask> = {}): Ask => ({
   digest: null,
   bits: 0,
   capabilities: [],
+  reputation: 0.5,
   ...over,
 })
 
@@ -53,7 +54,6 @@ export const supply = (over: Partial<Supply> = {}): Supply => ({
   seq: 1,
   address: providerOf(over.seq ?? 1),
   region: null,
-  reputation: 0.5,
   offers: [ask()],
   room: 1,
   places: [],

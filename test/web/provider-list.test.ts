@@ -45,7 +45,11 @@ test('names sort without regard to case, and nameless ones by address', () => {
 
 test('a filter wants every word, in any field', () => {
   const list = [
-    provider('a', { name: 'Studio', region: 'weur', offers: [{ kind: 'doc.ocr', model: 'tess', ask: '1', speed: 1 }] }),
+    provider('a', {
+      name: 'Studio',
+      region: 'weur',
+      offers: [{ kind: 'doc.ocr', model: 'tess', ask: '1', speed: 1, reputation: { low: 0, mean: 0.5, high: 1 } }],
+    }),
     provider('b', { name: 'studio two', region: 'apac' }),
   ]
   expect(digits(filterProviders(list, ' STUDIO  europe '))).toBe('a')

@@ -3,7 +3,8 @@ import { purseOf, record } from '#core/book.ts'
 import { DomainError } from '#core/errors.ts'
 import { sealed } from '#core/market.ts'
 import { isBinOver } from '#core/outlook.ts'
-import type { Address, NetworkSnapshot, TaskSummary, WatchEvent } from '#core/protocol.ts'
+import type { Address, NetworkSnapshot, WatchEvent } from '#core/protocol.ts'
+import { recordOf } from '#core/public-log.ts'
 import { available, drawTargets, isUnsettled, parsePurseId } from '#core/purse.ts'
 import { MINUTE_MS, minutesUntil } from '#core/stats.ts'
 import { currentAttempt, isOver, statusOf, type Task } from '#core/task.ts'
@@ -275,12 +276,13 @@ export function createEffects(store: MarketStore, network: Network) {
       feedSent = new Map(Object.entries(snapshot).map(([name, value]) => [name, JSON.stringify(value)]))
     },
 
-    /** A cron run: what was counted for forecasts, the last minutes for the history, and outputs whose time is over. */
+    /** A cron run: what was counted for forecasts, all that has ended and the last minutes for the history, and outputs whose time is over. */
     async rollUp(now: number): Promise<void> {
       if (isBinOver(book, now)) {
         record(book, { type: 'binned', at: now })
         writeMarket(store)
       }
+      await exportPacks()
       const minutes = minutesUntil(book.stats, now).filter(({ at }) => at > now - MINUTES_SAVED * MINUTE_MS)
       await network.history.saveMinutes(book.cell, minutes, networkSnapshot(book, now).metrics)
       dropOld(store, now)
@@ -294,19 +296,4 @@ export function statusEvent(task: Task, at: number): WatchEvent {
   return attempt === 0 ? event : { ...event, attempt, provider: task.attempts[attempt - 1]!.provider }
 }
 
-function historyTask({
-  requester,
-  view,
-}: {
-  requester: `0x${string}`
-  view: ReturnType<typeof taskView>
-}): HistoryTask {
-  const { id, kind, model, status, createdAt, provider, price, attempts, finishedAt } = view
-  const task: TaskSummary = { id, kind, model, status, createdAt }
-  if (provider) task.provider = provider
-  if (price) task.price = price
-  if (attempts[0]) task.waitMs = attempts[0].grantedAt - createdAt
-  const last = attempts.at(-1)
-  if (last && finishedAt) task.runMs = finishedAt - last.grantedAt
-  return { requester, ...task }
-}
+const historyTask = ({ requester, view }: ArchivedTask): HistoryTask => ({ requester, ...recordOf(view) })

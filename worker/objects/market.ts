@@ -26,7 +26,7 @@ import { quote } from '#core/quote.ts'
 import { decodeRequests, type TaskRequest } from '#core/request.ts'
 import type { Task } from '#core/task.ts'
 import { makeTaskId } from '#core/task-id.ts'
-import { booksOf, leasesAfter, modelsOf, networkSnapshot, pursesOf, taskView } from '#core/views.ts'
+import { booksOf, leasesAfter, modelsOf, networkSnapshot, pursesOf, reputationsOf, taskView } from '#core/views.ts'
 import { why } from '#core/why.ts'
 import { cost } from '../cost.ts'
 import { type Env, type Network, networkOf } from '../env.ts'
@@ -297,6 +297,10 @@ export class Market extends DurableObject<Env> {
 
   purses(account: Address) {
     return pursesOf(this.book, account)
+  }
+
+  reputations(only?: Address) {
+    return reputationsOf(this.book, only)
   }
 
   /** The network's feed has watchers: publish until it says that it has none. */

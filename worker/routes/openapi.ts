@@ -55,7 +55,11 @@ const TAGS = [
   },
   { name: 'provider', description: 'Offer models, take leases, deliver results.', of: ['provider', 'leases'] },
   { name: 'account', description: 'Sign in, tokens and API keys.', of: ['sign-in', 'account', 'keys'] },
-  { name: 'network', description: 'What everybody may see.', of: ['network', 'forecast', 'health', 'openapi.json'] },
+  {
+    name: 'network',
+    description: 'What everybody may see.',
+    of: ['network', 'forecast', 'reputations', 'exports', 'health', 'openapi.json'],
+  },
 ]
 
 const REASONS: Record<number, string> = { 200: 'OK', 201: 'Created', 202: 'Accepted', 204: 'No content' }

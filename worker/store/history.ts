@@ -1,14 +1,19 @@
 /** The history in D1. Written in batches by effects and cron, read by pages; never on the path of a task. */
-import { and, asc, between, inArray, sql } from 'drizzle-orm'
+import { and, asc, between, desc, eq, gt, inArray, sql } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/d1'
-import type { Address, Metrics, Minute, TaskSummary } from '#core/protocol.ts'
+import type { Address, Metrics, Minute } from '#core/protocol.ts'
+import { hourOf, type TaskRecord } from '#core/public-log.ts'
 import { minutes, taskPages } from '#drizzle/schema.ts'
 import { cost } from '../cost.ts'
 
-export type HistoryTask = TaskSummary & { requester: Address }
+export type HistoryTask = TaskRecord & { requester: Address }
 
 /** Rows a statement may carry: D1 binds at most 100 parameters. */
 const MINUTES_A_STATEMENT = 8
+/** Pages read at a time. */
+const PAGES_A_READ = 16
+/** Hours listed: two years. */
+const HOURS_LISTED = 17_520
 
 export type History = ReturnType<typeof openHistory>
 
@@ -28,9 +33,38 @@ export function openHistory(database: D1Database) {
         firstAt: Math.min(...times),
         lastAt: Math.max(...times),
         count: tasks.length,
+        hour: hourOf(tasks.at(-1)!.finishedAt),
         tasks: JSON.stringify(tasks),
       }
       await counted(db.insert(taskPages).values(page).onConflictDoNothing().run())
+    },
+
+    /** The hours of which there are pages, latest first. */
+    async readHours(cells: readonly string[]): Promise<{ hour: number; records: number }[]> {
+      return db
+        .select({ hour: taskPages.hour, records: sql<number>`sum(${taskPages.count})` })
+        .from(taskPages)
+        .where(and(inArray(taskPages.cell, [...cells]), gt(taskPages.hour, 0)))
+        .groupBy(taskPages.hour)
+        .orderBy(desc(taskPages.hour))
+        .limit(HOURS_LISTED)
+    },
+
+    /** What is public of a market's pages of an hour, page by page in the order of the log. */
+    async *readPages(cell: string, hour: number): AsyncGenerator<TaskRecord[]> {
+      for (let last = 0; ; ) {
+        const pages = await db
+          .select()
+          .from(taskPages)
+          .where(and(eq(taskPages.cell, cell), eq(taskPages.hour, hour), gt(taskPages.pack, last)))
+          .orderBy(asc(taskPages.pack))
+          .limit(PAGES_A_READ)
+        for (const { pack, tasks } of pages) {
+          last = pack
+          yield (JSON.parse(tasks) as HistoryTask[]).map(({ requester: _, ...record }) => record)
+        }
+        if (pages.length < PAGES_A_READ) return
+      }
     },
 
     /** Keeps a market's minutes; a minute saved again is replaced. The metrics belong to the last of them. */

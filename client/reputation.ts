@@ -1,0 +1,63 @@
+import type { HourList, ReputationList, ReputationView, TaskRecord } from '#core/public-log.ts'
+import { interval, NEWCOMER, type Reputations, recount, reputationKey, score } from '#core/reputation.ts'
+import { type Connection, insist, send } from './edge.ts'
+import type { Signal } from './task.ts'
+
+type Options = Signal & { provider?: string }
+
+export async function reputations(
+  connection: Connection,
+  { provider, signal }: Options = {},
+): Promise<ReputationView[]> {
+  const query = provider === undefined ? '' : `?provider=${encodeURIComponent(provider)}`
+  return (await insist<ReputationList>(connection, 'GET', `/v1/reputations${query}`, { signal })).reputations
+}
+
+/** What an edge tells of one reputation, and what its public log gives; they are equal to the bit, or the edge is wrong. */
+export type Recounted = {
+  told: ReputationView
+  /** Null while the log does not have as many outcomes yet as the edge told of; it is some seconds behind. */
+  counted: ReputationView | null
+  ok: boolean
+}
+
+/** Counts every reputation again from the public log. Reads all of it. */
+export async function checkReputations(connection: Connection, options: Options = {}): Promise<Recounted[]> {
+  // Told first: the log may know more by the time it is read, and no reputation is counted beyond what was told.
+  const told = await reputations(connection, options)
+  const until = new Map(told.map((view) => [keyOf(view), view.outcomes]))
+  const counted: Reputations = new Map()
+  const { hours } = await insist<HourList>(connection, 'GET', '/v1/exports', options)
+  for (const { hour } of hours.toReversed()) {
+    for await (const line of linesOf(connection, hour, options)) recount(counted, JSON.parse(line) as TaskRecord, until)
+  }
+  return told.map((view) => {
+    const reputation = counted.get(keyOf(view)) ?? NEWCOMER
+    const { provider, kind, model, outcomes } = view
+    if (reputation.outcomes < outcomes) return { told: view, counted: null, ok: false }
+    const again = { provider, kind, model, score: score(reputation), interval: interval(reputation), ...reputation }
+    return { told: view, counted: again, ok: isSame(view, again) }
+  })
+}
+
+const keyOf = (view: ReputationView): string => reputationKey(view.provider, view)
+
+const isSame = (one: ReputationView, other: ReputationView): boolean =>
+  one.score === other.score &&
+  one.successes === other.successes &&
+  one.failures === other.failures &&
+  one.day === other.day &&
+  one.interval.low === other.interval.low &&
+  one.interval.mean === other.interval.mean &&
+  one.interval.high === other.interval.high
+
+/** The lines of an hour of the public log, as they come. */
+export async function* linesOf(connection: Connection, hour: string, { signal }: Signal = {}): AsyncGenerator<string> {
+  const response = await send(connection, 'GET', `/v1/exports/${hour}`, { signal })
+  let rest = ''
+  for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
+    const lines = (rest + chunk).split('\n')
+    rest = lines.pop()!
+    yield* lines
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * The public log: a record of each task that has ended, which anybody may read. It tells who was given the task and what came of
+ * it, and nothing of its content or its requester.
+ */
+import { z } from 'zod'
+import { Address, AttemptView, Interval, Kind, TaskSummary, type TaskView, Time } from './protocol.ts'
+
+/** An hour as the log names it: UTC, as in 2026-11-22T19. */
+export const Hour = z.string().regex(/^\d{4}-\d\d-\d\dT\d\d$/, 'must be an hour in UTC, as in 2026-11-22T19')
+const HOUR_MS = 3_600_000
+
+/** Hours since 1970, as contracts count them. */
+export const hourOf = (at: number): number => Math.floor(at / HOUR_MS)
+export const hourName = (hour: number): string => new Date(hour * HOUR_MS).toISOString().slice(0, 13)
+export const hourNumber = (name: string): number => hourOf(Date.parse(`${name}:00Z`))
+
+/** One line of an hour's export. */
+export const TaskRecord = TaskSummary.extend({
+  finishedAt: Time,
+  attempts: z.array(AttemptView.pick({ provider: true, state: true, grantedAt: true, endedAt: true, price: true })),
+}).meta({ id: 'TaskRecord' })
+export type TaskRecord = z.output<typeof TaskRecord>
+
+/** Of a task that has ended. */
+export function recordOf(view: TaskView): TaskRecord {
+  const { id, kind, model, status, createdAt, provider, price, attempts } = view
+  const finishedAt = view.finishedAt!
+  const record: TaskRecord = { id, kind, model, status, createdAt, finishedAt, attempts: attempts.map(attemptOf) }
+  if (provider) record.provider = provider
+  if (price) record.price = price
+  if (attempts[0]) record.waitMs = attempts[0].grantedAt - createdAt
+  const last = attempts.at(-1)
+  if (last) record.runMs = finishedAt - last.grantedAt
+  return record
+}
+
+function attemptOf({ provider, state, grantedAt, endedAt, price }: AttemptView): TaskRecord['attempts'][number] {
+  return {
+    provider,
+    state,
+    grantedAt,
+    ...(endedAt !== undefined && { endedAt }),
+    ...(price !== undefined && { price }),
+  }
+}
+
+/** The hours of which there is anything to export, latest first. */
+export const HourList = z
+  .object({ hours: z.array(z.object({ hour: Hour, records: z.int() })) })
+  .meta({ id: 'HourList' })
+export type HourList = z.output<typeof HourList>
+
+/** A provider's reputation in one class, with all that it follows from; formulas in core/reputation.ts. */
+export const ReputationView = z
+  .object({
+    provider: Address,
+    kind: Kind,
+    model: z.string(),
+    score: z.number().describe('What matching goes by: the lower bound, rounded down to a hundredth.'),
+    interval: Interval,
+    successes: z.number().describe('Weighted.'),
+    failures: z.number().describe('Weighted.'),
+    day: z.int().describe('Of which the weights are, counted from 1970.'),
+    outcomes: z
+      .int()
+      .describe('Ever counted: the same number of records of the public log give this reputation again.'),
+  })
+  .meta({ id: 'ReputationView' })
+export type ReputationView = z.output<typeof ReputationView>
+export const ReputationList = z.object({ reputations: z.array(ReputationView) }).meta({ id: 'ReputationList' })
+export type ReputationList = z.output<typeof ReputationList>

@@ -1,0 +1,59 @@
+import { Hono } from 'hono'
+import { stream } from 'hono/streaming'
+import { z } from 'zod'
+import { Address } from '#core/protocol.ts'
+import { Hour, HourList, hourName, hourNumber, ReputationList } from '#core/public-log.ts'
+import { CELLS, type Env, type Network, networkOf } from '../env.ts'
+import { operation } from '../middleware/operation.ts'
+
+export const exports = new Hono<{ Bindings: Env }>()
+  .get(
+    '/',
+    operation({
+      summary: 'The hours of the public log',
+      access: 'anyone',
+      answers: { 200: HourList },
+    }),
+    async (c) => {
+      const hours = await networkOf(c.env).history.readHours(CELLS)
+      return c.json({ hours: hours.map(({ hour, records }) => ({ hour: hourName(hour), records })) })
+    },
+  )
+  .get(
+    '/:hour',
+    operation({
+      summary: 'An hour of the public log',
+      details:
+        'A `TaskRecord` a line, in the order in which they were written: every task that ended, and who attempted it.',
+      access: 'anyone',
+      params: z.object({ hour: Hour }),
+      answers: { 200: 'application/x-ndjson' },
+    }),
+    (c) => {
+      c.header('content-type', 'application/x-ndjson')
+      return stream(c, async (body) => {
+        for await (const lines of linesOf(networkOf(c.env), hourNumber(c.req.valid('param').hour)))
+          await body.write(lines)
+      })
+    },
+  )
+
+export const reputations = new Hono<{ Bindings: Env }>().get(
+  '/',
+  operation({
+    summary: 'The reputation of every provider in every class',
+    details: 'Each with what it follows from, so that it can be counted again from the public log.',
+    access: 'anyone',
+    query: z.object({ provider: Address.optional() }),
+    answers: { 200: ReputationList },
+  }),
+  async (c) => c.json({ reputations: await networkOf(c.env).market().reputations(c.req.valid('query').provider) }),
+)
+
+async function* linesOf({ history }: Network, hour: number): AsyncGenerator<string> {
+  for (const cell of CELLS) {
+    for await (const records of history.readPages(cell, hour)) {
+      yield records.map((record) => `${JSON.stringify(record)}\n`).join('')
+    }
+  }
+}
