@@ -1,13 +1,12 @@
 /** `daicn login`, `logout`, `whoami` and `keys`. */
-import { readFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
-import { text } from 'node:stream/consumers'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { parseAmount } from '#core/money.ts'
 import type { KeyView, Scope } from '#core/protocol.ts'
 import { health } from '../account.ts'
 import { type Daicn, signIn } from '../daicn.ts'
 import { type Cli, edgeOf, NotLoggedIn, open, print, sameEdge, UsageError } from './cli.ts'
+import { readKeyFile } from './key-file.ts'
 import { privateKeyFile, readLogin, readPrivateKey, removeLogin, writeLogin, writePrivateKey } from './login-file.ts'
 
 const LOW = parseAmount('1')
@@ -37,15 +36,11 @@ export async function login(cli: Cli, { keyFile }: { keyFile?: string }): Promis
 async function keyFor(file: string | undefined): Promise<{ privateKey: `0x${string}`; isNew: boolean }> {
   const kept = await readPrivateKey()
   if (file === undefined) return { privateKey: kept ?? generatePrivateKey(), isNew: kept === undefined }
-  const given = (file === '-' ? await text(process.stdin) : await readFile(file, 'utf8')).trim()
-  const privateKey = given.startsWith('0x') ? given : `0x${given}`
-  if (!/^0x[0-9a-fA-F]{64}$/.test(privateKey)) {
-    throw new UsageError(`${file} holds no Ethereum key`, 'Give a file with 64 hexadecimal digits.')
-  }
+  const privateKey = await readKeyFile(file)
   if (kept !== undefined && kept !== privateKey) {
     throw new UsageError('Another key is kept already', `Move ${privateKeyFile()} away first.`)
   }
-  return { privateKey: privateKey as `0x${string}`, isNew: kept === undefined }
+  return { privateKey, isNew: kept === undefined }
 }
 
 export async function logout(cli: Cli): Promise<void> {

@@ -2,6 +2,7 @@
 import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
+import type { ChainView } from '#core/deployment.ts'
 
 export type Login = { edge: string; address: string; key: string; keyId: string }
 
@@ -12,6 +13,7 @@ export function configFolder(): string {
 
 const loginFile = () => join(configFolder(), 'login.json')
 export const privateKeyFile = () => join(configFolder(), 'key')
+export const chainsFile = () => join(configFolder(), 'chains.json')
 
 export async function readLogin(): Promise<Login | undefined> {
   const text = await readIfThere(loginFile())
@@ -37,6 +39,14 @@ async function writePrivate(file: string, text: string): Promise<void> {
   await rename(draft, file)
   await chmod(folder, 0o700)
 }
+
+/** What edges said of their chains when they were first asked, by the edge's origin. */
+export async function readChains(): Promise<Record<string, ChainView>> {
+  return JSON.parse((await readIfThere(chainsFile())) ?? '{}') as Record<string, ChainView>
+}
+
+export const writeChains = (chains: Record<string, ChainView>): Promise<void> =>
+  writePrivate(chainsFile(), `${JSON.stringify(chains, null, 2)}\n`)
 
 async function readIfThere(file: string): Promise<string | undefined> {
   return readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {

@@ -1,10 +1,10 @@
 /** `daicn`, the requester's command line. */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
-import { isAmount } from '#core/money.ts'
 import { KINDS, Preference, SCOPES } from '#core/protocol.ts'
 import type { Check } from '#core/receipt.ts'
 import { DaicnError } from '../error.ts'
 import { batch } from './batch.ts'
+import { addChainCommands, amount } from './chain-commands.ts'
 import { type Cli, NotLoggedIn, UsageError } from './cli.ts'
 import { models, providers } from './network.ts'
 import { NotVerified, receipt, verify } from './receipt.ts'
@@ -16,11 +16,11 @@ import { watchNetwork, watchTask } from './watch.ts'
 const EXIT_CODES = `
 Exit codes:
   0    done
-  1    the network refused, the task did not succeed, or a receipt does not verify
+  1    the network or a contract refused, the task did not succeed, or a receipt does not verify
   2    the command was not understood
   3    not logged in, or the key may not do this
   4    the account cannot pay for it
-  5    the edge cannot be reached
+  5    the edge, or the node of the chain, cannot be reached
   130  interrupted; what was open is cancelled`
 
 const out = terminal(process.stdout)
@@ -48,11 +48,6 @@ const program = new Command('daicn')
 function url(text: string): string {
   if (URL.canParse(text) && /^https?:/.test(text)) return new URL(text).origin
   throw new InvalidArgumentError('Write a URL, as in http://127.0.0.1:8787.')
-}
-
-function amount(text: string): string {
-  if (isAmount(text)) return text
-  throw new InvalidArgumentError('Write an amount of tokens, as in 0.25.')
 }
 
 function number(text: string): number {
@@ -161,6 +156,8 @@ program
   .argument('[provider]', 'one of them alone')
   .option('--check', 'count every reputation again from the public log, and compare')
   .action((provider: string | undefined, options: { check?: true }) => reputation(cli(), provider, options))
+
+addChainCommands(program, cli)
 
 type Told = { code: string; message: string; hint: string; checks?: Check[] }
 

@@ -54,7 +54,8 @@ function tell({ out }: Cli, receipt: Receipt): void {
   out.line()
 }
 
-async function jsonOf(file: string): Promise<unknown> {
+/** What a file holds, or standard input for -. @throws UsageError */
+export async function jsonOf(file: string): Promise<unknown> {
   const content = file === '-' ? await text(process.stdin) : await readFile(file, 'utf8')
   try {
     return JSON.parse(content)

@@ -58,7 +58,8 @@ const RULES: Record<string, Rule> = {
   },
   // The SDK runs in browsers and Workers too; only its command line knows Node.
   client: { parts: ['core', 'contracts'], type: ['worker/app', 'zod'], packages: ['eventsource-parser', 'viem'] },
-  'client/cli': { parts: ['core', 'client'], packages: ['viem', 'commander'], node: true },
+  'client/chain': { parts: ['core', 'contracts', 'client'], packages: ['viem'] },
+  'client/cli': { parts: ['core', 'client', 'client/chain'], packages: ['viem', 'commander'], node: true },
   // The real market and the real agent's bookkeeping, in virtual time.
   simulator: { parts: ['core', 'agent'], packages: [], node: true },
   scripts: { parts: ['core', 'contracts', 'agent', 'client', 'client/cli', 'simulator'], packages: ['*'], node: true },

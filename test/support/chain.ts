@@ -17,7 +17,8 @@ import { startAnvil } from '../../scripts/anvil.ts'
 import { deployContracts } from '../../scripts/deploy-contracts.ts'
 
 /** A key that is always the same, of no use anywhere else. */
-export const keyed = (name: string): PrivateKeyAccount => privateKeyToAccount(keccak256(toHex(name)))
+export const keyed = (name: string): PrivateKeyAccount => privateKeyToAccount(privateKeyOf(name))
+export const privateKeyOf = (name: string): Hex => keccak256(toHex(name))
 
 /** Deploys, and holds all tokens. */
 export const DEPLOYER = keyed('deployer')

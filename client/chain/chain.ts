@@ -1,0 +1,83 @@
+/** The contracts of a network on their chain, by a node and one's own key: with any edge, or with none. */
+import {
+  type Abi,
+  type ContractFunctionName,
+  type ContractFunctionParameters,
+  createClient,
+  type Hex,
+  http,
+  type LocalAccount,
+  publicActions,
+  walletActions,
+} from 'viem'
+import type { Deployment } from '#core/deployment.ts'
+import { chainFault, told } from './fault.ts'
+
+export type ChainSettings = {
+  /** URL of a node. */
+  rpc: string
+  deployment: Deployment
+  /** Pays for and signs what is sent; reading needs none. */
+  account?: LocalAccount
+}
+
+/** A node that was asked which chain it is of. */
+export type Chain = {
+  deployment: Deployment
+  node: ReturnType<typeof nodeAt>
+  account: LocalAccount | undefined
+}
+export type Wallet = Chain & { account: LocalAccount }
+
+/** A transaction that was mined and did what it should. Gas and fee are what it cost, the fee in wei. */
+export type Sent = { hash: Hex; block: bigint; gas: bigint; fee: bigint }
+
+/** A call to a node may take so long. */
+const TIMEOUT_MS = 15_000
+/** Between two looks for a receipt. */
+const POLLING_MS = 500
+
+const nodeAt = ({ rpc, account }: ChainSettings) =>
+  createClient({
+    ...(account && { account }),
+    transport: http(rpc, { timeout: TIMEOUT_MS, retryCount: 1 }),
+    pollingInterval: POLLING_MS,
+  })
+    .extend(publicActions)
+    .extend(walletActions)
+
+/** Asks the node which chain it is of. @throws DaicnError if it is another, has no such contracts, or does not answer */
+export async function openChain(settings: ChainSettings): Promise<Chain> {
+  const { rpc, deployment, account } = settings
+  const node = nodeAt(settings)
+  const chainId = await told(node.getChainId())
+  if (chainId !== deployment.chainId) {
+    throw chainFault('wrong_chain', `${rpc} is of chain ${chainId}, the contracts are on chain ${deployment.chainId}`)
+  }
+  if (!(await told(node.getCode({ address: deployment.settlement })))) {
+    throw chainFault('not_deployed', `there is nothing at ${deployment.settlement}`)
+  }
+  return { deployment, node, account }
+}
+
+/**
+ * Tries a call, then sends it, and waits until it is mined: what a contract would refuse costs nothing.
+ * @throws DaicnError, with the contract's refusal in words
+ */
+export async function send<const A extends Abi, F extends ContractFunctionName<A, 'nonpayable' | 'payable'>>(
+  { node }: Wallet,
+  call: ContractFunctionParameters<A, 'nonpayable' | 'payable', F>,
+): Promise<Sent> {
+  const { request } = await told(node.simulateContract(call as never))
+  const hash = await told(node.writeContract(request as never))
+  const receipt = await told(node.waitForTransactionReceipt({ hash }))
+  if (receipt.status !== 'success')
+    throw chainFault('reverted', `the transaction ${hash} was reverted when it was mined`)
+  // What a layer 2 asks for the data it puts on layer 1.
+  const { l1Fee = '0x0' } = receipt as { l1Fee?: Hex }
+  const fee = receipt.gasUsed * receipt.effectiveGasPrice + BigInt(l1Fee)
+  return { hash, block: receipt.blockNumber, gas: receipt.gasUsed, fee }
+}
+
+/** The chain's own time, Unix seconds. */
+export const chainTime = async ({ node }: Chain): Promise<bigint> => (await told(node.getBlock())).timestamp

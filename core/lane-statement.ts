@@ -1,0 +1,40 @@
+/** What a provider says of a lane, so that DisputeCourt can hold it against what the lane has paid. */
+import { z } from 'zod'
+import { Address, Signature } from './protocol.ts'
+import type { ReceiptDomain } from './receipt.ts'
+
+type Hex = `0x${string}`
+
+/** "Until `at` I charged this lane so much in all, and if it is `closed` I never charge more", by the provider's operator. */
+export const LaneStatement = z.object({
+  provider: Address,
+  account: z.string().regex(/^0x[0-9a-f]{64}$/, 'must be 32 bytes in lower-case hex') as z.ZodType<Hex>,
+  /** Base units. */
+  charged: z.string().regex(/^\d{1,40}$/, 'must be base units'),
+  /** Unix seconds. */
+  at: z.int().min(0),
+  closed: z.boolean(),
+  signature: Signature,
+})
+export type LaneStatement = z.output<typeof LaneStatement>
+
+/** The EIP-712 message of a lane statement. */
+export function laneStatementTypedData(
+  { chainId, court }: ReceiptDomain,
+  { provider, account, charged, at, closed }: Omit<LaneStatement, 'signature'>,
+) {
+  return {
+    domain: { name: 'DAICN Court', version: '1', chainId, verifyingContract: court },
+    types: {
+      LaneStatement: [
+        { name: 'provider', type: 'address' },
+        { name: 'account', type: 'bytes32' },
+        { name: 'charged', type: 'uint256' },
+        { name: 'at', type: 'uint256' },
+        { name: 'closed', type: 'bool' },
+      ],
+    },
+    primaryType: 'LaneStatement',
+    message: { provider, account, charged: BigInt(charged), at: BigInt(at), closed },
+  } as const
+}

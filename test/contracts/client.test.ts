@@ -1,0 +1,276 @@
+/** The client's way to the chain, with no edge: the functions that pages and programs use, and the `daicn` commands on them. */
+import { createHash } from 'node:crypto'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseEther } from 'viem'
+import type { PrivateKeyAccount } from 'viem/accounts'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import * as accounts from '#client/chain/accounts.ts'
+import { openChain, type Wallet } from '#client/chain/chain.ts'
+import * as court from '#client/chain/court.ts'
+import * as governance from '#client/chain/governance.ts'
+import { REFUSALS, wordsOf } from '#client/chain/refusal.ts'
+import * as stakes from '#client/chain/stake.ts'
+import { laneStatementTypedData } from '#core/lane-statement.ts'
+import { ONE_TOKEN, parseAmount } from '#core/money.ts'
+import type { Address } from '#core/protocol.ts'
+import { type Receipt, receiptTypedData } from '#core/receipt.ts'
+import { packVouchers } from '#core/voucher.ts'
+import { DEPLOYER, keyed, privateKeyOf, send, startTestChain, type TestChain } from '../support/chain.ts'
+import { daicn } from '../support/command.ts'
+import { claimCall, transferCall, voucherOf } from '../support/requester.ts'
+
+const HOUR = 3600
+const DAY = 24 * HOUR
+const lower = (address: string) => address.toLowerCase() as Address
+const provider = lower(keyed('provider').address)
+let chain: TestChain
+let folder: string
+
+beforeAll(async () => {
+  chain = await startTestChain()
+  folder = await mkdtemp(join(tmpdir(), 'daicn-client-'))
+  await writeFile(join(folder, 'deployment.json'), JSON.stringify(chain.deployment))
+}, 300_000)
+afterAll(async () => {
+  await chain?.stop()
+  await rm(folder, { recursive: true, force: true })
+})
+
+/** A wallet with ether, and so many tokens. */
+async function walletOf(name: string, tokens: bigint, account: PrivateKeyAccount = keyed(name)): Promise<Wallet> {
+  const { token } = chain.deployment
+  await chain.client.setBalance({ address: account.address, value: parseEther('10') })
+  if (tokens > 0n) await send(chain, DEPLOYER, token, transferCall(account.address, tokens * ONE_TOKEN))
+  return { ...(await openChain({ rpc: chain.url, deployment: chain.deployment, account })), account }
+}
+
+async function later(seconds: number): Promise<void> {
+  await chain.client.increaseTime({ seconds })
+  await chain.client.mine({ blocks: 1 })
+}
+
+const failure = (call: Promise<unknown>) =>
+  call.then(
+    () => expect.unreachable('it succeeded'),
+    (error) => error,
+  )
+
+test('money goes in by one transaction, is locked, and comes back', async () => {
+  const wallet = await walletOf('saver', 100n)
+  const own = lower(wallet.account.address)
+  const sent = () => chain.client.getTransactionCount({ address: own })
+  await accounts.deposit(wallet, 60n * ONE_TOKEN, own, own)
+  expect(await sent()).toBe(1)
+  await accounts.lock(wallet, own, provider, 20n * ONE_TOKEN)
+  await accounts.lock(wallet, own, provider, 5n * ONE_TOKEN)
+  expect(await accounts.balance(wallet, own)).toMatchObject({
+    tokens: 40n * ONE_TOKEN,
+    earned: 0n,
+    accounts: [{ signer: own, free: 35n * ONE_TOKEN, locked: 25n * ONE_TOKEN }],
+  })
+  await accounts.withdraw(wallet, own, 35n * ONE_TOKEN)
+
+  const account = accounts.accountId(own, own)
+  await accounts.requestUnlock(wallet, own, provider)
+  const early = await failure(accounts.finalizeUnlock(wallet, account, provider))
+  expect(early).toMatchObject({
+    code: 'reverted',
+    message: expect.stringContaining('the lane can be unlocked from 20'),
+  })
+  await later(36 * HOUR)
+  await accounts.finalizeUnlock(wallet, account, provider)
+  expect(await accounts.lanesOf(wallet, account)).toMatchObject([{ receiver: provider, locked: 0n, unlockAt: null }])
+  await accounts.withdraw(wallet, own, 25n * ONE_TOKEN)
+  expect(await accounts.balance(wallet, own)).toMatchObject({ tokens: 100n * ONE_TOKEN })
+})
+
+test('stake is put in, leaves after 14 days, and not before', async () => {
+  const wallet = await walletOf('staker', 300n)
+  const own = lower(wallet.account.address)
+  expect(await failure(stakes.stake(wallet, own, ONE_TOKEN))).toMatchObject({
+    message: expect.stringContaining(`${wallet.account.address} is not registered as a provider`),
+  })
+  await stakes.register(wallet, own)
+  await stakes.stake(wallet, own, 300n * ONE_TOKEN)
+  await stakes.requestUnbond(wallet, 100n * ONE_TOKEN)
+  expect(await failure(stakes.finalizeUnbond(wallet, own))).toMatchObject({
+    message: expect.stringContaining('the stake leaves at 20'),
+  })
+  await later(14 * DAY)
+  await stakes.finalizeUnbond(wallet, own)
+  expect(await stakes.stakeOf(wallet, own)).toMatchObject({ operator: own, stake: 200n * ONE_TOKEN, unbondsAt: null })
+})
+
+test('a parameter is proposed, voted on, queued and set', async () => {
+  const wallet = await walletOf('voter', 0n, DEPLOYER)
+  expect(await failure(governance.propose(wallet, governance.setParameter(wallet, 'fee', 50n), 'why'))).toMatchObject({
+    message: expect.stringContaining(
+      'you had 0 tokens of votes a moment ago, and 2500000 tokens are needed to propose',
+    ),
+  })
+  await governance.delegate(wallet, lower(DEPLOYER.address))
+  await later(1)
+  const { id } = await governance.propose(wallet, governance.setParameter(wallet, 'fee', 50n), 'half of it is enough')
+  expect(await failure(governance.vote(wallet, id, 'for'))).toMatchObject({
+    message: expect.stringContaining('the proposal is pending'),
+  })
+  await later(DAY + 1)
+  await governance.vote(wallet, id, 'for', 'it is')
+  await later(5 * DAY)
+  expect((await governance.proposals(wallet))[0]).toMatchObject({ id, state: 'succeeded', against: 0n })
+  await governance.queue(wallet, id)
+  expect(await failure(governance.execute(wallet, id))).toMatchObject({ code: 'reverted' })
+  await later(2 * DAY)
+  await governance.execute(wallet, id)
+  expect(await governance.proposal(wallet, id)).toMatchObject({ state: 'executed' })
+  expect(await governance.parameter(wallet, 'fee')).toEqual({ name: 'fee', value: 50n, low: 0n, high: 500n })
+})
+
+const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
+
+/** A receipt as its provider signs it, which is all of it that the court knows. */
+async function receiptBy(operator: PrivateKeyAccount, output: string): Promise<Receipt> {
+  const { chainId, court } = chain.deployment
+  const now = Number((await chain.client.getBlock()).timestamp) * 1000
+  const own = lower(operator.address)
+  const statement = {
+    domain: { chainId, court },
+    task: 'c1-0mh2k3l4m0123456789',
+    attempt: 1,
+    provider: own,
+    requester: lower(keyed('harmed').address),
+    kind: 'doc.ocr',
+    model: 'm',
+    digest: null,
+    input: sha256('in'),
+    prefix: null,
+    request: sha256('request'),
+    output: sha256(output),
+    units: 1,
+    price: '0.005',
+    finishedAt: now,
+  } as const
+  const signature = await operator.signTypedData(await receiptTypedData(statement, async (text) => sha256(text)))
+  const edge = { address: own, signature }
+  return { ...statement, grantedAt: now, acceptedAt: now, signature, edge }
+}
+
+test('contradicting receipts and an overclaim cost their provider its stake, and the reward is paid out', async () => {
+  const cheat = await walletOf('cheat', 2000n)
+  const own = lower(cheat.account.address)
+  await stakes.register(cheat, own)
+  await stakes.stake(cheat, own, 2000n * ONE_TOKEN)
+  const hunter = await walletOf('hunter', 300n)
+  const [one, two] = [await receiptBy(keyed('cheat'), 'one'), await receiptBy(keyed('cheat'), 'two')]
+  expect(await failure(court.proveEquivocation(hunter, one, one))).toMatchObject({
+    message: 'The contract refused: this proves no fault',
+  })
+  await court.proveEquivocation(hunter, one, two)
+  expect(await failure(court.proveEquivocation(hunter, one, two))).toMatchObject({
+    message: expect.stringContaining('this fault was punished before'),
+  })
+  expect((await stakes.stakeOf(hunter, own)).stake).toBe(1000n * ONE_TOKEN)
+  const awarded = await court.awardsOf(hunter, hunter.account.address)
+  expect(awarded).toBe((1000n * ONE_TOKEN - parseAmount('0.005')) / 5n)
+  await court.withdrawAwards(hunter)
+  expect(await court.awardsOf(hunter, hunter.account.address)).toBe(0n)
+
+  const payer = lower(hunter.account.address)
+  await accounts.deposit(hunter, 50n * ONE_TOKEN, payer, payer)
+  const signed = { payer: keyed('hunter'), signer: keyed('hunter'), account: accounts.accountId(payer, payer) }
+  const vouchers = packVouchers([await voucherOf(chain, signed, own, 10n * ONE_TOKEN)])
+  await send(chain, keyed('cheat'), chain.deployment.settlement, claimCall(own, vouchers))
+  await later(2)
+  const at = Number((await chain.client.getBlock()).timestamp)
+  const said = { provider: own, account: signed.account, charged: String(4n * ONE_TOKEN), at, closed: false }
+  const { signTypedData } = keyed('cheat')
+  const signature = await signTypedData(laneStatementTypedData(chain.deployment, said))
+  await court.proveOverclaim(hunter, { ...said, signature }, payer, payer)
+  expect((await stakes.stakeOf(hunter, own)).stake).toBe(940n * ONE_TOKEN)
+
+  const { id } = await court.openDispute(hunter, one)
+  expect(await court.disputeOf(hunter, id)).toMatchObject({ stage: 'drawing', provider: cheat.account.address })
+  await chain.client.mine({ blocks: 2 })
+  await court.drawVerifiers(hunter, id)
+  expect(await court.disputeOf(hunter, id)).toMatchObject({ stage: 'undecided', verifiers: [] })
+})
+
+test('what would be refused is told in words and costs nothing', async () => {
+  const wallet = await walletOf('poor', 5n)
+  const own = lower(wallet.account.address)
+  await accounts.deposit(wallet, 5n * ONE_TOKEN, own, own)
+  const [ether, nonce] = [
+    await chain.client.getBalance({ address: own }),
+    await chain.client.getTransactionCount({ address: own }),
+  ]
+  expect(await failure(accounts.withdraw(wallet, own, 7n * ONE_TOKEN))).toMatchObject({
+    code: 'insufficient_tokens',
+    status: 402,
+    message: 'There are not enough tokens: the account has 5 tokens free, and 7 tokens are needed',
+  })
+  expect(await failure(accounts.deposit(wallet, ONE_TOKEN, own, own))).toMatchObject({ code: 'insufficient_tokens' })
+  const stranger = lower(keyed('stranger').address)
+  expect(await failure(accounts.lock(wallet, stranger, provider, ONE_TOKEN))).toMatchObject({ code: 'reverted' })
+  expect(await chain.client.getBalance({ address: own })).toBe(ether)
+  expect(await chain.client.getTransactionCount({ address: own })).toBe(nonce)
+
+  await chain.client.setBalance({ address: own, value: 1n })
+  expect(await failure(accounts.withdraw(wallet, own, ONE_TOKEN))).toMatchObject({
+    code: 'insufficient_gas',
+    status: 402,
+  })
+})
+
+test('a node that is away, of another chain, or without the contracts is told from the others', async () => {
+  const { deployment, url: rpc } = chain
+  const opened = (settings: object) => failure(openChain({ rpc, deployment, ...settings }))
+  expect(await opened({ rpc: 'http://127.0.0.1:9' })).toMatchObject({ code: 'rpc_unreachable', status: 0 })
+  const elsewhere = { ...deployment, chainId: 8453 }
+  expect(await opened({ deployment: elsewhere })).toMatchObject({
+    code: 'wrong_chain',
+    message: expect.stringContaining('is of chain 31337, the contracts are on chain 8453'),
+  })
+  const nowhere = { ...deployment, settlement: provider }
+  expect(await opened({ deployment: nowhere })).toMatchObject({ code: 'not_deployed' })
+})
+
+test('every error of our contracts has words', () => {
+  const ours = REFUSALS.filter(({ name }) => /_/.test(name))
+  expect(ours.length).toBeGreaterThan(40)
+  for (const { name, inputs } of ours) {
+    const args = inputs.map(({ type }) => (type.startsWith('uint') ? 1n : '0xab'))
+    expect(wordsOf(name, args), name).not.toContain(name)
+  }
+  expect(wordsOf('Strange', [1n])).toBe('Strange(1)')
+})
+
+test('the commands need a key, a node and the addresses, and no edge', async () => {
+  const wallet = await walletOf('typist', 10n)
+  const own = lower(wallet.account.address)
+  await writeFile(join(folder, 'key'), privateKeyOf('typist'))
+  const env = { XDG_CONFIG_HOME: folder, DAICN_DEPLOYMENT: 'deployment.json', DAICN_RPC: chain.url }
+  const run = (...args: string[]) => daicn(args, { cwd: folder, env })
+  const json = async (...args: string[]) => {
+    const { code, stdout } = await run(...args, '--key-file', 'key', '--json')
+    return { code, value: JSON.parse(stdout) }
+  }
+  expect(await json('deposit', '6', '--signer', own)).toMatchObject({
+    code: 0,
+    value: { hash: expect.stringMatching(/^0x/), amount: '6', signer: own, fee: expect.stringMatching(/^0\.0/) },
+  })
+  const { stdout } = await run('balance', own)
+  expect(stdout).toContain('4 tokens')
+  expect(stdout).toContain(`6 tokens free, 0 tokens locked; spent by ${own}`)
+  const [poor, down, wrong, parameters] = await Promise.all([
+    json('withdraw', '7'),
+    json('withdraw', '1', '--rpc', 'http://127.0.0.1:9'),
+    json('withdraw', 'some'),
+    run('parameters'),
+  ])
+  expect(poor).toMatchObject({ code: 4, value: { error: { code: 'insufficient_tokens' } } })
+  expect(down).toMatchObject({ code: 5, value: { error: { code: 'rpc_unreachable' } } })
+  expect(wrong).toMatchObject({ code: 2, value: { error: { code: 'usage' } } })
+  expect(parameters.stdout).toContain('minimum-stake\t1000\ttokens\t100\t1000000')
+})
