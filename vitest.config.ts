@@ -10,6 +10,7 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           exclude: ['test/worker/**', 'test/e2e/**'],
           testTimeout: 30_000,
+          maxWorkers: '100%',
         },
       },
       {
@@ -30,6 +31,7 @@ export default defineConfig({
           include: ['test/worker/**/*.test.ts'],
           setupFiles: ['test/support/migrate.ts'],
           testTimeout: 30_000,
+          maxWorkers: '100%',
         },
       },
       {
@@ -39,8 +41,8 @@ export default defineConfig({
           globalSetup: ['test/support/build.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          // Whole networks and a browser: after the others, and one at a time.
-          maxWorkers: 1,
+          // Whole networks and a browser, which wait more than they work: after the others, and two at a time.
+          maxWorkers: 2,
           sequence: { groupOrder: 1 },
         },
       },
