@@ -341,6 +341,9 @@ export const Register = z
   .meta({ id: 'Register' })
 export type Register = z.output<typeof Register>
 
+/** What the agent of a simulated provider calls itself. */
+export const SIMULATED = 'simulated'
+
 export const Registered = z.object({ cell: z.string(), leaseSeconds: z.number() })
 export type Registered = z.output<typeof Registered>
 
@@ -759,6 +762,7 @@ export const NetworkSnapshot = z
     status: z.record(TaskStatus, z.int()),
     minutes: z.array(Minute).describe('The last 60, oldest first, without gaps.'),
     latest: z.array(TaskSummary).describe('Latest first, at most 20.'),
+    simulated: z.boolean().describe('Some of the active providers are simulated, and say so.'),
     providers: z.array(ProviderSummary),
   })
   .meta({ id: 'NetworkSnapshot' })

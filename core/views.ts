@@ -15,6 +15,7 @@ import {
   type NetworkSnapshot,
   type Offer,
   type ProviderSummary,
+  SIMULATED,
   TASK_STATUSES,
   type TaskStatus,
   type TaskView,
@@ -113,6 +114,9 @@ export function networkSnapshot(book: Book, now: number): NetworkSnapshot {
     status: statusCounts(book),
     minutes: minutesUntil(book.stats, now),
     latest: book.stats.latest.slice(-LATEST_SHOWN).reverse(),
+    simulated: [...book.providers.values()].some(
+      (provider) => provider.registration.agent === SIMULATED && isActive(provider, now),
+    ),
     providers: [...book.providers.values()]
       .map((provider) => providerSummary(provider, now))
       .sort((x, y) => Number(y.active) - Number(x.active) || y.reputation.low - x.reputation.low)

@@ -9,20 +9,21 @@ import { buildAgent, buildWeb, buildWorker } from './build.ts'
 import { type LocalChain, startLocalChain } from './chain.ts'
 import { checkNode, checkPort, checkState, checkUnclaimed, Fault, parsePort } from './checks.ts'
 import { type EdgeProcess, spawnEdge } from './edge-process.ts'
-import { DEFAULT_STATE } from './paths.ts'
+import { DEFAULT_STATE, inRoot } from './paths.ts'
+import { type Program, startProgram } from './process.ts'
 import { openRequester, type Requester } from './requester.ts'
 import { type Done, runShowcase } from './showcase.ts'
 
-const USAGE = 'usage: npm start [-- --once] [--port N] [--state DIR]'
+const USAGE = 'usage: npm start [-- --once] [--simulate] [--port N] [--state DIR]'
 const DEFAULT_PORT = '8787'
 
 const out = terminal(process.stdout)
-const running: { agents: Agent[]; edge?: EdgeProcess; chain?: LocalChain } = { agents: [] }
+const running: { agents: Agent[]; edge?: EdgeProcess; chain?: LocalChain; crowd?: Program } = { agents: [] }
 let stopping: Promise<void> | undefined
 
-type Options = { once: boolean; port: number; state: string }
+type Options = { once: boolean; simulate: boolean; port: number; state: string }
 
-async function main({ once, port, state }: Options): Promise<number> {
+async function main({ once, simulate, port, state }: Options): Promise<number> {
   const again = existsSync(join(state, 'edge'))
   await prepare(port, state)
   out.heading('DAICN  the Decentralized AI Computation Network')
@@ -52,8 +53,25 @@ async function main({ once, port, state }: Options): Promise<number> {
     console.log(JSON.stringify({ ok, tasks, network: metrics }))
     return ok ? 0 : 1
   }
+  if (simulate) {
+    await out.step(
+      'simulated',
+      () => startCrowd(edge.url, state),
+      () => 'agents and requesters, labelled as such',
+    )
+  }
   await stayUp(edge, tasks)
   return 0
+}
+
+/** Providers and requesters that only act as if, so that the dashboard can be seen busy. */
+async function startCrowd(edge: string, state: string): Promise<void> {
+  const args = ['--edge', edge, '--state', join(state, 'simulated')]
+  const crowd = startProgram(inRoot('scripts/crowd.ts'), args, { log: join(state, 'simulated.log') })
+  running.crowd = crowd
+  const ready = new Promise<true>((resolve) => crowd.onLine(() => resolve(true)))
+  if ((await Promise.race([ready, crowd.ended])) === true) return
+  throw new Fault('The simulated agents ended at once.', 'Their log is simulated.log in the state folder.')
 }
 
 async function prepare(port: number, state: string): Promise<void> {
@@ -114,7 +132,7 @@ async function stayUp(edge: EdgeProcess, tasks: Done[]): Promise<void> {
 /** Agents first, so that they give back what they hold while the edge still listens; the chain last. */
 function stop(): Promise<void> {
   stopping ??= (async () => {
-    await Promise.all(running.agents.map(({ program }) => program.stop(8000)))
+    await Promise.all([running.crowd?.stop(8000), ...running.agents.map(({ program }) => program.stop(8000))])
     await running.edge?.program.stop()
     await running.chain?.stop()
   })()
@@ -125,6 +143,7 @@ function onSignal(): void {
   if (stopping) {
     // A second Ctrl-C: no more waiting.
     for (const { program } of running.agents) void program.kill()
+    void running.crowd?.kill()
     void running.edge?.program.kill()
     void running.chain?.stop()
     return
@@ -137,10 +156,16 @@ function onSignal(): void {
 function options(): Options {
   try {
     const { values } = parseArgs({
-      options: { once: { type: 'boolean' }, port: { type: 'string' }, state: { type: 'string' } },
+      options: {
+        once: { type: 'boolean' },
+        simulate: { type: 'boolean' },
+        port: { type: 'string' },
+        state: { type: 'string' },
+      },
     })
     return {
       once: values.once ?? false,
+      simulate: values.simulate ?? false,
       port: parsePort(values.port ?? process.env.PORT ?? DEFAULT_PORT),
       state: resolve(values.state ?? DEFAULT_STATE),
     }
