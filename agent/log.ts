@@ -6,8 +6,10 @@
  * | event   | when                                                                    | fields                          |
  * |---------|-------------------------------------------------------------------------|---------------------------------|
  * | start   | the agent has its key                                                   | address, edge, state, agent     |
- * | found   | a runner has passed its probe                                           | kind, model, speed, context?    |
+ * | device  | what the machine computes with                                          | id, name, memoryBytes, freeBytes? |
+ * | found   | a runner has passed its probe, or works again                           | kind, model, speed?, context?    |
  * | missing | a runner is not offered                                                 | kind, model, why, mend?         |
+ * | withdrawn | a runner failed three probes in a row and is not offered until it works | kind, model, why             |
  * | offer   | what is asked for a unit of it; basis: set, index or default            | kind, model, ask, unit, basis   |
  * | online  | registered and connected                                                | transport, slots, cell          |
  * | offline | the edge cannot be reached, or refuses                                  | reason                          |
@@ -16,14 +18,17 @@
  * | restart | a runner's process ended out of turn; the next task gets a fresh one    | kind, model, reason             |
  * | pause   | the owner wants no more work taken                                      |                                 |
  * | resume  | the owner wants work taken again                                        |                                 |
+ * | settings | agent.toml was changed, and what of it waits for the next start         | later?                          |
  * | spool   | results of an earlier run wait to be handed in                          | results                         |
  * | stop    | the agent is leaving, then has left                                     | state: leaving or left          |
  * | error   | the agent cannot go on                                                  | reason, mend?                   |
  */
 export type LogEvent =
   | 'start'
+  | 'device'
   | 'found'
   | 'missing'
+  | 'withdrawn'
   | 'offer'
   | 'online'
   | 'offline'
@@ -32,6 +37,7 @@ export type LogEvent =
   | 'restart'
   | 'pause'
   | 'resume'
+  | 'settings'
   | 'spool'
   | 'stop'
   | 'error'
@@ -41,8 +47,10 @@ export type Log = (event: LogEvent, fields?: LogFields) => void
 
 const SYMBOLS: Record<LogEvent, string> = {
   start: '◆',
+  device: '▪',
   found: '+',
   missing: '-',
+  withdrawn: '-',
   offer: '$',
   online: '●',
   offline: '○',
@@ -51,6 +59,7 @@ const SYMBOLS: Record<LogEvent, string> = {
   restart: '↻',
   pause: '‖',
   resume: '▸',
+  settings: '≡',
   spool: '≡',
   stop: '■',
   error: '✗',
@@ -73,10 +82,15 @@ function sentence(event: LogEvent, f: LogFields): string {
   switch (event) {
     case 'start':
       return `agent ${f.address} for ${f.edge}, state in ${f.state}`
+    case 'device':
+      return `${f.name}: ${f.freeBytes === undefined ? '' : `${gib(f.freeBytes)} free of `}${gib(f.memoryBytes)}`
     case 'found':
+      if (f.speed === undefined) return `${work} works again`
       return `${work} works: ${round(f.speed)} units/s${f.context ? `, context ${f.context}` : ''}`
     case 'missing':
       return `${work} is not offered: ${f.why}${f.mend ? `; to mend: ${f.mend}` : ''}`
+    case 'withdrawn':
+      return `${work} is not offered until it works again: ${f.why}`
     case 'offer':
       return `${work} at ${f.ask} ${f.unit} (${BASIS[f.basis as keyof typeof BASIS]}) for ${f.edge}`
     case 'online':
@@ -93,6 +107,8 @@ function sentence(event: LogEvent, f: LogFields): string {
       return 'paused: no more work is taken'
     case 'resume':
       return 'work is taken again'
+    case 'settings':
+      return `agent.toml was read again${f.later ? `; ${f.later} will be as it says from the next start on` : ''}`
     case 'spool':
       return `${f.results} finished results of an earlier run wait to be handed in`
     case 'stop':
@@ -102,4 +118,5 @@ function sentence(event: LogEvent, f: LogFields): string {
   }
 }
 
+const gib = (bytes: string | number | undefined) => `${(Number(bytes) / 1024 ** 3).toFixed(1)} GiB`
 const round = (value: string | number | undefined) => Number(Number(value).toPrecision(3))

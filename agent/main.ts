@@ -2,17 +2,21 @@
 import './node-20.ts'
 import { Command, CommanderError, Option } from 'commander'
 import { KINDS, Region } from '#core/protocol.ts'
-import { DEFAULT_STATE, type Given, LOGS, loadSettings } from './settings.ts'
+import { DEFAULT_STATE, type Given, LOGS } from './settings.ts'
+import { VERSION } from './version.ts'
 
 const collect = (value: string, values: string[] = []) => [...values, value]
 const list = (text: string) => text.split(',')
 
 const program = new Command('daicn-agent')
   .description('Offer this machine to the Decentralized AI Computation Network.')
+  .version(VERSION)
   .configureOutput({ outputError: () => {} })
   .exitOverride()
 
 const stateOption = () => new Option('--state <dir>', `key, settings and unsent results (default ${DEFAULT_STATE})`)
+const configOption = () =>
+  new Option('--config <file>', 'settings in TOML (default: agent.toml in the folder of --state)')
 
 program
   .command('run', { isDefault: true })
@@ -21,7 +25,7 @@ program
   )
   .option('--edge <url>', 'the edge to take work from; repeat for more', collect)
   .addOption(stateOption())
-  .option('--config <file>', 'settings in TOML (default: agent.toml in the folder of --state)')
+  .addOption(configOption())
   .option('--name <name>', 'shown to others beside the address')
   .option('--region <region>', Region.options.join(', '))
   .option('--runners <kinds>', `kinds of work to offer, with commas (default ${KINDS.join(',')})`, list)
@@ -34,9 +38,8 @@ program
   .option('--slots <n>', 'tasks at once over all kinds and edges (default: what the runners can take)')
   .option('--log <how>', `${LOGS.join(', ')} (default: live on a terminal, else pretty)`)
   .action(async (given: Given) => {
-    const settings = loadSettings(given)
     const { run } = await import('./commands/run.ts')
-    process.exitCode = await run(settings)
+    process.exitCode = await run(given)
   })
 
 for (const [word, description] of [
@@ -61,6 +64,28 @@ program
   .action(async ({ state, json = false }: Given & { json?: boolean }) => {
     const { status } = await import('./commands/status.ts')
     process.exitCode = await status(state ?? DEFAULT_STATE, json)
+  })
+
+program
+  .command('doctor')
+  .description('look at all the agent needs, and say how to mend what is wrong')
+  .option('--edge <url>', 'the edge; repeat for more', collect)
+  .addOption(stateOption())
+  .addOption(configOption())
+  .option('--upstream <url>', 'a model server; repeat for more', collect)
+  .option('--json', 'as JSON')
+  .action(async ({ json = false, ...given }: Given & { json?: boolean }) => {
+    const { doctor } = await import('./commands/doctor.ts')
+    process.exitCode = await doctor(given, json)
+  })
+
+program
+  .command('install')
+  .description('write a systemd unit or a launchd file that starts the agent with the machine, as agent.toml says')
+  .addOption(stateOption())
+  .action(async ({ state }: Given) => {
+    const { install } = await import('./commands/install.ts')
+    process.exitCode = await install(state ?? DEFAULT_STATE)
   })
 
 try {

@@ -30,6 +30,8 @@ export type Runner = {
   load: (signal: AbortSignal) => Promise<void>
   /** Does real work and measures it; throws RunnerError when the model cannot do it. */
   probe: (signal: AbortSignal) => Promise<Probe>
+  /** A little real work, to see that it still can; only where its engine is another's program, which may go away. */
+  check?: (signal: AbortSignal) => Promise<void>
   run: (input: unknown, options: RunOptions) => Promise<Outcome>
   close: () => Promise<void>
 }

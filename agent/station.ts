@@ -1,17 +1,21 @@
 /** One agent at all its edges: what it offers to each, and what its owner may ask of it while it runs. */
 import type { PrivateKeyAccount } from 'viem/accounts'
-import { LIMITS, type Offer, type Register, type Why } from '#core/protocol.ts'
+import { type Device, LIMITS, type Offer, type Register, type Why } from '#core/protocol.ts'
 import { type Agent, type AgentView, startAgent } from './agent.ts'
+import type { FoundDevice } from './devices/device.ts'
+import { advertised } from './devices/devices.ts'
 import type { Found } from './discovery.ts'
 import { createEdge, type Edge } from './edge.ts'
-import type { Log } from './log.ts'
+import type { Log, LogFields } from './log.ts'
 import { describeUnit, type Index, proposeAsk } from './price.ts'
+import type { Runner } from './runner.ts'
 import type { Settings } from './settings.ts'
 import { openSpool } from './spool.ts'
 import { TIMING } from './timing.ts'
+import { VERSION } from './version.ts'
+import { keepVigil, type VigilTiming } from './vigil.ts'
 import { createTurns } from './work.ts'
 
-export const VERSION = 'daicn-agent/0.1.0'
 /** How long a look at an edge may take. */
 const LOOK_MS = 5000
 
@@ -19,15 +23,18 @@ export type StationOptions = {
   settings: Settings
   account: PrivateKeyAccount
   found: Found[]
+  devices: FoundDevice[]
   /** Folder of the unsent results. */
   spool: string
   log: Log
+  vigil: VigilTiming
 }
 
 /** What `status` shows. */
 export type StationView = {
   state: 'working' | 'paused' | 'leaving'
   address: string
+  devices: Device[]
   edges: (AgentView & { edge: string })[]
 }
 /** What an edge says of the provider; `earned` in tokens. */
@@ -35,6 +42,8 @@ export type Standing = { edge: string; earned: string | null; why: Why | null }
 
 export type Station = {
   view: () => StationView
+  /** Takes on the name, region, slots and prices of new settings. */
+  apply: (settings: Settings) => void
   /** Asks the edges themselves. */
   standings: () => Promise<Standing[]>
   setOpen: (open: boolean) => void
@@ -42,22 +51,40 @@ export type Station = {
   stop: (graceMs: number, hurry: AbortSignal) => Promise<void>
 }
 
-type Place = { edge: Edge; agent: Agent }
+type Place = { edge: Edge; agent: Agent; index: Index; log: Log; registration: string }
 
-export async function startStation({ settings, account, found, spool, log }: StationOptions): Promise<Station> {
+export async function startStation(options: StationOptions): Promise<Station> {
+  const { account, found, spool, log } = options
+  let { settings } = options
   const runners = found.map(({ runner }) => runner)
   const turns = createTurns()
-  const shares = sharesOf(slotsOf(settings, found), settings.edges.length)
+  const withdrawn = new Set<Runner>()
+  const workedAt = new Map<Runner, number>()
+  const devices = advertised(options.devices)
   let state: StationView['state'] = 'working'
+  const places: Place[] = []
+  const vigil = keepVigil(runners, (runner) => workedAt.get(runner) ?? 0, onChange, Date.now, options.vigil)
 
-  const places = await Promise.all(
+  const offered = () => found.filter(({ runner }) => !withdrawn.has(runner))
+  const registrationFor = (index: Index, slots: number, tell: Log): Register => {
+    const { name, region, prices } = settings
+    const offers = offersOf(offered(), prices, index, tell)
+    return { name, ...(region ? { region } : {}), slots, offers, agent: VERSION, devices }
+  }
+
+  const shares = sharesOf(slotsOf(settings, found), settings.edges.length)
+  const started = await Promise.all(
     settings.edges.map(async (url, i): Promise<Place> => {
       const edge = createEdge(url, account, Date.now)
-      const tell: Log = (event, fields) => log(event, { ...fields, edge: url })
+      const tell: Log = (event, fields) => {
+        if (event === 'task') onTask(fields)
+        log(event, { ...fields, edge: url })
+      }
       const index = await indexOf(edge)
+      const registration = registrationFor(index, shares[i]!, tell)
       const agent = await startAgent({
         edge,
-        registration: registrationOf(settings, found, shares[i]!, index, tell),
+        registration,
         runners,
         turns,
         spool: await openSpool(spool, url),
@@ -66,24 +93,61 @@ export async function startStation({ settings, account, found, spool, log }: Sta
         random: Math.random,
         timing: TIMING,
       })
-      return { edge, agent }
+      return { edge, agent, index, log: tell, registration: JSON.stringify(registration) }
     }),
   )
+  places.push(...started)
+  function onTask({ kind, model, status }: LogFields = {}) {
+    const runner = runners.find((runner) => runner.kind === kind && runner.model === model)
+    if (runner && status === 'succeeded') workedAt.set(runner, Date.now())
+    else if (runner && status === 'failed') vigil.doubt(runner)
+  }
+
+  function onChange(runner: Runner, reason: string | undefined) {
+    const { kind, model } = runner
+    if (reason === undefined) withdrawn.delete(runner)
+    else withdrawn.add(runner)
+    if (reason === undefined) log('found', { kind, model })
+    else log('withdrawn', { kind, model, why: reason })
+    offerAgain()
+  }
+
+  /** Tells each edge what has changed; an agent with nothing to offer stays registered, and takes nothing. */
+  function offerAgain() {
+    const shares = sharesOf(slotsOf(settings, found), places.length)
+    for (const [i, place] of places.entries()) {
+      if (offered().length > 0) {
+        const registration = registrationFor(place.index, shares[i]!, place.log)
+        const text = JSON.stringify(registration)
+        if (text !== place.registration) place.agent.register(registration)
+        place.registration = text
+      }
+      place.agent.setOpen(state === 'working' && offered().length > 0)
+    }
+  }
 
   return {
     view: () => ({
       state,
       address: account.address,
+      devices,
       edges: places.map(({ edge, agent }) => ({ edge: edge.origin, ...agent.view() })),
     }),
+    apply(next) {
+      // Divided before anything is changed, for it may refuse.
+      sharesOf(slotsOf(next, found), places.length)
+      settings = next
+      offerAgain()
+    },
     standings: () => Promise.all(places.map(({ edge }) => standingAt(edge))),
     setOpen(open) {
       if (state === 'leaving') return
       state = open ? 'working' : 'paused'
-      for (const { agent } of places) agent.setOpen(open)
+      for (const { agent } of places) agent.setOpen(open && offered().length > 0)
     },
     async stop(graceMs, hurry) {
       state = 'leaving'
+      await vigil.end()
       await Promise.all(places.map(({ agent }) => agent.stop(graceMs, hurry)))
       await Promise.all(runners.map((runner) => runner.close()))
     },
@@ -107,14 +171,12 @@ export function sharesOf(slots: number, edges: number): number[] {
   return Array.from({ length: edges }, (_, i) => Math.floor(slots / edges) + (i < slots % edges ? 1 : 0))
 }
 
-function registrationOf(settings: Settings, found: Found[], slots: number, index: Index, log: Log): Register {
-  const offers = found.slice(0, LIMITS.offers).map(({ runner: { kind, model }, probe }): Offer => {
-    const { ask, basis } = proposeAsk(kind, model, settings.prices, index)
+function offersOf(found: Found[], prices: Settings['prices'], index: Index, log: Log): Offer[] {
+  return found.slice(0, LIMITS.offers).map(({ runner: { kind, model }, probe }) => {
+    const { ask, basis } = proposeAsk(kind, model, prices, index)
     log('offer', { kind, model, ask, unit: describeUnit(kind), basis })
     return { kind, model, ask, ...probe }
   })
-  const { name, region } = settings
-  return { name, ...(region ? { region } : {}), slots, offers, agent: VERSION }
 }
 
 /** An edge that is away says nothing of prices; it is reached later. */

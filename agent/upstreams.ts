@@ -54,7 +54,7 @@ export async function findUpstreams({ named, usual, edges, apiKey }: Search, log
 }
 
 /** Undefined when nothing that speaks the protocol answers. */
-async function listModels(url: string, apiKey: string | undefined): Promise<ModelEntry[] | undefined> {
+export async function listModels(url: string, apiKey: string | undefined): Promise<ModelEntry[] | undefined> {
   const answer = await look<{ data?: ModelEntry[] }>(`${url}/v1/models`, apiKey)
   if (!Array.isArray(answer?.data)) return undefined
   return answer.data.filter(({ id, owned_by }) => typeof id === 'string' && id.length <= 200 && owned_by !== 'daicn')

@@ -16,6 +16,7 @@ export const LIMITS = {
   waitSeconds: 25,
   slots: 256,
   offers: 64,
+  devices: 32,
   /** Bytes of one blob, and of all that an account may keep. */
   blobBytes: 100 * 1024 * 1024,
   accountBlobBytes: 4 * 1024 ** 3,
@@ -330,6 +331,18 @@ export const Offer = z
   .meta({ id: 'Offer' })
 export type Offer = z.output<typeof Offer>
 
+/** One that a provider computes with. */
+export const Device = z
+  .strictObject({
+    id: z.string().min(1).max(100).describe('The uuid of the card, or of a part of a divided one.'),
+    kind: z.enum(['nvidia', 'amd', 'apple', 'cpu']),
+    name: z.string().max(120),
+    memoryBytes: z.int().min(0),
+    freeBytes: z.int().min(0).exactOptional().describe('Free when it registered, where that is known.'),
+  })
+  .meta({ id: 'Device' })
+export type Device = z.output<typeof Device>
+
 export const Register = z
   .strictObject({
     name: z.string().max(60).default(''),
@@ -337,6 +350,7 @@ export const Register = z
     slots: z.int().min(1).max(LIMITS.slots).describe('Tasks it can run at once, over all its offers.'),
     offers: z.array(Offer).min(1).max(LIMITS.offers),
     agent: z.string().max(60).default(''),
+    devices: z.array(Device).max(LIMITS.devices).exactOptional(),
   })
   .meta({ id: 'Register' })
 export type Register = z.output<typeof Register>
@@ -745,6 +759,7 @@ export const ProviderSummary = z.object({
   slots: z.int(),
   busy: z.int(),
   offers: z.array(z.object({ kind: Kind, model: z.string(), ask: Amount, speed: z.number(), reputation: Interval })),
+  devices: z.array(Device.omit({ id: true })).exactOptional(),
   succeeded: z.int(),
   failed: z.int(),
   earned: Amount,

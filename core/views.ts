@@ -157,6 +157,7 @@ function providerSummary(provider: Provider, now: number): ProviderSummary {
     earned: formatAmount(provider.earned),
   }
   if (supply.region !== null) summary.region = supply.region
+  if (registration.devices) summary.devices = registration.devices.map(({ id: _, ...device }) => device)
   return summary
 }
 

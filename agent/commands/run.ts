@@ -1,33 +1,44 @@
 /** Finds out what this machine can do, offers it to the edges, and does what is asked until it is told to leave. */
+import { type StatsListener, unwatchFile, watchFile } from 'node:fs'
 import { join } from 'node:path'
 import { openControl } from '../control.ts'
+import { findDevices } from '../devices/devices.ts'
 import { probeAll } from '../discovery.ts'
+import { createLive, type Live } from '../live.ts'
 import { localRunners } from '../local-runners.ts'
 import { createLog, type Log } from '../log.ts'
 import type { Runner } from '../runner.ts'
-import type { Settings } from '../settings.ts'
+import { type Given, loadSettings, type Settings } from '../settings.ts'
 import type { Station } from '../station.ts'
 import { findUpstreams, USUAL } from '../upstreams.ts'
+import { VERSION } from '../version.ts'
+import { VIGIL } from '../vigil.ts'
 
 const GRACE_MS = 5000
 const A_DAY_MS = 86_400_000
+const DRAW_MS = 1000
+/** Between two looks at agent.toml. */
+const LOOK_MS = 2000
 
 /** @returns the exit code */
-export async function run(settings: Settings): Promise<number> {
+export async function run(given: Given): Promise<number> {
+  const settings = loadSettings(given)
+  const how = settings.log ?? (process.stdout.isTTY ? 'live' : 'pretty')
+  const live = how === 'live' ? createLive(process.stdout, Date.now) : undefined
   const log = createLog(
-    settings.log === 'json' ? 'json' : 'pretty',
-    (line) => process.stdout.write(line),
+    how === 'json' ? 'json' : 'pretty',
+    live?.print ?? ((line) => process.stdout.write(line)),
     () => new Date(),
   )
   try {
-    return await work(settings, log)
+    return await work(given, settings, log, live)
   } catch (error) {
     log('error', { reason: (error as Error).message })
     return 1
   }
 }
 
-async function work(settings: Settings, log: Log): Promise<number> {
+async function work(given: Given, settings: Settings, log: Log, live: Live | undefined): Promise<number> {
   const stopping = new AbortController()
   const hurry = new AbortController()
   let graceMs = GRACE_MS
@@ -40,6 +51,8 @@ async function work(settings: Settings, log: Log): Promise<number> {
     switch (word) {
       case 'status':
         return { ...station.view(), standings: await station.standings() }
+      case 'view':
+        return station.view()
       case 'pause':
       case 'resume':
         station.setOpen(word === 'resume')
@@ -63,7 +76,8 @@ async function work(settings: Settings, log: Log): Promise<number> {
   }
   // Probing is what takes long; the key and the code that signs with it are loaded beside it.
   const probing = candidates(settings, log).then((runners) => probeAll(runners, log, stopping.signal))
-  const [{ loadAccount }, { startStation, VERSION }] = await Promise.all([import('../key.ts'), import('../station.ts')])
+  const looking = findDevices()
+  const [{ loadAccount }, { startStation }] = await Promise.all([import('../key.ts'), import('../station.ts')])
   const account = await loadAccount(settings.state)
   log('start', {
     address: account.address,
@@ -78,12 +92,38 @@ async function work(settings: Settings, log: Log): Promise<number> {
     log('error', { reason: 'nothing to offer', mend: 'see the lines above, or point --upstream at a server' })
     return 1
   }
-  station = await startStation({ settings, account, found, spool: join(settings.state, 'spool'), log })
+  const devices = await looking
+  for (const { id, name, memoryBytes, freeBytes } of devices) log('device', { id, name, memoryBytes, freeBytes })
+  const spool = join(settings.state, 'spool')
+  station = await startStation({ settings, account, found, devices, spool, log, vigil: VIGIL })
+  const unwatch = watchSettings(given, settings, station, log)
+  const drawing = live && setInterval((station: Station) => live.show(station.view()), DRAW_MS, station)
   if (!stopping.signal.aborted) await new Promise((resolve) => stopping.signal.addEventListener('abort', resolve))
+  unwatch()
   log('stop', { state: 'leaving' })
   await station.stop(graceMs, hurry.signal)
+  clearInterval(drawing)
   log('stop', { state: 'left' })
   return 0
+}
+
+/** Reads agent.toml again when it changes; what cannot be taken on is told, and all stays as it was. */
+function watchSettings(given: Given, first: Settings, station: Station, log: Log): () => void {
+  const read: StatsListener = (file, before) => {
+    if (file.mtimeMs === before.mtimeMs) return // it is called once for a file that is not there
+    try {
+      const next = loadSettings(given)
+      station.apply(next)
+      const later = (['edges', 'kinds', 'upstreams', 'log'] as const).filter(
+        (key) => String(next[key]) !== String(first[key]),
+      )
+      log('settings', later.length > 0 ? { later: later.join(', ') } : {})
+    } catch (error) {
+      log('error', { reason: (error as Error).message, mend: 'correct it; until then all stays as it was' })
+    }
+  }
+  watchFile(first.file, { interval: LOOK_MS, persistent: false }, read)
+  return () => unwatchFile(first.file, read)
 }
 
 async function candidates(settings: Settings, log: Log): Promise<Runner[]> {

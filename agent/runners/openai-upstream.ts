@@ -129,6 +129,9 @@ export function createUpstreamRunner({ url, model, concurrency, apiKey, known }:
       const capabilities = [...(known.capabilities ?? []), ...(await honoured(run, signal))]
       return { speed, ...known, capabilities }
     },
+    async check(signal) {
+      await measure(run, kind, { ...PROBE, max_tokens: 1 }, signal)
+    },
     close: async () => {},
   }
 }

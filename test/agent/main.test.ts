@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readdir, readFile, stat } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -53,7 +53,7 @@ test('a new agent makes its key, says what it offers, works, and stops at SIGTER
   const [edge, state] = [await startEdge(), await newState()]
   const { child, lines, event, exit } = startAgent(edge, state)
   await event('online')
-  expect(lines.map((line) => line.event)).toEqual(['start', 'found', 'offer', 'online'])
+  expect(lines.map((line) => line.event)).toEqual(['start', 'found', 'device', 'offer', 'online'])
   expect((await stat(join(state, 'key'))).mode & 0o777).toBe(0o600)
   expect(edge.script.registrations[0]!.offers).toMatchObject([{ ...MODEL, ask: '0.0000005' }])
   edge.grant(task('a.1'))
@@ -65,6 +65,16 @@ test('a new agent makes its key, says what it offers, works, and stops at SIGTER
   expect(log).not.toContain((await readFile(join(state, 'key'), 'utf8')).trim())
   expect(log).not.toContain('token-')
   expect(log).not.toContain('hello')
+})
+
+test('a price that is changed in agent.toml is asked at once', async () => {
+  const [edge, state] = [await startEdge(), await newState()]
+  const { event } = startAgent(edge, state)
+  await event('online')
+  await writeFile(join(state, 'agent.toml'), '[price]\n"text.embed" = "0.25"\n')
+  await event('settings')
+  await edge.until(() => edge.script.registrations.length === 2)
+  expect(edge.script.registrations[1]!.offers).toMatchObject([{ ask: '0.25' }])
 })
 
 test('an agent that was killed comes back under its address and hands in what it had finished', async () => {

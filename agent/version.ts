@@ -1,0 +1,1 @@
+export const VERSION = 'daicn-agent/0.1.0'
