@@ -2,7 +2,9 @@
  * Puts the contracts on a chain. Each address follows from the code and its arguments (CREATE2 by the deployer that every
  * chain has), so a second run finds what the first one left and goes on from there.
  *
- *   node scripts/deploy-contracts.ts --rpc URL     the key is in DEPLOYER_KEY; prints the address book as JSON
+ *   node scripts/deploy-contracts.ts --chain NAME [--rpc URL] [--holder ADDRESS]
+ *
+ * NAME is one of core/chains.ts, and the key of the deployer is in DEPLOYER_KEY. Prints the address book as JSON.
  */
 import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
@@ -12,6 +14,7 @@ import {
   concat,
   createWalletClient,
   encodeDeployData,
+  getAddress,
   getContractAddress,
   type Hex,
   http,
@@ -31,6 +34,7 @@ import {
   parametersAbi,
   receiptLogAbi,
 } from '../contracts/abi.ts'
+import { CHAINS } from '../core/chains.ts'
 import { Deployment } from '../core/deployment.ts'
 import type { ContractName } from './contracts.ts'
 import { inRoot } from './paths.ts'
@@ -139,9 +143,16 @@ async function succeeded(chain: Chain, hash: Hex, what: string): Promise<void> {
 }
 
 if (import.meta.main) {
-  const { rpc } = parseArgs({ options: { rpc: { type: 'string' } } }).values
+  const options = { chain: { type: 'string' }, rpc: { type: 'string' }, holder: { type: 'string' } } as const
+  const { values } = parseArgs({ options })
+  const chain = CHAINS[values.chain ?? '']
+  if (!chain) throw new Error(`say --chain NAME, one of ${Object.keys(CHAINS).join(', ')}`)
   const key = process.env.DEPLOYER_KEY as Hex | undefined
-  if (!rpc || !key) throw new Error('say --rpc URL, and give the key of the deployer in DEPLOYER_KEY')
+  if (!key) throw new Error('give the key of the deployer in DEPLOYER_KEY')
   const deployer = privateKeyToAccount(key)
-  console.log(JSON.stringify(await deployContracts({ rpc, deployer, holder: deployer.address }), null, 2))
+  const { rpc = chain.rpc, holder = deployer.address } = values
+  const settings = { rpc, deployer, holder: getAddress(holder) }
+  const chainId = await connect(settings).getChainId()
+  if (chainId !== chain.id) throw new Error(`${rpc} is of chain ${chainId}, and ${values.chain} is ${chain.id}`)
+  console.log(JSON.stringify(await deployContracts(settings), null, 2))
 }

@@ -4,6 +4,8 @@ import {
   type ContractFunctionName,
   type ContractFunctionParameters,
   createClient,
+  type EncodeFunctionDataParameters,
+  encodeFunctionData,
   type Hex,
   http,
   type LocalAccount,
@@ -11,7 +13,9 @@ import {
   walletActions,
 } from 'viem'
 import type { Deployment } from '#core/deployment.ts'
+import { formatAmount } from '#core/money.ts'
 import { chainFault, told } from './fault.ts'
+import { dataFeeOf } from './fee.ts'
 
 export type ChainSettings = {
   /** URL of a node. */
@@ -19,6 +23,8 @@ export type ChainSettings = {
   deployment: Deployment
   /** Pays for and signs what is sent; reading needs none. */
   account?: LocalAccount
+  /** No transaction may cost more, its data on layer 1 included; wei. */
+  maxFee?: bigint
 }
 
 /** A node that was asked which chain it is of. */
@@ -26,6 +32,7 @@ export type Chain = {
   deployment: Deployment
   node: ReturnType<typeof nodeAt>
   account: LocalAccount | undefined
+  maxFee: bigint | undefined
 }
 export type Wallet = Chain & { account: LocalAccount }
 
@@ -48,7 +55,7 @@ const nodeAt = ({ rpc, account }: ChainSettings) =>
 
 /** Asks the node which chain it is of. @throws DaicnError if it is another, has no such contracts, or does not answer */
 export async function openChain(settings: ChainSettings): Promise<Chain> {
-  const { rpc, deployment, account } = settings
+  const { rpc, deployment, account, maxFee } = settings
   const node = nodeAt(settings)
   const chainId = await told(node.getChainId())
   if (chainId !== deployment.chainId) {
@@ -57,7 +64,7 @@ export async function openChain(settings: ChainSettings): Promise<Chain> {
   if (!(await told(node.getCode({ address: deployment.settlement })))) {
     throw chainFault('not_deployed', `there is nothing at ${deployment.settlement}`)
   }
-  return { deployment, node, account }
+  return { deployment, node, account, maxFee }
 }
 
 /**
@@ -65,11 +72,20 @@ export async function openChain(settings: ChainSettings): Promise<Chain> {
  * @throws DaicnError, with the contract's refusal in words
  */
 export async function send<const A extends Abi, F extends ContractFunctionName<A, 'nonpayable' | 'payable'>>(
-  { node }: Wallet,
+  wallet: Wallet,
   call: ContractFunctionParameters<A, 'nonpayable' | 'payable', F>,
 ): Promise<Sent> {
-  const { request } = await told(node.simulateContract(call as never))
-  const hash = await told(node.writeContract(request as never))
+  const { node, account, maxFee } = wallet
+  await told(node.simulateContract(call as never))
+  const data = encodeFunctionData(call as EncodeFunctionDataParameters)
+  const request = await told(node.prepareTransactionRequest({ account, to: call.address, data, chain: null }))
+  const transaction = await account.signTransaction(request as never)
+  if (maxFee !== undefined) {
+    const { gas, maxFeePerGas = 0n, gasPrice = maxFeePerGas } = request
+    const fee = gas * gasPrice + (await dataFeeOf(wallet, transaction))
+    if (fee > maxFee) throw chainFault('fee_too_high', `it may cost ${formatAmount(fee)} ether`)
+  }
+  const hash = await told(node.sendRawTransaction({ serializedTransaction: transaction }))
   const receipt = await told(node.waitForTransactionReceipt({ hash }))
   if (receipt.status !== 'success')
     throw chainFault('reverted', `the transaction ${hash} was reverted when it was mined`)

@@ -19,6 +19,7 @@ const CHAIN_ERRORS = {
   not_deployed: [409, 'The contracts are not on this chain', 'Check the addresses in the deployment file.'],
   insufficient_tokens: [402, 'There are not enough tokens', 'Get more of them first, or name a smaller amount.'],
   insufficient_gas: [402, 'There is not enough ether to pay for the transaction', 'Send some ether to the address.'],
+  fee_too_high: [402, 'The transaction would cost more than it may', 'Wait, or raise --max-fee.'],
   reverted: [409, 'The contract refused', 'Nothing was changed.'],
   chain_refused: [409, 'The node refused', 'Look at what it says, or try another with --rpc.'],
 } as const
@@ -52,7 +53,9 @@ function toChainError(error: BaseError): DaicnError {
     error.walk((cause) => cause instanceof kind) as E | null
   const reverted = find(ContractFunctionRevertedError)
   if (reverted) return refused(reverted)
-  if (find(InsufficientFundsError)) return chainFault('insufficient_gas', error.shortMessage, error)
+  // Of a transaction that is sent signed, viem leaves the node's words as they are.
+  const isPoor = find(InsufficientFundsError) || InsufficientFundsError.nodeMessage.test(error.details.toLowerCase())
+  if (isPoor) return chainFault('insufficient_gas', error.shortMessage, error)
   const lost = find(HttpRequestError) ?? find(TimeoutError)
   if (lost) return chainFault('rpc_unreachable', lost.shortMessage, error)
   return chainFault('chain_refused', find(RpcRequestError)?.details ?? error.shortMessage, error)

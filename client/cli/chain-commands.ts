@@ -40,6 +40,7 @@ export function addChainCommands(program: Command, cli: () => Cli): void {
       .description(description)
       .option('--rpc <url>', 'a node of the chain (default: DAICN_RPC, or the one that the edge names)')
       .option('--deployment <file>', 'where the contracts are (default: DAICN_DEPLOYMENT, or what the edge says)')
+      .option('--max-fee <ether>', 'the most that a transaction may cost, its data on layer 1 included', amount)
       .option('--key-file <file>', 'a file with your Ethereum key (default: the one of your login)')
   const command = (name: string, description: string) => under(program, name, description)
 

@@ -1,8 +1,9 @@
 /** How commands come to the chain: which contracts, by which node, with which key. */
 import { readFile } from 'node:fs/promises'
 import { privateKeyToAccount } from 'viem/accounts'
+import { chainOfId } from '#core/chains.ts'
 import { type ChainView, Deployment } from '#core/deployment.ts'
-import { formatAmount } from '#core/money.ts'
+import { formatAmount, parseAmount } from '#core/money.ts'
 import type { Address } from '#core/protocol.ts'
 import { type Chain, openChain, type Sent, type Wallet } from '../chain/chain.ts'
 import { call } from '../edge.ts'
@@ -12,7 +13,7 @@ import { readKeyFile } from './key-file.ts'
 import { chainsFile, readChains, readPrivateKey, writeChains } from './login-file.ts'
 
 /** What every command that speaks to the chain takes. */
-export type ChainOptions = { rpc?: string; deployment?: string; keyFile?: string }
+export type ChainOptions = { rpc?: string; deployment?: string; keyFile?: string; maxFee?: string }
 
 const EDGE_TIMEOUT_MS = 5_000
 /** An edge that does not answer is one more reason to look at the chain oneself. */
@@ -29,7 +30,8 @@ export async function openWallet(cli: Cli, options: ChainOptions): Promise<Walle
   const privateKey = keyFile === undefined ? await readPrivateKey() : await readKeyFile(keyFile)
   if (privateKey === undefined) throw new NotLoggedIn()
   const account = privateKeyToAccount(privateKey)
-  return { ...(await openChain({ ...(await settings(cli, options)), account })), account }
+  const limit = options.maxFee === undefined ? {} : { maxFee: parseAmount(options.maxFee) }
+  return { ...(await openChain({ ...(await settings(cli, options)), account, ...limit })), account }
 }
 
 /** Our address, in lower case. */
@@ -38,7 +40,10 @@ export const addressOf = ({ account }: Wallet): Address => account.address.toLow
 async function settings(cli: Cli, options: ChainOptions): Promise<{ rpc: string; deployment: Deployment }> {
   const file = options.deployment ?? process.env.DAICN_DEPLOYMENT
   const named = options.rpc ?? process.env.DAICN_RPC
-  if (file !== undefined) return { deployment: await deploymentIn(file), rpc: named ?? noRpc() }
+  if (file !== undefined) {
+    const deployment = await deploymentIn(file)
+    return { deployment, rpc: named ?? publicNode(deployment) }
+  }
   const { deployment, rpc } = await chainOf(cli)
   if (deployment === null) {
     throw new UsageError(
@@ -46,10 +51,12 @@ async function settings(cli: Cli, options: ChainOptions): Promise<{ rpc: string;
       'Name the contracts with --deployment FILE, and a node with --rpc URL.',
     )
   }
-  return { deployment, rpc: named ?? rpc ?? noRpc() }
+  return { deployment, rpc: named ?? rpc ?? publicNode(deployment) }
 }
 
-function noRpc(): never {
+function publicNode({ chainId }: Deployment): string {
+  const known = chainOfId(chainId)
+  if (known) return known.rpc
   throw new UsageError('No node of the chain is known', 'Name one with --rpc URL, or DAICN_RPC.')
 }
 

@@ -223,6 +223,16 @@ test('what would be refused is told in words and costs nothing', async () => {
   })
 })
 
+test('a transaction that would cost more than it may is not sent', async () => {
+  const wallet = await walletOf('thrifty', 5n)
+  const own = lower(wallet.account.address)
+  const fault = await failure(accounts.deposit({ ...wallet, maxFee: 1000n }, ONE_TOKEN, own, own))
+  expect(fault).toMatchObject({ code: 'fee_too_high', status: 402 })
+  expect(await chain.client.getTransactionCount({ address: own })).toBe(0)
+  const { fee } = await accounts.deposit({ ...wallet, maxFee: parseEther('1') }, ONE_TOKEN, own, own)
+  expect(fee).toBeLessThan(parseEther('1'))
+})
+
 test('a node that is away, of another chain, or without the contracts is told from the others', async () => {
   const { deployment, url: rpc } = chain
   const opened = (settings: object) => failure(openChain({ rpc, deployment, ...settings }))
@@ -246,7 +256,7 @@ test('every error of our contracts has words', () => {
   expect(wordsOf('Strange', [1n])).toBe('Strange(1)')
 })
 
-test('the commands need a key, a node and the addresses, and no edge', async () => {
+test('the commands need a key, a node and the addresses, and no edge', { timeout: 90_000 }, async () => {
   const wallet = await walletOf('typist', 10n)
   const own = lower(wallet.account.address)
   await writeFile(join(folder, 'key'), privateKeyOf('typist'))

@@ -12,7 +12,8 @@ import { buildContracts } from '../../scripts/build.ts'
 import { deployContracts } from '../../scripts/deploy-contracts.ts'
 import { abiModule, bytecodeFile } from '../../scripts/generate-abi.ts'
 import { inRoot } from '../../scripts/paths.ts'
-import { DEPLOYER, startBareChain, startTestChain, type TestChain } from '../support/chain.ts'
+import { DEPLOYER, privateKeyOf, startBareChain, startTestChain, type TestChain } from '../support/chain.ts'
+import { start } from '../support/command.ts'
 
 let chain: TestChain
 
@@ -37,6 +38,18 @@ test('a second run finds the first and sends nothing', async () => {
   const before = await sent()
   expect(await deploy(chain.url)).toEqual(chain.deployment)
   expect(await sent()).toBe(before)
+})
+
+test('the program deploys to the chain that it is told, and to no other', async () => {
+  const program = (...args: string[]) =>
+    start(process.execPath, [inRoot('scripts/deploy-contracts.ts'), ...args, '--rpc', chain.url], {
+      cwd: inRoot(),
+      env: { DEPLOYER_KEY: privateKeyOf('deployer') },
+    }).ended
+  const [right, wrong] = await Promise.all([program('--chain', 'local'), program('--chain', 'base-sepolia')])
+  expect(JSON.parse(right.stdout)).toEqual(chain.deployment)
+  expect(wrong.code).toBe(1)
+  expect(wrong.stderr).toContain('is of chain 31337, and base-sepolia is 84532')
 })
 
 test('a run that broke off goes on where it was', async () => {
