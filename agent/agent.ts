@@ -1,5 +1,5 @@
 /** One provider at one edge: takes leases, runs them, keeps their results until the edge has answered for them. */
-import type { Kind, Lease, Register, Result } from '#core/protocol.ts'
+import type { Kind, Lease, OutputFrame, Register, Result } from '#core/protocol.ts'
 import { connect } from './connection.ts'
 import type { Edge } from './edge.ts'
 import { openInput } from './input.ts'
@@ -94,7 +94,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     const { signal } = controller
     const startedAt = now()
     active.set(lease.id, { lease, controller, startedAt })
-    const output = lease.stream ? openOutput(edge, lease.id, timing, random) : undefined
+    const sendFirst = (frame: OutputFrame) => connection.sendOutput(lease.id, frame)
+    const output = lease.stream ? openOutput({ edge, lease: lease.id, sendFirst, timing, random }) : undefined
     const input = () =>
       openInput(lease, (sha256, until) => edge.getBlob(lease.id, sha256, until), { timing, random, signal })
     const push = (delta: string, tokens: number) => output?.push(delta, tokens)

@@ -1,5 +1,5 @@
 /** Keeps one provider connected to one edge: registers, prefers the socket, falls back to long polls, backs off. */
-import type { Register } from '#core/protocol.ts'
+import type { OutputFrame, Register } from '#core/protocol.ts'
 import { type Edge, EdgeError } from './edge.ts'
 import { forgetSent, type LeaseBook, type Settled, startRegistration, takeAnswer } from './lease-book.ts'
 import type { Log } from './log.ts'
@@ -10,6 +10,8 @@ import { backoff, pause, type Timing } from './timing.ts'
 export type Connection = {
   /** There is something to tell the edge. */
   wake: () => void
+  /** Sends the first output of a lease, which may be lost. */
+  sendOutput: (lease: string, frame: OutputFrame) => void
   /** Registers again, with other offers. */
   register: (registration: Register) => void
   view: () => { online: 'socket' | 'poll' | null; cell: string | null }
@@ -109,6 +111,7 @@ export function connect(options: ConnectionOptions): Connection {
   const done = run()
   return {
     wake: () => link?.wake(),
+    sendOutput: (lease, frame) => link?.sendOutput?.(lease, frame),
     register(next) {
       registration = next
       registered = undefined

@@ -17,9 +17,18 @@ const FRAME_CHARS = 256 * 1024
 const DELTA_CHARS = 65_536
 const RECONNECTS = 5
 
+export type OutputOptions = {
+  edge: Edge
+  lease: string
+  /** Brings output to the edge by a way that is open already, unless it is lost. */
+  sendFirst: (frame: OutputFrame) => void
+  timing: Timing
+  random: () => number
+}
+
 type Carrier = { send: (frame: OutputFrame) => void; close: () => void }
 
-export function openOutput(edge: Edge, lease: string, timing: Timing, random: () => number): Output {
+export function openOutput({ edge, lease, sendFirst, timing, random }: OutputOptions): Output {
   /** All deltas so far: the edge may ask for any of them again. */
   const log: string[] = []
   const tokens: number[] = []
@@ -141,11 +150,13 @@ export function openOutput(edge: Edge, lease: string, timing: Timing, random: ()
 
   return {
     push(delta, count) {
+      const isFirst = log.length === 0
       for (let i = 0; i < delta.length; i += DELTA_CHARS) {
         log.push(delta.slice(i, i + DELTA_CHARS))
         tokens.push(i === 0 ? count : 0)
       }
-      if (sent === 0) flush()
+      if (carrier === undefined && isFirst) sendFirst(frame(0))
+      else if (sent === 0) flush()
       else timer ??= setTimeout(flush, BATCH_MS)
     },
     async finish() {

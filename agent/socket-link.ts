@@ -1,5 +1,5 @@
 /** The provider's socket: frames when there is something to say, renewals while leases are held, a ping when idle. */
-import type { PollAnswer } from '#core/protocol.ts'
+import type { OutputFrame, PollAnswer } from '#core/protocol.ts'
 import { parseFrame } from './answer.ts'
 import type { Edge } from './edge.ts'
 import { hasUnsent, held, type LeaseBook, nextPoll } from './lease-book.ts'
@@ -7,7 +7,13 @@ import type { Timing } from './timing.ts'
 
 /** Why a link is over. `code` is the edge's problem code, when it sent one. */
 export type LinkEnd = { opened: boolean; reason: string; code?: string }
-export type Link = { ended: Promise<LinkEnd>; wake: () => void; close: () => void }
+export type Link = {
+  ended: Promise<LinkEnd>
+  wake: () => void
+  /** Sends the first output of a lease, which may be lost. */
+  sendOutput?: (lease: string, frame: OutputFrame) => void
+  close: () => void
+}
 
 export type LinkOptions = {
   edge: Edge
@@ -102,5 +108,9 @@ export async function linkSocket({ edge, book, leaseSeconds, onAnswer, now, timi
   socket.addEventListener('error', () => {})
   arm()
 
-  return { ended, wake, close: () => end('closed here') }
+  function sendOutput(lease: string, frame: OutputFrame) {
+    if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ type: 'output', lease, ...frame }))
+  }
+
+  return { ended, wake, sendOutput, close: () => end('closed here') }
 }

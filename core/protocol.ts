@@ -455,11 +455,7 @@ export const PollAnswer = z
   .meta({ id: 'PollAnswer' })
 export type PollAnswer = z.output<typeof PollAnswer>
 
-/** Frames of GET /v1/provider/socket. The text 'ping' is answered by 'pong' without waking the market. */
-export const ProviderFrame = z
-  .discriminatedUnion('type', [Poll.omit({ waitSeconds: true }).extend({ type: z.literal('poll') })])
-  .meta({ id: 'ProviderFrame' })
-export type ProviderFrame = z.output<typeof ProviderFrame>
+/** Frames that an edge sends to a provider's socket. */
 export const EdgeFrame = z
   .discriminatedUnion('type', [
     PollAnswer.extend({ type: z.literal('answer') }),
@@ -481,6 +477,18 @@ export const OutputFrame = z
   })
   .meta({ id: 'OutputFrame' })
 export type OutputFrame = z.output<typeof OutputFrame>
+
+/**
+ * Frames of GET /v1/provider/socket. The text 'ping' is answered by 'pong' without waking the market. `output` has no answer: it
+ * is for the first of a lease's output, while the socket that carries it all is still opening.
+ */
+export const ProviderFrame = z
+  .discriminatedUnion('type', [
+    Poll.omit({ waitSeconds: true }).extend({ type: z.literal('poll') }),
+    OutputFrame.extend({ type: z.literal('output'), lease: LeaseId }),
+  ])
+  .meta({ id: 'ProviderFrame' })
+export type ProviderFrame = z.output<typeof ProviderFrame>
 
 /** An offer as another provider may see it. */
 const Rival = z.object({ provider: Address, ask: Amount, speed: z.number(), reputation: z.number() })

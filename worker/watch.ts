@@ -5,6 +5,8 @@ import { logError } from './log.ts'
 /** Outputs that may wait here for whoever reads them. The room keeps the others until it is asked for more. */
 const WINDOW = 256
 const FIRST_RETRY_MS = 20
+/** After so long in silence the room is asked whether the task is over: the word of its end is sent once. */
+const CHECK_MS = 15_000
 /** A room that cannot be reached is tried again for about this many doublings: some ten seconds. */
 const RETRIES = 9
 
@@ -21,6 +23,7 @@ export function watchTask(network: Network, id: string, after: string): Watch {
   let cursor = after
   let taken = 0
   let over = false
+  let quiet = true
   let socket: WebSocket | null = null
   let wake = () => {}
 
@@ -28,8 +31,14 @@ export function watchTask(network: Network, id: string, after: string): Watch {
     if (event.type === 'output') cursor = `${event.attempt}.${event.index + 1}`
     if (event.type === 'done') over = true
     queue.push(event)
+    quiet = false
     wake()
   }
+
+  const clock = setInterval(() => {
+    if (quiet) socket?.send('check')
+    quiet = true
+  }, CHECK_MS)
 
   async function open(): Promise<void> {
     const response = await network
@@ -66,25 +75,29 @@ export function watchTask(network: Network, id: string, after: string): Watch {
   }
 
   async function* read(): AsyncGenerator<WatchEvent> {
-    for (let failures = 0; failures <= RETRIES; ) {
-      const event = queue.shift()
-      if (event) {
-        failures = 0
-        yield event
-        if (event.type === 'output' && ++taken === WINDOW / 2) {
-          taken = 0
-          socket?.send('more')
+    try {
+      for (let failures = 0; failures <= RETRIES; ) {
+        const event = queue.shift()
+        if (event) {
+          failures = 0
+          yield event
+          if (event.type === 'output' && ++taken === WINDOW / 2) {
+            taken = 0
+            socket?.send('more')
+          }
+        } else if (over) return
+        else if (socket) {
+          await new Promise<void>((resolve) => {
+            wake = resolve
+          })
+        } else {
+          const opened = await (opening ?? tryOpen(failures))
+          opening = null
+          if (!opened) failures++
         }
-      } else if (over) return
-      else if (socket) {
-        await new Promise<void>((resolve) => {
-          wake = resolve
-        })
-      } else {
-        const opened = await (opening ?? tryOpen(failures))
-        opening = null
-        if (!opened) failures++
       }
+    } finally {
+      clearInterval(clock)
     }
   }
 
@@ -92,6 +105,7 @@ export function watchTask(network: Network, id: string, after: string): Watch {
     events: read(),
     close() {
       over = true
+      clearInterval(clock)
       queue.length = 0
       socket?.close(1000, 'watcher left')
       wake()

@@ -290,6 +290,19 @@ test('output is streamed as it comes and complete before the result is handed in
   expect(script.outputFrames.length).toBeLessThan(10)
 })
 
+test('the first output goes by the socket that is open already', async () => {
+  const { edge, script, runs, running, grant } = await start({ kind: 'llm.chat' })
+  script.outputOpensLate = true
+  grant('a.1', { stream: true, input: { messages: [{ role: 'user', content: 'hi' }] } })
+  await running(1)
+  for (const word of ['a', 'b']) runs[0]!.options.onDelta(word, 1)
+  runs[0]!.resolve({ content: 'ab', finishReason: 'stop' })
+  await edge.until(() => script.results.has('a.1'))
+  expect(script.outputFrames[0]).toMatchObject({ socket: 'provider', frame: { from: 0, deltas: ['a'] } })
+  expect(script.outputFrames.slice(1).every(({ socket }) => socket === 'output')).toBe(true)
+  expect(script.outputs.get('a.1')).toEqual(['a', 'b'])
+})
+
 test.each([false, true])('a cut output stream goes on where the edge wants it (greeted: %s)', async (greeted) => {
   const { edge, script, runs, running, grant } = await start({ kind: 'llm.chat' })
   script.greetOutput = greeted

@@ -39,11 +39,14 @@ export async function startScriptedEdge({
     signIns: [] as SignIn[],
     results: new Map<string, Poll['results'][number]>(),
     outputs: new Map<string, string[]>(),
-    outputFrames: [] as { lease: string; frame: OutputFrame }[],
+    outputFrames: [] as { lease: string; socket: 'provider' | 'output'; frame: OutputFrame }[],
     /** Output sockets are cut after this many frames. */
     cutOutputAfter: Number.POSITIVE_INFINITY,
     /** Output sockets are told on opening what the edge wants next. */
     greetOutput: false,
+    /** Output sockets open when there is output already. */
+    outputOpensLate: false,
+    openOutput: () => {},
     outputBy: 'socket' as 'socket' | 'put',
     /** NaN: pings are answered no more. */
     pings: 0,
@@ -65,12 +68,14 @@ export async function startScriptedEdge({
     return { leases, results, revoked: script.revoked.splice(0), now: Date.now() + skewMs }
   }
 
-  function takeOutput(lease: string, body: unknown): { next: number } {
+  function takeOutput(lease: string, body: unknown, socket: 'provider' | 'output' = 'output'): { next: number } {
     const frame = OutputFrame.parse(body)
     const log = script.outputs.get(lease) ?? []
     script.outputs.set(lease, log)
-    script.outputFrames.push({ lease, frame })
+    script.outputFrames.push({ lease, socket, frame })
     if (frame.from <= log.length) log.push(...frame.deltas.slice(log.length - frame.from))
+    script.openOutput()
+    script.openOutput = () => {}
     changed()
     return { next: log.length }
   }
@@ -147,13 +152,17 @@ export async function startScriptedEdge({
       raw.end('HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n')
       return
     }
-    upgrades.handleUpgrade(request, raw, head, (socket) => {
-      connections.add(socket)
-      socket.on('close', () => connections.delete(socket))
-      const output = /^\/v1\/leases\/([^/]+)\/output$/.exec(request.url!)
-      if (output) serveOutput(socket, decodeURIComponent(output[1]!))
-      else serveProvider(socket)
-    })
+    const open = () =>
+      upgrades.handleUpgrade(request, raw, head, (socket) => {
+        connections.add(socket)
+        socket.on('close', () => connections.delete(socket))
+        const output = /^\/v1\/leases\/([^/]+)\/output$/.exec(request.url!)
+        if (output) serveOutput(socket, decodeURIComponent(output[1]!))
+        else serveProvider(socket)
+      })
+    if (script.outputOpensLate && script.outputFrames.length === 0 && request.url!.startsWith('/v1/leases/')) {
+      script.openOutput = open
+    } else open()
   })
 
   function serveOutput(socket: WebSocket, lease: string) {
@@ -178,7 +187,13 @@ export async function startScriptedEdge({
         changed()
         return
       }
-      const { type: _, ...poll } = ProviderFrame.parse(JSON.parse(String(data)))
+      const parsed = ProviderFrame.parse(JSON.parse(String(data)))
+      if (parsed.type === 'output') {
+        const { type: _, lease, ...frame } = parsed
+        takeOutput(lease, frame, 'provider')
+        return
+      }
+      const { type: _, ...poll } = parsed
       script.polls.push({ ...poll, transport: 'socket', at: Date.now() })
       if (!script.registered) {
         socket.send(

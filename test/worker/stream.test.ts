@@ -105,6 +105,23 @@ test('a stream runs from the provider to its watchers as it comes, by socket and
   agent.close()
 })
 
+test("the first of the output may come by the provider's socket, once, and only from who holds the lease", async () => {
+  const task = await streaming()
+  const watcher = await watchBySocket(task.id)
+  await watcher.next()
+  const first = { type: 'output', lease: task.lease.id, from: 0 }
+  const stranger = await openSocket<EdgeFrame>('/v1/provider/socket', await provider([{ ...OFFER, model: 'strange' }]))
+  stranger.send({ ...first, deltas: ['no'] })
+  const own = await openSocket<EdgeFrame>('/v1/provider/socket', task.bob)
+  own.send({ ...first, deltas: ['hel'] })
+  expect(await watcher.next()).toMatchObject({ type: 'output', index: 0, delta: 'hel' })
+  own.send({ ...first, lease: `${task.id}.2`, deltas: ['no'] })
+  expect(await put(task, 0, ['hel', 'lo'])).toBe(2)
+  await finish(task, 'hello')
+  expect(textOf(await watcher.rest(), 1)).toBe('lo')
+  for (const socket of [stranger, own]) socket.close()
+})
+
 test('deltas come once and in order, however they are repeated, overlap or leave gaps', async () => {
   const task = await streaming()
   const socket = await watchBySocket(task.id)

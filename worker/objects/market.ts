@@ -4,7 +4,7 @@ import { type Book, breakOff, disconnect, expireSoon, nextDue, type Provider, pa
 import { DomainError } from '#core/errors.ts'
 import { type Idempotency, tasksOfEarlier } from '#core/idempotency.ts'
 import { isTooDeep } from '#core/json.ts'
-import { LEASE_MS } from '#core/lease.ts'
+import { LEASE_MS, parseLeaseId } from '#core/lease.ts'
 import { cancel, poll, register, submit } from '#core/market.ts'
 import { setRoom } from '#core/matching.ts'
 import { forecastView } from '#core/outlook-view.ts'
@@ -267,6 +267,17 @@ export class Market extends DurableObject<Env> {
     return held ? (this.book.tasks.get(held.task)!.task.prefix?.text.length ?? 0) : null
   }
 
+  /** To its room, output that a provider sent here. Should that fail, the socket of the lease brings it again. */
+  private async passOn(address: Address, { type: _, lease, ...frame }: Extract<ProviderFrame, { type: 'output' }>) {
+    const offset = this.outputOf(address, lease)
+    if (offset === null) return
+    const { task, attempt } = parseLeaseId(lease)!
+    await this.network
+      .room(task)
+      .append(attempt, offset, frame)
+      .catch((error) => logError('output_failed', error, { task }))
+  }
+
   /** From a room: the socket that carried an attempt's output broke off. */
   outputBrokeOff(id: string, attempt: number): void {
     breakOff(this.book, id, attempt, Date.now())
@@ -337,6 +348,7 @@ export class Market extends DurableObject<Env> {
       socket.send(JSON.stringify({ type: 'error', problem: { code, title: code } } satisfies EdgeFrame))
       return
     }
+    if (frame.type === 'output') return this.passOn(session.address, frame)
     const results = poll(this.book, provider, frame, Date.now())
     provider.reachable = true
     // What this call brought about is in its answer, and need not be told before it.

@@ -6,13 +6,13 @@ import { type Env, type Network, networkOf } from '../env.ts'
 import { logError } from '../log.ts'
 import { addDeltas, type OutputLog, offsetOf, openLog, textOf } from './output-log.ts'
 
-/** How often a room with watchers asks the market whether it missed the end. */
+/** How often a room asks the market whether it missed the end, for watchers that do not ask it to. */
 const CHECK_MS = 15_000
 
 /**
  * How far a watcher was told: outputs of `attempt` below `index`, and of the task's text what comes before `offset`, null when
- * that is not known. One that reads slowly names its `window`: how many further outputs it wants before it asks for more; `left`
- * of them it was not sent yet.
+ * that is not known. A Worker that watches for somebody names its `window`: how many further outputs it wants before it asks
+ * for more, of which `left` were not sent yet. And it asks by itself whether the task is over.
  */
 type Watcher = {
   role: 'watcher'
@@ -108,6 +108,7 @@ export class TaskRoom extends DurableObject<Env> {
     const session = socket.deserializeAttachment() as Session
     if (this.done || typeof message !== 'string') return
     if (session.role === 'watcher') {
+      if (message === 'check') return void (await this.check())
       if (session.window === null) return
       socket.serializeAttachment({ ...session, left: session.window } satisfies Session)
       return this.catchUp(socket)
@@ -139,9 +140,15 @@ export class TaskRoom extends DurableObject<Env> {
   /** The end of a task is told once; should that be lost, the room asks. */
   override async alarm(): Promise<void> {
     if (this.done || this.ctx.getWebSockets('watcher').length === 0) return
+    if (!(await this.check())) await this.ctx.storage.setAlarm(Date.now() + CHECK_MS)
+  }
+
+  /** @returns whether the task is over */
+  private async check(): Promise<boolean> {
     const task = await this.ask()
-    if (!task || isEnded(task.status)) return this.finish(task)
-    await this.ctx.storage.setAlarm(Date.now() + CHECK_MS)
+    const isOver = !task || isEnded(task.status)
+    if (isOver) this.finish(task)
+    return isOver
   }
 
   private async welcome(socket: WebSocket, watcher: Watcher, task: TaskView | null): Promise<void> {
@@ -154,7 +161,9 @@ export class TaskRoom extends DurableObject<Env> {
     if (task && isEnded(task.status)) {
       send(socket, { type: 'done', task })
       socket.close(1000, 'done')
-    } else if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(Date.now() + CHECK_MS)
+    } else if (watcher.window === null && (await this.ctx.storage.getAlarm()) === null) {
+      await this.ctx.storage.setAlarm(Date.now() + CHECK_MS)
+    }
   }
 
   /** Tells a watcher what it was not told yet, as far as it can take it. */
