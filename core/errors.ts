@@ -75,6 +75,7 @@ export const ERRORS = {
   webhook_url_refused: [422, 'Webhooks are not sent there', 'Give an https URL of a host on the public internet.'],
   task_not_found: [404, 'No such task of yours', 'Check the id; outputs are dropped after their retention.'],
   lease_not_found: [404, 'No such lease of yours', 'Drop it: the task has ended or belongs to another provider.'],
+  provider_not_found: [404, 'No such provider', 'GET /v1/providers lists those that ever registered here.'],
   not_registered: [409, 'The provider is not registered here', 'POST /v1/provider/register first.'],
   upgrade_required: [426, 'This address speaks WebSocket', 'Connect with a WebSocket client.'],
   overloaded: [429, 'The market is full', 'Wait as long as Retry-After says, then send it again.'],

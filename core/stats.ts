@@ -137,7 +137,7 @@ export function shareWithin(minutes: MinuteCount[], ms: number): number | null {
 }
 
 /** What the public may see of a task. */
-function summaryOf(task: Task): TaskSummary {
+export function summaryOf(task: Task): TaskSummary {
   const { spec, state } = task
   const summary: TaskSummary = {
     id: spec.id,

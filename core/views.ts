@@ -139,7 +139,7 @@ function statusCounts(book: Book): Record<TaskStatus, number> {
   return counts
 }
 
-function providerSummary(provider: Provider, now: number): ProviderSummary {
+export function providerSummary(provider: Provider, now: number): ProviderSummary {
   const { supply, registration, reputations } = provider
   const summary: ProviderSummary = {
     address: supply.address,

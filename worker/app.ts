@@ -17,6 +17,7 @@ import { models } from './routes/openai/models.ts'
 import { chat } from './routes/openai.ts'
 import { OpenApi, toOpenApi } from './routes/openapi.ts'
 import { leases, provider } from './routes/provider.ts'
+import { providers } from './routes/providers.ts'
 import { quote } from './routes/quote.ts'
 import { tasks } from './routes/tasks.ts'
 import { webhooks } from './routes/webhooks.ts'
@@ -49,6 +50,7 @@ export const app = new Hono<{ Bindings: Env }>()
   .route('/files', files)
   .route('/batches', batches)
   .route('/provider', provider)
+  .route('/providers', providers)
   .route('/leases', leases)
   .route('/network', network)
   .route('/chain', chain)

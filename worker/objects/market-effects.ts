@@ -296,4 +296,4 @@ export function statusEvent(task: Task, at: number): WatchEvent {
   return attempt === 0 ? event : { ...event, attempt, provider: task.attempts[attempt - 1]!.provider }
 }
 
-const historyTask = ({ requester, view }: ArchivedTask): HistoryTask => ({ requester, ...recordOf(view) })
+export const historyTask = ({ requester, view }: ArchivedTask): HistoryTask => ({ requester, ...recordOf(view) })

@@ -177,6 +177,12 @@ export function nextPack({ storage }: MarketStore): { id: number; tasks: Archive
   return pack ? { id: pack.id, tasks: JSON.parse(pack.tasks) as ArchivedTask[] } : null
 }
 
+/** The packs that the history does not have yet. */
+export function unexported({ storage }: MarketStore): ArchivedTask[] {
+  const packs = storage.sql.exec<{ tasks: string }>('select tasks from archive where exported = 0')
+  return [...packs].flatMap(({ tasks }) => JSON.parse(tasks) as ArchivedTask[])
+}
+
 export function markExported({ storage }: MarketStore, id: number): void {
   storage.sql.exec('update archive set exported = 1 where id = ?', id)
   cost.objectRows++

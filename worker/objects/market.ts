@@ -1,6 +1,7 @@
 import { DurableObject } from 'cloudflare:workers'
 import { blobsIn } from '#core/blob.ts'
 import { type Book, breakOff, disconnect, expireSoon, nextDue, type Provider, pardon, tick } from '#core/book.ts'
+import { providerList, providerView } from '#core/directory.ts'
 import { DomainError } from '#core/errors.ts'
 import { type Idempotency, tasksOfEarlier } from '#core/idempotency.ts'
 import { isTooDeep } from '#core/json.ts'
@@ -18,6 +19,7 @@ import {
   type Quote,
   type Register,
   type ResultReceipt,
+  type TaskSummary,
   type TaskView,
   type Why,
 } from '#core/protocol.ts'
@@ -26,6 +28,7 @@ import { quote } from '#core/quote.ts'
 import { decodeRequests, type TaskRequest } from '#core/request.ts'
 import type { Task } from '#core/task.ts'
 import { makeTaskId } from '#core/task-id.ts'
+import { isOf, liveSummaries, summaryOfRecord, type Whose } from '#core/task-list.ts'
 import { booksOf, leasesAfter, modelsOf, networkSnapshot, pursesOf, reputationsOf, taskView } from '#core/views.ts'
 import { why } from '#core/why.ts'
 import { cost } from '../cost.ts'
@@ -35,7 +38,7 @@ import { logError } from '../log.ts'
 import { nextSignal } from '../outbox.ts'
 import { fromJson, type Json, type Outcome, outcomeOf, toJson } from '../outcome.ts'
 import { deliver, hold, type Mailboxes, mailboxOf, put, take } from './mailbox.ts'
-import { createEffects, type MarketEffects } from './market-effects.ts'
+import { createEffects, historyTask, type MarketEffects } from './market-effects.ts'
 import {
   type ArchivedTask,
   archived,
@@ -43,6 +46,7 @@ import {
   findKey,
   loadMarket,
   type MarketStore,
+  unexported,
   writeMarket,
 } from './market-store.ts'
 import { createWaiters, rouse, taskEnded, type Waiters, whenEnded, whenRoused } from './waiters.ts'
@@ -300,6 +304,22 @@ export class Market extends DurableObject<Env> {
 
   snapshot() {
     return networkSnapshot(this.book, Date.now())
+  }
+
+  /** Tasks of somebody that the history does not have yet. */
+  liveTasks(whose: Whose): TaskSummary[] {
+    const packed = unexported(this.store)
+      .map(historyTask)
+      .filter((task) => isOf(whose, task))
+    return [...liveSummaries(this.book, whose), ...packed.map(summaryOfRecord)]
+  }
+
+  providers(after: Address | undefined) {
+    return providerList(this.book, after, Date.now())
+  }
+
+  provider(address: Address) {
+    return providerView(this.book, address, Date.now())
   }
 
   books() {

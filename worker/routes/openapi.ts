@@ -58,7 +58,7 @@ const TAGS = [
   {
     name: 'network',
     description: 'What everybody may see.',
-    of: ['network', 'forecast', 'reputations', 'exports', 'health', 'openapi.json'],
+    of: ['network', 'providers', 'forecast', 'reputations', 'exports', 'health', 'openapi.json'],
   },
 ]
 

@@ -6,6 +6,7 @@ import { IdempotencyHeaders, SubmitTasks, TaskView, TaskViews, WaitQuery, WatchE
 import { Receipt } from '#core/receipt.ts'
 import { toRequest } from '#core/request.ts'
 import { parseTaskId } from '#core/task-id.ts'
+import { TaskList, TaskListQuery } from '#core/task-list.ts'
 import type { Principal } from '../auth.ts'
 import { holdBlobs } from '../blobs.ts'
 import { type Env, isCell, type Network, networkOf } from '../env.ts'
@@ -15,6 +16,7 @@ import { reply } from '../middleware/reply.ts'
 import { fromJson, type Json } from '../outcome.ts'
 import { readReceipt } from '../receipt.ts'
 import { encodeSubmission } from '../submission.ts'
+import { listTasks } from '../task-list.ts'
 import { watchTask } from '../watch.ts'
 import { checkWebhooks } from '../webhook.ts'
 
@@ -50,6 +52,20 @@ export const tasks = new Hono<{ Bindings: Env }>()
       if (Array.isArray(body)) return reply(c, `{"tasks":${views}}` as Json<{ tasks: TaskView[] }>, 201)
       // An array of one, without its brackets.
       return reply(c, views.slice(1, -1) as Json<TaskView>, 201)
+    },
+  )
+  .get(
+    '/',
+    operation({
+      summary: 'List the tasks of the account',
+      details: 'Those that have not ended and the latest first; then the history, which has no inputs and outputs.',
+      access: 'tasks:read',
+      query: TaskListQuery,
+      answers: { 200: TaskList },
+    }),
+    async (c) => {
+      const { address } = c.get('principal')
+      return c.json(await listTasks(networkOf(c.env), { by: 'requester', address }, c.req.valid('query')))
     },
   )
   .get(

@@ -1,5 +1,5 @@
 /** The history in D1. Written in batches by effects and cron, read by pages; never on the path of a task. */
-import { and, asc, between, desc, eq, gt, inArray, sql } from 'drizzle-orm'
+import { and, asc, between, desc, eq, gt, inArray, lt, sql } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/d1'
 import type { Address, Metrics, Minute } from '#core/protocol.ts'
 import { hourOf, type TaskRecord } from '#core/public-log.ts'
@@ -93,6 +93,23 @@ export function openHistory(database: D1Database) {
             .run(),
         )
       }
+    },
+
+    /**
+     * Pages with tasks that somebody asked for or ran, of those before a number; the latest first, `limit` at most. A page also
+     * holds the tasks of others.
+     */
+    async readPagesOf(address: Address, before: number | undefined, limit: number) {
+      const number = sql<number>`rowid`
+      const rows = await db
+        .select({ number, tasks: taskPages.tasks })
+        .from(taskPages)
+        .where(
+          and(sql`instr(${taskPages.tasks}, ${address}) > 0`, before === undefined ? undefined : lt(number, before)),
+        )
+        .orderBy(desc(number))
+        .limit(limit)
+      return rows.map(({ number, tasks }) => ({ number, tasks: JSON.parse(tasks) as HistoryTask[] }))
     },
 
     /** The minutes of these markets from `from` to `to`, Unix milliseconds, oldest first. */

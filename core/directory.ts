@@ -1,0 +1,90 @@
+/** The providers as anybody may look them up, each beside the others of its classes. */
+import { z } from 'zod'
+import type { Book, Provider } from './book.ts'
+import { isActive } from './health.ts'
+import { classOf } from './matching.ts'
+import { formatAmount, parseAmount } from './money.ts'
+import { Address, Offer, ProviderSummary } from './protocol.ts'
+import { providerSummary } from './views.ts'
+
+const PAGE = 100
+
+export const ProviderListQuery = z.object({
+  after: Address.optional().describe('`next` of the answer before.'),
+})
+
+export const ProviderList = z
+  .object({
+    providers: z.array(ProviderSummary).describe('The active ones first, each by the lower bound of its reputation.'),
+    next: z.string().nullable().describe('Ask again with it as `after` for those that follow; null at the end.'),
+  })
+  .meta({ id: 'ProviderList' })
+export type ProviderList = z.output<typeof ProviderList>
+
+const Time = z.int().describe('Unix milliseconds.')
+
+export const ProviderView = ProviderSummary.omit({ offers: true })
+  .extend({
+    agent: z.string().describe('The program that it runs, as it names it.'),
+    registeredAt: Time,
+    heardAt: Time.describe('When it was last heard of.'),
+    rank: z.int().describe('Its place in GET /v1/providers, from 1.'),
+    offers: z.array(
+      Offer.extend({
+        others: z
+          .object({
+            providers: z.int(),
+            medianAsk: z.string().nullable().describe('Tokens a unit; null without others.'),
+            medianSpeed: z.number().nullable().describe('Units a second; null without others.'),
+          })
+          .describe('The other active providers that offer the same.'),
+      }),
+    ),
+  })
+  .meta({ id: 'Provider' })
+export type ProviderView = z.output<typeof ProviderView>
+
+/** A page of all that ever registered. One that left meanwhile begins the list again. */
+export function providerList(book: Book, after: Address | undefined, now: number): ProviderList {
+  const all = ranked(book, now)
+  const from = after === undefined ? 0 : all.findIndex(({ address }) => address === after) + 1
+  const providers = all.slice(from, from + PAGE)
+  return { providers, next: from + PAGE < all.length ? providers.at(-1)!.address : null }
+}
+
+/** Null when nobody registered by this address. */
+export function providerView(book: Book, address: Address, now: number): ProviderView | null {
+  const provider = book.providers.get(address)
+  if (!provider) return null
+  const { registration, registeredAt, heardAt } = provider
+  return {
+    ...providerSummary(provider, now),
+    agent: registration.agent,
+    registeredAt,
+    heardAt,
+    rank: ranked(book, now).findIndex((one) => one.address === address) + 1,
+    offers: registration.offers.map((offer) => ({ ...offer, others: othersOf(book, provider, offer, now) })),
+  }
+}
+
+const ranked = (book: Book, now: number): ProviderSummary[] =>
+  [...book.providers.values()]
+    .map((provider) => providerSummary(provider, now))
+    .sort(
+      (x, y) =>
+        Number(y.active) - Number(x.active) || y.reputation.low - x.reputation.low || (x.address < y.address ? -1 : 1),
+    )
+
+function othersOf(book: Book, own: Provider, offer: Offer, now: number) {
+  const offers = [...book.providers.values()]
+    .filter((provider) => provider !== own && isActive(provider, now))
+    .flatMap(({ registration }) => registration.offers.find((other) => classOf(other) === classOf(offer)) ?? [])
+  const asks = offers.map(({ ask }) => parseAmount(ask)).sort((x, y) => (x < y ? -1 : x > y ? 1 : 0))
+  const speeds = offers.map(({ speed }) => speed).sort((x, y) => x - y)
+  const middle = Math.floor((offers.length - 1) / 2)
+  return {
+    providers: offers.length,
+    medianAsk: asks.length > 0 ? formatAmount(asks[middle]!) : null,
+    medianSpeed: speeds[middle] ?? null,
+  }
+}

@@ -1,0 +1,53 @@
+import { Hono } from 'hono'
+import { z } from 'zod'
+import { ProviderList, ProviderListQuery, ProviderView } from '#core/directory.ts'
+import { DomainError } from '#core/errors.ts'
+import { Address } from '#core/protocol.ts'
+import { TaskList, TaskListQuery } from '#core/task-list.ts'
+import { type Env, networkOf } from '../env.ts'
+import { operation } from '../middleware/operation.ts'
+import { listTasks } from '../task-list.ts'
+
+const ProviderPath = z.object({ address: Address })
+
+export const providers = new Hono<{ Bindings: Env }>()
+  .get(
+    '/',
+    operation({
+      summary: 'List the providers',
+      access: 'anyone',
+      query: ProviderListQuery,
+      answers: { 200: ProviderList },
+    }),
+    async (c) => c.json(await networkOf(c.env).market().providers(c.req.valid('query').after)),
+  )
+  .get(
+    '/:address',
+    operation({
+      summary: 'Read a provider',
+      details: 'What it offers beside what others ask and how fast they are, and what came of its work.',
+      access: 'anyone',
+      params: ProviderPath,
+      answers: { 200: ProviderView },
+      errors: ['provider_not_found'],
+    }),
+    async (c) => {
+      const view = await networkOf(c.env).market().provider(c.req.valid('param').address)
+      if (!view) throw new DomainError('provider_not_found')
+      return c.json(view)
+    },
+  )
+  .get(
+    '/:address/tasks',
+    operation({
+      summary: 'List the tasks that a provider ran or runs',
+      access: 'anyone',
+      params: ProviderPath,
+      query: TaskListQuery,
+      answers: { 200: TaskList },
+    }),
+    async (c) => {
+      const { address } = c.req.valid('param')
+      return c.json(await listTasks(networkOf(c.env), { by: 'provider', address }, c.req.valid('query')))
+    },
+  )
