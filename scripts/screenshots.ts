@@ -22,6 +22,8 @@ const SIZES = [
 const PAGES = [
   { page: 'overview', path: '/' },
   { page: 'playground', path: '/playground' },
+  { page: 'tasks', path: '/tasks' },
+  { page: 'providers', path: '/providers' },
   { page: 'docs', path: '/docs' },
 ] as const
 

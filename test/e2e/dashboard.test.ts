@@ -26,7 +26,11 @@ beforeAll(async () => {
   page = await browser.newPage()
   page.setDefaultTimeout(20_000)
   page.on('pageerror', (error) => faults.push(error.message))
-  page.on('requestfailed', (request) => faults.push(`${request.url()} ${request.failure()?.errorText}`))
+  page.on('requestfailed', (request) => {
+    const { errorText = '' } = request.failure() ?? {}
+    // The page itself broke it off: it left, or had all it wanted of a stream.
+    if (errorText !== 'net::ERR_ABORTED') faults.push(`${request.url()} ${errorText}`)
+  })
 })
 
 afterAll(async () => {
@@ -120,5 +124,36 @@ test('the playground streams a chat with a trial account, and this browser verif
 
   await page.getByText('The same as code').click()
   expect(await page.getByText(/^curl /).textContent()).toContain('$DAICN_KEY')
+  expect(faults).toEqual([])
+})
+
+test('a task has a page of its own, found again among the tasks of its account', async () => {
+  await page.getByRole('log').getByRole('link', { name: 'The task' }).click()
+  await page.getByText('Accepted and paid').waitFor()
+  expect(await page.getByLabel('Text of the output').textContent()).toContain(HOSTILE)
+  const id = new URL(page.url()).searchParams.get('id')!
+
+  await page.getByRole('link', { name: 'Tasks', exact: true }).click()
+  const rows = page.getByRole('table', { name: 'Your tasks' }).getByRole('rowheader')
+  await rows.first().waitFor()
+  expect(await rows.getByTitle(id).count()).toBe(1)
+  await page.getByLabel('Status').selectOption('failed')
+  await page.getByText('No task fits these filters.').waitFor()
+  expect(new URL(page.url()).search).toBe('?status=failed')
+  // The address alone brings the same list back.
+  await page.reload()
+  await page.getByText('No task fits these filters.').waitFor()
+  await page.getByLabel('Status').selectOption('')
+  await rows.getByTitle(id).waitFor()
+  expect(faults).toEqual([])
+})
+
+test('a provider has a page of its own, with what it did', async () => {
+  await page.getByRole('link', { name: 'Providers', exact: true }).click()
+  await page.getByRole('link', { name: HOSTILE }).click()
+  await page.getByRole('heading', { level: 1, name: HOSTILE }).waitFor()
+  await page.getByRole('table', { name: 'Offers' }).getByText(UPSTREAM_MODEL).waitFor()
+  const tasks = page.getByRole('table', { name: 'Recent tasks' }).getByRole('row')
+  await tasks.filter({ hasText: 'Succeeded' }).waitFor()
   expect(faults).toEqual([])
 })
