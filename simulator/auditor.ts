@@ -82,7 +82,8 @@ export function createAuditor(): Auditor {
   }
 }
 
-function blame(auditor: Auditor, rule: string, what: string): void {
+/** Notes that a rule was broken. */
+export function blame(auditor: Auditor, rule: string, what: string): void {
   auditor.violated++
   if (auditor.violations.length < KEPT) auditor.violations.push({ at: auditor.now, rule, what })
 }

@@ -54,12 +54,14 @@ export type Agent = {
   life: number
   starts: number
   timerAt: number
-  /** Times as slow as usual; its timers run by its clock, whose hours may be longer or shorter; what its line does to messages. */
+  /** Times as slow as usual; how long its clock's hours are; until when nothing comes through. */
   slowness: number
   pace: number
   cutUntil: number
+  /** Some of its calls come twice, or late; `stale`: some have, at some time. */
   doubles: boolean
   shuffles: boolean
+  stale: boolean
 }
 
 /** The world as its providers see it. */
@@ -72,6 +74,8 @@ export type Field = {
   /** Leases that were ever told to anybody, the latest thousand: what a forger may have seen. */
   seen: string[]
   begun: (lease: Lease) => void
+  /** It was given more than it has slots for. */
+  crowded: (agent: Agent) => void
 }
 
 const RENEW_MS = LEASE_MS / 3
@@ -95,6 +99,7 @@ export const createAgent = (plan: ProviderPlan, random: Random): Agent => ({
   cutUntil: 0,
   doubles: false,
   shuffles: false,
+  stale: false,
 })
 
 /* Its program */
@@ -184,14 +189,9 @@ function reconnect(field: Field, agent: Agent): void {
 
 const latency = ({ plan, random }: Agent): number => plan.latencyMs * (0.5 + exponential(random, 0.5))
 
-/** When a message that is sent now arrives: after those before it, unless its line shuffles. What is cut off arrives when it heals. */
-function arrival({ agenda }: Field, agent: Agent, last: number): number {
-  const healed = Math.max(agenda.now, agent.cutUntil) + latency(agent)
-  return agent.shuffles && chance(agent.random, 0.3) ? healed + exponential(agent.random, 2000) : Math.max(last, healed)
-}
-
-/** Some messages come twice. */
-const copies = (agent: Agent): number => (agent.doubles && chance(agent.random, 0.3) ? 2 : 1)
+/** When a message that is sent now arrives: after those before it. What is cut off arrives when it heals. */
+const arrival = ({ agenda }: Field, agent: Agent, last: number): number =>
+  Math.max(last, Math.max(agenda.now, agent.cutUntil) + latency(agent))
 
 function sendPoll(field: Field, agent: Agent): void {
   const { socket, leases } = agent
@@ -199,9 +199,12 @@ function sendPoll(field: Field, agent: Agent): void {
   const { now } = field.agenda
   do {
     const frame = twisted(field, agent, nextPoll(leases, now))
-    for (let copy = copies(agent); copy > 0; copy--) {
-      socket.upAt = arrival(field, agent, socket.upAt)
-      at(field.agenda, socket.upAt, () => takeFrame(field.edge, socket, frame))
+    socket.upAt = arrival(field, agent, socket.upAt)
+    // As a call over HTTP may come late, after later ones, or twice when it was repeated; answers keep their order.
+    const late = agent.shuffles && chance(agent.random, 0.3) ? exponential(agent.random, 2000) : 0
+    at(field.agenda, socket.upAt + late, () => takeFrame(field.edge, socket, frame))
+    if (agent.doubles && chance(agent.random, 0.3)) {
+      at(field.agenda, socket.upAt + exponential(agent.random, 500), () => takeFrame(field.edge, socket, frame))
     }
   } while (hasUnsent(leases))
   socket.renewedAt = now
@@ -210,19 +213,24 @@ function sendPoll(field: Field, agent: Agent): void {
 }
 
 function carryDown(field: Field, agent: Agent, socket: Socket, answer: PollAnswer): void {
-  for (let copy = copies(agent); copy > 0; copy--) {
-    socket.downAt = arrival(field, agent, socket.downAt)
-    at(field.agenda, socket.downAt, () => takeIn(field, agent, socket, answer))
-  }
+  socket.downAt = arrival(field, agent, socket.downAt)
+  at(field.agenda, socket.downAt, () => takeIn(field, agent, socket, answer))
 }
 
-/** One timer, for whichever comes first: the next renewal, or the moment when the edge has been silent for too long. */
+/** When its leases are to be renewed, and when the edge has been silent for too long. */
+function timesOf(
+  { leases, pace }: Agent,
+  { renewedAt, unansweredSince }: Socket,
+): { renewAt: number; giveUpAt: number } {
+  const renewAt = held(leases) > 0 ? renewedAt + RENEW_MS * pace : Number.POSITIVE_INFINITY
+  return { renewAt, giveUpAt: (unansweredSince ?? Number.POSITIVE_INFINITY) + TIMING.answerMs * pace }
+}
+
+/** One timer, for whichever comes first. */
 function arm(field: Field, agent: Agent): void {
-  const { socket, leases } = agent
-  if (!socket) return
-  const renew = held(leases) > 0 ? socket.renewedAt + RENEW_MS * agent.pace : Number.POSITIVE_INFINITY
-  const give = (socket.unansweredSince ?? Number.POSITIVE_INFINITY) + TIMING.answerMs * agent.pace
-  const due = Math.min(renew, give)
+  if (!agent.socket) return
+  const { renewAt, giveUpAt } = timesOf(agent, agent.socket)
+  const due = Math.min(renewAt, giveUpAt)
   if (due >= agent.timerAt) return
   agent.timerAt = due
   at(field.agenda, due, () => {
@@ -233,12 +241,11 @@ function arm(field: Field, agent: Agent): void {
 }
 
 function tick(field: Field, agent: Agent): void {
-  const { socket, leases } = agent
-  const { now } = field.agenda
+  const { socket } = agent
   if (!socket) return
-  if (socket.unansweredSince !== null && now - socket.unansweredSince >= TIMING.answerMs * agent.pace) {
-    lost(field, agent, socket)
-  } else if (held(leases) > 0 && now - socket.renewedAt >= RENEW_MS * agent.pace) sendPoll(field, agent)
+  const { renewAt, giveUpAt } = timesOf(agent, socket)
+  if (field.agenda.now >= giveUpAt) lost(field, agent, socket)
+  else if (field.agenda.now >= renewAt) sendPoll(field, agent)
   else arm(field, agent)
 }
 
@@ -269,6 +276,8 @@ function begin(field: Field, agent: Agent, lease: Lease): void {
   if (seen.length < 1000) seen.push(lease.id)
   else seen[whole(agent.random, 1000)] = lease.id
   field.begun(lease)
+  // One whose old calls come late says of itself what is not so any more.
+  if (!agent.stale && agent.jobs.size > agent.plan.registration.slots) field.crowded(agent)
   if (agent.plan.cheat === 'hoarder') return
   at(agenda, job.until, () => {
     if (agent.life !== life || agent.jobs.get(lease.id) !== job) return

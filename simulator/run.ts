@@ -1,6 +1,6 @@
 /** A run of one cell from its first task to its last. */
 import { advance } from './agenda.ts'
-import { auditAll, blameError, digestOf, driftOf } from './auditor.ts'
+import { auditAll, blame, blameError, digestOf, driftOf } from './auditor.ts'
 import { clockOf } from './edge.ts'
 import type { Traces } from './load.ts'
 import { EPOCH, type Plan } from './plan.ts'
@@ -8,18 +8,24 @@ import { createWorld, isLoaded, type World } from './world.ts'
 
 export type Outcome = ReturnType<typeof run>
 
-/** After so many violations a run is given up. */
+/** After so many violations a run is given up, and when tasks are open so long after the last was asked for. */
 const ENOUGH = 100
+const LONGEST_MS = 6 * 3_600_000
 
 export function run(plan: Plan, traces: Traces) {
   const world = createWorld(plan, traces)
   const { auditor, edge, agenda } = world
+  let loadedAt = Number.POSITIVE_INFINITY
   while ((!isLoaded(world) || edge.book.tasks.size > 0 || !edge.up) && auditor.violated < ENOUGH) {
     try {
-      if (!advance(agenda)) break
+      advance(agenda)
     } catch (error) {
       blameError(auditor, error)
     }
+    if (isLoaded(world)) loadedAt = Math.min(loadedAt, agenda.now)
+    if (agenda.now - loadedAt < LONGEST_MS) continue
+    blame(auditor, 'ends', `${edge.book.tasks.size} tasks do not end`)
+    break
   }
   auditAll(auditor, edge.book, clockOf(edge))
   return outcomeOf(world)

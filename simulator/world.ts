@@ -2,7 +2,7 @@
 import { DomainError } from '#core/errors.ts'
 import type { TaskRequest } from '#core/request.ts'
 import { type Agenda, after, createAgenda } from './agenda.ts'
-import { type Auditor, auditAll, createAuditor } from './auditor.ts'
+import { type Auditor, auditAll, blame, createAuditor } from './auditor.ts'
 import { cancelTask, clockOf, comeBack, createEdge, type Edge, goDown, setClock, takeTasks } from './edge.ts'
 import { type Order, ordersOf, runMsOf, type Size, type Traces } from './load.ts'
 import { EPOCH, FAULTS, type Fault, type Plan } from './plan.ts'
@@ -45,6 +45,7 @@ export function createWorld(plan: Plan, traces: Traces): World {
     jobs: new Map(),
     seen: [],
     begun: (lease) => tallyBegun(tally, edge.book, lease, agenda.now),
+    crowded: ({ plan, jobs }) => blame(auditor, 'slots', `${plan.address} has ${jobs.size} leases to run at once`),
   }
   const agents = plan.providers.map((provider) => createAgent(provider, randomOf(plan.seed, provider.address)))
   const world = {
@@ -64,7 +65,8 @@ export function createWorld(plan: Plan, traces: Traces): World {
     after(agenda, random() * OPENING_MS, () => start(field, agent))
     nextFault(world, agent)
   }
-  for (let n = 0; n < plan.outages; n++) after(agenda, OPENING_MS + random() * runMs, () => outage(world))
+  for (let n = 0; n < plan.outages; n++)
+    after(agenda, OPENING_MS + random() * runMs, () => outage(world, Math.min(60_000, runMs / 20)))
   after(agenda, OPENING_MS * 2, () => nextOrder(world))
   after(agenda, AUDIT_MS, () => audit(world))
   return world
@@ -179,13 +181,13 @@ function befall({ agenda, random, field, tally }: World, agent: Agent, fault: Fa
       })
       return
     case 'duplicate':
-      agent.doubles = true
+      agent.doubles = agent.stale = true
       after(agenda, forMs, () => {
         agent.doubles = false
       })
       return
     case 'reorder':
-      agent.shuffles = true
+      agent.shuffles = agent.stale = true
       after(agenda, forMs, () => {
         agent.shuffles = false
       })
@@ -193,13 +195,13 @@ function befall({ agenda, random, field, tally }: World, agent: Agent, fault: Fa
 }
 
 /** The market is away for a while, and back with a clock that is a little off. */
-function outage(world: World): void {
+function outage(world: World, meanMs: number): void {
   const { agenda, edge, random, tally } = world
   if (!edge.up) return
   tally.outages++
   goDown(edge)
-  after(agenda, exponential(random, 60_000), () => {
-    setClock(edge, between(random, -2000, 2000))
+  after(agenda, exponential(random, meanMs), () => {
+    setClock(edge, Math.round(between(random, -2000, 2000)))
     comeBack(edge)
   })
 }
