@@ -1,9 +1,13 @@
 /** A lease's input as its runner takes it: checked, and with the content that it only refers to. */
 import { createHash } from 'node:crypto'
 import { INPUTS, type InputOf, type Lease } from '#core/protocol.ts'
+import { WASI_LIMITS, wasiSeconds } from '#core/wasi.ts'
 import { EdgeError } from './edge.ts'
-import { RunnerError } from './runner.ts'
+import { RunnerError, type RunnerInput } from './runner.ts'
 import { backoff, pause, type Timing } from './timing.ts'
+
+/** Base64, or a blob of the lease. */
+type Content = string | { sha256: string }
 
 /** Reads a blob of the lease; rejects with EdgeError. */
 export type FetchBlob = (sha256: string, signal: AbortSignal) => Promise<Uint8Array>
@@ -22,10 +26,35 @@ export async function openInput(
     const issue = parsed.error.issues[0]
     throw new RunnerError('invalid_input', `input/${issue?.path.join('/')}: ${issue?.message}`)
   }
-  if (lease.kind !== 'doc.ocr') return parsed.data
-  const { image, ...rest } = parsed.data as InputOf<'doc.ocr'>
-  if (typeof image === 'string') return { ...rest, image: Buffer.from(image, 'base64') }
-  return { ...rest, image: await contentOf(image.sha256) }
+  switch (lease.kind) {
+    case 'doc.ocr': {
+      const { image, ...rest } = parsed.data as InputOf<'doc.ocr'>
+      return { ...rest, image: await bytesOf(image) } satisfies RunnerInput<'doc.ocr'>
+    }
+    case 'wasi.run':
+      return await wasiInput(parsed.data as InputOf<'wasi.run'>)
+    default:
+      return parsed.data
+  }
+
+  async function wasiInput(input: InputOf<'wasi.run'>): Promise<RunnerInput<'wasi.run'>> {
+    const { module, args = [], stdin = '', files = {}, outputs = [] } = input
+    let bytes = 0
+    const take = async (content: Content) => {
+      const taken = await bytesOf(content)
+      bytes += taken.byteLength
+      if (bytes <= WASI_LIMITS.inputBytes) return taken
+      throw new RunnerError('invalid_input', `module and files have more than ${WASI_LIMITS.inputBytes} bytes`)
+    }
+    const [program, given] = [await take(module), await take(stdin)]
+    const taken: Record<string, Uint8Array> = {}
+    for (const [name, content] of Object.entries(files)) taken[name] = await take(content)
+    return { module: program, args, stdin: given, files: taken, outputs, seconds: wasiSeconds(input) }
+  }
+
+  function bytesOf(content: Content): Uint8Array | Promise<Uint8Array> {
+    return typeof content === 'string' ? Buffer.from(content, 'base64') : contentOf(content.sha256)
+  }
 
   /** An edge that is away is waited for, as long as the lease is ours: its absence must not look like our failure. */
   async function contentOf(sha256: string): Promise<Uint8Array> {

@@ -15,10 +15,19 @@ export type RunOptions = {
 
 export type Outcome = { output: Record<string, unknown>; usage: Usage }
 
-/** What a runner is given: an input that has passed INPUTS[kind], an image as its bytes however it came. */
+/** What a runner is given: an input that has passed INPUTS[kind], content as its bytes however it came. */
 export type RunnerInput<K extends Kind> = K extends 'doc.ocr'
   ? Omit<InputOf<K>, 'image'> & { image: Uint8Array }
-  : InputOf<K>
+  : K extends 'wasi.run'
+    ? {
+        module: Uint8Array
+        args: string[]
+        stdin: Uint8Array
+        files: Record<string, Uint8Array>
+        outputs: string[]
+        seconds: number
+      }
+    : InputOf<K>
 
 /** One model on this machine, able to do one kind of work. `input` is a RunnerInput of that kind. */
 export type Runner = {

@@ -17,6 +17,7 @@ const HONOURED: Record<Kind, readonly string[]> = {
   'llm.chat': ['messages', 'max_tokens', 'max_completion_tokens', 'temperature', 'top_p', 'stop', 'seed'],
   'text.embed': ['texts'],
   'doc.ocr': ['image', 'mediaType'],
+  'wasi.run': ['module', 'args', 'stdin', 'files', 'outputs', 'seconds'],
 }
 
 /** Fields that change nothing of the answer, or mean nothing without another that is a demand. */

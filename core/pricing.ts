@@ -6,9 +6,11 @@
  * | llm.chat   | one output token; an input token counts a quarter      |
  * | text.embed | four bytes of UTF-8 text, about one token              |
  * | doc.ocr    | one page                                               |
+ * | wasi.run   | one second that it may run, used or not                |
  */
 import { parseAmount } from './money.ts'
 import type { InputOf, Kind, Usage } from './protocol.ts'
+import { wasiSeconds } from './wasi.ts'
 
 const INPUT_TOKENS_A_UNIT = 4
 const BYTES_A_TOKEN = 4
@@ -22,6 +24,7 @@ export const UNITS: Record<Kind, { unit: string; perMillion: boolean; defaultBid
   'llm.chat': { unit: 'output token', perMillion: true, defaultBid: parseAmount('0.00001') },
   'text.embed': { unit: 'token', perMillion: true, defaultBid: parseAmount('0.000001') },
   'doc.ocr': { unit: 'page', perMillion: false, defaultBid: parseAmount('0.01') },
+  'wasi.run': { unit: 'second', perMillion: false, defaultBid: parseAmount('0.0001') },
 }
 
 /** The most units a task can come to, known before it runs. A token is never shorter than a byte of its text. */
@@ -41,6 +44,8 @@ export function maxUnits(kind: Kind, input: unknown): number {
       return embedUnits((input as InputOf<'text.embed'>).texts)
     case 'doc.ocr':
       return 1
+    case 'wasi.run':
+      return wasiSeconds(input as InputOf<'wasi.run'>)
   }
 }
 

@@ -1,7 +1,9 @@
 /** Every HTTP body and socket frame, as zod schemas. Parsed once at the edge of each program; inside, the types are total. */
 import { z } from 'zod'
+import { BlobRef, Sha256 } from './blob-ref.ts'
 import { bitsOf } from './capability.ts'
 import { isAmount } from './money.ts'
+import { WasiInput, WasiOutput } from './wasi.ts'
 
 export const PROTOCOL_VERSION = 1
 
@@ -40,11 +42,6 @@ export const Time = z.int().describe('Unix milliseconds.')
 const Hex = z.string().regex(/^0x[0-9a-fA-F]*$/, 'must be hex') as unknown as z.ZodType<`0x${string}`, string>
 
 /* Blobs: content that an account uploads once and then names by its hash */
-
-export const Sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'must be a SHA-256 in lower-case hex')
-
-/** In an input, in the place of content that was uploaded to /v1/blobs. */
-export const BlobRef = z.strictObject({ sha256: Sha256 })
 
 export const BlobView = z
   .object({
@@ -101,11 +98,12 @@ export const INPUTS = {
     image: z.union([z.base64().min(1), BlobRef]).describe('Base64 of a PNG or JPEG, or a reference to one.'),
     mediaType: z.enum(['image/png', 'image/jpeg']),
   }),
+  'wasi.run': WasiInput,
 } as const
 
 export type Kind = keyof typeof INPUTS
 export const KINDS = Object.keys(INPUTS) as Kind[]
-export const Kind = z.enum(['llm.chat', 'text.embed', 'doc.ocr'])
+export const Kind = z.enum(['llm.chat', 'text.embed', 'doc.ocr', 'wasi.run'])
 export type InputOf<K extends Kind> = z.output<(typeof INPUTS)[K]>
 
 /** One choice; what goes beyond our own fields has OpenAI's names. */
@@ -125,6 +123,7 @@ export const OUTPUTS = {
   }),
   'text.embed': z.strictObject({ embeddings: z.array(z.array(z.number())).min(1) }),
   'doc.ocr': z.strictObject({ text: z.string(), confidence: z.number().min(0).max(1) }),
+  'wasi.run': WasiOutput,
 } as const
 export type OutputOf<K extends Kind> = z.output<(typeof OUTPUTS)[K]>
 
@@ -145,7 +144,7 @@ export type Preference = z.output<typeof Preference>
 
 export const SubmitTask = z
   .strictObject({
-    kind: z.string().describe('llm.chat, text.embed or doc.ocr.'),
+    kind: z.string().describe('llm.chat, text.embed, doc.ocr or wasi.run.'),
     model: Name.optional().describe(
       '`name`, or `name@digest` for exactly these weights; none: any model of this kind.',
     ),

@@ -13,9 +13,10 @@
  * In the signed message the task's id is hashed too, for it may be longer than a word of the chain.
  */
 import { z } from 'zod'
+import { Sha256 } from './blob-ref.ts'
 import { canonicalJson } from './canonical-json.ts'
 import { formatAmount, isAmount, parseAmount } from './money.ts'
-import { type Address, Kind, Sha256, Signature, type Signed, type TaskView } from './protocol.ts'
+import { type Address, Kind, Signature, type Signed, type TaskView } from './protocol.ts'
 import type { Task } from './task.ts'
 
 type Hex = `0x${string}`

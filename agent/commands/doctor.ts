@@ -5,6 +5,8 @@ import { privateKeyToAccount } from 'viem/accounts'
 import { tellAgent } from '../control.ts'
 import { findDevices } from '../devices/devices.ts'
 import { createEdge, EdgeError } from '../edge.ts'
+import { toRunnerError } from '../runner.ts'
+import { proveSandbox } from '../sandbox.ts'
 import { type Given, loadSettings, type Settings } from '../settings.ts'
 import type { StationView } from '../station.ts'
 import { listModels, USUAL } from '../upstreams.ts'
@@ -55,6 +57,7 @@ export async function examine(given: Given): Promise<Check[]> {
     key(state),
     disk(state),
     devices(),
+    sandbox(),
     models(
       [...new Set([...upstreams, ...USUAL])].filter((url) => !edges.includes(url)),
       upstreams,
@@ -145,6 +148,17 @@ async function devices(): Promise<Check[]> {
   if (all.some(({ name }) => name === 'gpu')) return all
   const mend = 'with a card in this machine, install its driver: nvidia-smi or rocm-smi must list it'
   return [...all, { name: 'gpu', ok: null, found: 'none found', mend }]
+}
+
+async function sandbox(): Promise<Check[]> {
+  const name = 'sandbox'
+  return proveSandbox(AbortSignal.timeout(LOOK_MS)).then(
+    () => [{ name, ok: true, found: 'bubblewrap holds: wasi.run can be offered' }],
+    (error) => {
+      const { message, mend } = toRunnerError(error)
+      return [{ name, ok: null, found: `wasi.run cannot be offered: ${message}`, ...(mend ? { mend } : {}) }]
+    },
+  )
 }
 
 async function models(urls: string[], named: string[]): Promise<Check[]> {

@@ -8,6 +8,7 @@ import { createLive, type Live } from '../live.ts'
 import { localRunners } from '../local-runners.ts'
 import { createLog, type Log } from '../log.ts'
 import type { Runner } from '../runner.ts'
+import { createWasiRunner } from '../runners/wasi-run.ts'
 import { type Given, loadSettings, type Settings } from '../settings.ts'
 import type { Station } from '../station.ts'
 import { findUpstreams, USUAL } from '../upstreams.ts'
@@ -126,14 +127,10 @@ function watchSettings(given: Given, first: Settings, station: Station, log: Log
   return () => unwatchFile(first.file, read)
 }
 
-async function candidates(settings: Settings, log: Log): Promise<Runner[]> {
-  const local = localRunners(settings.kinds, log)
-  if (!settings.kinds.includes('llm.chat')) return local
-  const search = {
-    named: settings.upstreams,
-    usual: USUAL,
-    edges: settings.edges,
-    apiKey: process.env.DAICN_UPSTREAM_KEY,
-  }
+async function candidates({ kinds, upstreams: named, edges }: Settings, log: Log): Promise<Runner[]> {
+  const local = localRunners(kinds, log)
+  if (kinds.includes('wasi.run')) local.push(createWasiRunner())
+  if (!kinds.includes('llm.chat')) return local
+  const search = { named, usual: USUAL, edges, apiKey: process.env.DAICN_UPSTREAM_KEY }
   return [...local, ...(await findUpstreams(search, log))]
 }

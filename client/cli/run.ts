@@ -70,6 +70,8 @@ export function shown(task: Done): string {
       return `${task.output.text.trimEnd()}\n`
     case 'text.embed':
       return task.output.embeddings.map((embedding) => `${JSON.stringify(embedding)}\n`).join('')
+    case 'wasi.run':
+      return Buffer.from(task.output.stdout, 'base64').toString()
   }
 }
 
@@ -106,6 +108,8 @@ async function taskOf(cli: Cli, daicn: Daicn, input: string[], options: RunOptio
     }
     case 'doc.ocr':
       return { ...common, kind: 'doc.ocr', input: await imageOf(cli, daicn, input) }
+    case 'wasi.run':
+      return { ...common, kind: 'wasi.run', input: await programOf(cli, daicn, input) }
   }
 }
 
@@ -130,6 +134,17 @@ async function imageOf({ signal }: Cli, daicn: Daicn, [file, ...more]: string[])
   if (image.length < LIMITS.inputBytes - MARGIN_BYTES) return { image, mediaType }
   const { sha256 } = await daicn.upload(bytes, { signal })
   return { image: { sha256 }, mediaType }
+}
+
+async function programOf(
+  { signal }: Cli,
+  daicn: Daicn,
+  [file, ...args]: string[],
+): Promise<NewTask<'wasi.run'>['input']> {
+  if (file === undefined)
+    throw new UsageError('There is no program', 'As in: daicn run --kind wasi.run program.wasm word')
+  const { sha256 } = await daicn.upload(await readFile(file), { signal })
+  return { module: { sha256 }, args }
 }
 
 function mediaTypeOf(bytes: Buffer): 'image/png' | 'image/jpeg' | undefined {

@@ -10,6 +10,7 @@ import { call } from '../../client/edge.ts'
 import type { TaskView } from '../../core/protocol.ts'
 import { createWorld, newRequester, type World } from '../support/fault-world.ts'
 import { MODEL, startTokenServer } from '../support/token-server.ts'
+import { hungry } from '../support/wasm.ts'
 
 type Line = { event: string } & Record<string, unknown>
 
@@ -27,7 +28,7 @@ afterAll(async () => {
 })
 
 /** The program in a folder of its own, with an empty home and none of our environment. */
-const environment = () => ({ HOME: bare, TMPDIR: bare, PATH: '/usr/bin:/bin' })
+const environment = () => ({ HOME: bare, TMPDIR: bare, PATH: process.env.PATH })
 const tell = (...args: string[]) =>
   promisify(execFile)(process.execPath, ['agent.mjs', ...args], { cwd: bare, env: environment() })
 
@@ -81,13 +82,27 @@ test('one file from the edge is a provider that is paid for its first task', asy
   expect(Number(task.price)).toBeGreaterThan(0)
   expect(performance.now() - began).toBeLessThan(120_000)
 
+  // Where the machine has a sandbox, programs of anybody are offered too.
+  if (agent.lines.some(({ event, kind }) => event === 'offer' && kind === 'wasi.run')) {
+    const program = hungry(1)
+    const sha256 = createHash('sha256').update(program).digest('hex')
+    await call(alice.caller, 'PUT', `/v1/blobs/${sha256}`, { body: program })
+    const body = { kind: 'wasi.run', input: { module: { sha256 }, seconds: 20 } }
+    const ran = await call<TaskView>(alice.caller, 'POST', '/v1/tasks?waitSeconds=20', { body, holdMs: 20_000 })
+    expect(ran).toMatchObject({ status: 'succeeded', units: 20, output: { exitCode: 1, stdout: '' } })
+  }
+
   const status = JSON.parse((await tell('status', '--json')).stdout)
   expect(status).toMatchObject({
     state: 'working',
     address,
-    edges: [{ edge: world.url, online: 'socket', works: [{ model: MODEL, succeeded: 1, earned: task.price }] }],
-    standings: [{ why: { active: true, offers: [{ model: MODEL, recent: { won: 1 } }] } }],
+    edges: [{ edge: world.url, online: 'socket' }],
   })
+  expect(status.edges[0].works).toContainEqual(
+    expect.objectContaining({ model: MODEL, succeeded: 1, earned: task.price }),
+  )
+  const mine = status.standings[0].why.offers.find(({ model }: { model: string }) => model === MODEL)
+  expect(mine).toMatchObject({ recent: { won: 1 } })
 
   await tell('pause')
   const { id } = await call<TaskView>(alice.caller, 'POST', '/v1/tasks?waitSeconds=0.5', { body: work })
