@@ -16,6 +16,8 @@ import { runLease, type Turns } from './work.ts'
 export type AgentOptions = {
   edge: Edge
   registration: Register
+  /** A result was accepted. */
+  onEarned?: () => void
   /** Closed by whoever made them, for other edges may be served by them too. */
   runners: Runner[]
   turns: Turns
@@ -68,6 +70,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const connection = connect({ edge, book, registration, onSettled, log, now, random, timing })
 
   function onSettled({ receipts, revoked, fresh }: Settled) {
+    if (receipts.some(({ accepted }) => accepted)) options.onEarned?.()
     for (const { lease, accepted, code } of receipts) {
       countReceipt(tally, lease, accepted)
       if (!accepted) log('refused', { lease, code })

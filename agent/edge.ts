@@ -1,5 +1,6 @@
 /** Calls to one edge, as one provider: signs in when it must and names each failure by the edge's stable code. */
 import type { PrivateKeyAccount } from 'viem/accounts'
+import { ChainView } from '#core/deployment.ts'
 import type { Problem } from '#core/errors.ts'
 import {
   type AccountView,
@@ -15,6 +16,7 @@ import {
 } from '#core/protocol.ts'
 import { type Hash, ReceiptDomain, receiptTypedData, type Statement } from '#core/receipt.ts'
 import { signInTypedData } from '#core/sign-in.ts'
+import { VoucherPage } from '#core/voucher-page.ts'
 import { parseAnswer } from './answer.ts'
 
 /** The edge answered with a problem, or (`unreachable`) not at all. */
@@ -49,6 +51,10 @@ export type Edge = {
     statement: Omit<Statement, 'domain' | 'provider' | 'finishedAt'>,
     hash: Hash,
   ) => Promise<Signed | undefined>
+  /** The chain on which the edge's network pays. */
+  getChain: () => Promise<ChainView>
+  /** Vouchers whose accounts were charged more since `after`. */
+  getVouchers: (after: string, signal: AbortSignal) => Promise<VoucherPage>
   /** Starts to open /v1/provider/socket or a lease's output socket. */
   openSocket: (path: string) => Promise<WebSocket>
 }
@@ -180,6 +186,9 @@ export function createEdge(url: string, signer: Signer, now: () => number): Edge
         signature: await signer.signTypedData(await receiptTypedData(signed, hash)),
       }
     },
+    getChain: async () => ChainView.parse(await call('GET', '/v1/chain', {})),
+    getVouchers: async (after, signal) =>
+      VoucherPage.parse(await authorized('GET', `/v1/provider/vouchers?after=${after}`, undefined, signal)),
     openSocket: async (path) =>
       new HeadedWebSocket(origin.replace(/^http/, 'ws') + path, {
         headers: { authorization: `Bearer ${await token()}` },

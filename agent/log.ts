@@ -20,6 +20,8 @@
  * | resume  | the owner wants work taken again                                        |                                 |
  * | settings | agent.toml was changed, and what of it waits for the next start         | later?                          |
  * | spool   | results of an earlier run wait to be handed in                          | results                         |
+ * | claimed | vouchers were paid on the chain                                         | vouchers, amount, transaction   |
+ * | unpaid  | a voucher is no good, or none can be checked or claimed now             | reason, account?                |
  * | stop    | the agent is leaving, then has left                                     | state: leaving or left          |
  * | error   | the agent cannot go on                                                  | reason, mend?                   |
  */
@@ -39,6 +41,8 @@ export type LogEvent =
   | 'resume'
   | 'settings'
   | 'spool'
+  | 'claimed'
+  | 'unpaid'
   | 'stop'
   | 'error'
 
@@ -61,6 +65,8 @@ const SYMBOLS: Record<LogEvent, string> = {
   resume: '▸',
   settings: '≡',
   spool: '≡',
+  claimed: '+',
+  unpaid: '!',
   stop: '■',
   error: '✗',
 }
@@ -111,6 +117,10 @@ function sentence(event: LogEvent, f: LogFields): string {
       return `agent.toml was read again${f.later ? `; ${f.later} will be as it says from the next start on` : ''}`
     case 'spool':
       return `${f.results} finished results of an earlier run wait to be handed in`
+    case 'claimed':
+      return `claimed ${f.amount} tokens by ${f.vouchers} vouchers in ${f.transaction}`
+    case 'unpaid':
+      return f.account ? `account ${f.account} cannot be relied on: ${f.reason}` : `payment has to wait: ${f.reason}`
     case 'stop':
       return f.state === 'left' ? 'stopped' : 'stopping: finishing what runs, giving back the rest'
     case 'error':

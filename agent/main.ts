@@ -2,7 +2,7 @@
 import './node-20.ts'
 import { Command, CommanderError, Option } from 'commander'
 import { KINDS, Region } from '#core/protocol.ts'
-import { DEFAULT_STATE, type Given, LOGS } from './settings.ts'
+import { DEFAULT_ETHER_PRICE, DEFAULT_STATE, type Given, LOGS } from './settings.ts'
 import { VERSION } from './version.ts'
 
 const collect = (value: string, values: string[] = []) => [...values, value]
@@ -34,6 +34,14 @@ program
     'an OpenAI-compatible server to offer; repeat for more. ollama, vLLM and llama-server on this machine are found without it. DAICN_UPSTREAM_KEY in the environment is sent to it as its API key',
     collect,
   )
+  .option(
+    '--rpc <url>',
+    'an RPC of the chain, by which vouchers are checked and claimed (default: the one that the edge names, if you trust it that far)',
+  )
+  .option(
+    '--ether-price <tokens>',
+    `what an ether is worth in tokens, to tell when a claim pays (default ${DEFAULT_ETHER_PRICE})`,
+  )
   .option('--price <kind=amount>', 'tokens to ask for a unit of a kind; repeat for more', collect)
   .option('--slots <n>', 'tasks at once over all kinds and edges (default: what the runners can take)')
   .option('--log <how>', `${LOGS.join(', ')} (default: live on a terminal, else pretty)`)
@@ -64,6 +72,16 @@ program
   .action(async ({ state, json = false }: Given & { json?: boolean }) => {
     const { status } = await import('./commands/status.ts')
     process.exitCode = await status(state ?? DEFAULT_STATE, json)
+  })
+
+program
+  .command('claim')
+  .description('claim on the chain all that the vouchers kept here are worth; needs no edge')
+  .requiredOption('--rpc <url>', 'an RPC of the chain')
+  .addOption(stateOption())
+  .action(async ({ rpc, state }: Given & { rpc: string }) => {
+    const { claim } = await import('./commands/claim.ts')
+    process.exitCode = await claim(rpc, state ?? DEFAULT_STATE)
   })
 
 program

@@ -6,10 +6,13 @@ import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parse as parseToml } from 'smol-toml'
+import { isAmount, parseAmount } from '#core/money.ts'
 import { KINDS, Kind, LIMITS, Region } from '#core/protocol.ts'
 import { parsePrices } from './price.ts'
 
 export const DEFAULT_STATE = join(homedir(), '.daicn', 'agent')
+/** Tokens; nobody trades them yet, so this takes one for a dollar. */
+export const DEFAULT_ETHER_PRICE = '3000'
 export const LOGS = ['json', 'pretty', 'live'] as const
 
 /** As it was written, on either side. */
@@ -21,6 +24,8 @@ export type Given = {
   region?: string
   runners?: string[]
   upstream?: string[]
+  rpc?: string
+  etherPrice?: string
   price?: string[]
   slots?: string
   log?: string
@@ -36,6 +41,10 @@ export type Settings = {
   region: Region | undefined
   kinds: Kind[]
   upstreams: string[]
+  /** By which vouchers are checked and claimed; without it, by the one that the edge names. */
+  rpc: string | undefined
+  /** What an ether is worth in tokens, base units. */
+  etherPrice: bigint
   prices: Map<Kind, string>
   slots: number | undefined
   log: (typeof LOGS)[number] | undefined
@@ -75,11 +84,15 @@ export function fromToml(text: string): Given {
         break
       case 'name':
       case 'region':
+      case 'rpc':
       case 'log':
         given[key] = textOf(key, value)
         break
       case 'slots':
         given.slots = String(value)
+        break
+      case 'ether-price':
+        given.etherPrice = String(value)
         break
       case 'price':
         given.price = Object.entries(tableOf(key, value)).map(
@@ -94,7 +107,7 @@ export function fromToml(text: string): Given {
 }
 
 function settingsOf(given: Given, state: string, file: string): Settings {
-  const { edge = [], runners = [...KINDS], region, upstream = [], price = [], slots, log } = given
+  const { edge = [], runners = [...KINDS], region, upstream = [], price = [], rpc, slots, log } = given
   if (edge.length === 0) throw new RangeError('--edge URL is missing')
   return {
     edges: [...new Set(edge.map((url) => origin('--edge', url)))],
@@ -104,6 +117,8 @@ function settingsOf(given: Given, state: string, file: string): Settings {
     region: region === undefined ? undefined : oneOf('--region', region, Region.options),
     kinds: runners.map((kind) => oneOf('--runners', kind, Kind.options)),
     upstreams: upstream.map((url) => origin('--upstream', url)),
+    rpc: rpc === undefined ? undefined : rpcUrl(rpc),
+    etherPrice: amount('--ether-price', given.etherPrice ?? DEFAULT_ETHER_PRICE),
     prices: parsePrices(price),
     slots: slots === undefined ? undefined : count('--slots', slots),
     log: log === undefined ? undefined : oneOf('--log', log, LOGS),
@@ -114,6 +129,18 @@ function origin(flag: string, url: string): string {
   if (!URL.canParse(url) || !/^https?:/.test(url))
     throw new RangeError(`${flag} ${url}: write a URL, as in http://127.0.0.1:8787`)
   return new URL(url).origin
+}
+
+/** Its path may hold a key, so it is kept whole and never repeated. */
+export function rpcUrl(url: string): string {
+  if (!URL.canParse(url) || !/^https?:/.test(url))
+    throw new RangeError('--rpc: write a URL, as in http://127.0.0.1:8545')
+  return url
+}
+
+function amount(flag: string, value: string): bigint {
+  if (!isAmount(value)) throw new RangeError(`${flag} ${value}: write a number of tokens, as in ${DEFAULT_ETHER_PRICE}`)
+  return parseAmount(value)
 }
 
 function oneOf<T extends string>(flag: string, value: string, allowed: readonly T[]): T {

@@ -3,9 +3,10 @@
  * A file appears by rename after its bytes are on disk, so it is whole or not there, whatever kills the agent.
  */
 import { createHash } from 'node:crypto'
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Result } from '#core/protocol.ts'
+import { writeWhole } from './whole-file.ts'
 
 export type Spool = {
   save: (result: Result) => Promise<void>
@@ -22,19 +23,7 @@ export async function openSpool(directory: string, edge: string): Promise<Spool>
   const fileOf = (lease: string) => join(directory, `${encodeURIComponent(lease)}.${mark}.json`)
 
   return {
-    async save(result) {
-      const file = fileOf(result.lease)
-      const partial = `${file}.part`
-      const handle = await open(partial, 'w', 0o600)
-      try {
-        await handle.writeFile(JSON.stringify({ edge, result }))
-        await handle.sync()
-      } finally {
-        await handle.close()
-      }
-      await rename(partial, file)
-      await syncDirectory(directory)
-    },
+    save: (result) => writeWhole(fileOf(result.lease), JSON.stringify({ edge, result })),
 
     remove: (lease) => rm(fileOf(lease), { force: true }),
 
@@ -59,11 +48,4 @@ function parse(text: string): { edge: string; result: Result } | undefined {
   } catch {
     return undefined
   }
-}
-
-/** Makes the rename itself durable; not every file system can, and then there is nothing more to do. */
-async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, 'r').catch(() => undefined)
-  await handle?.sync().catch(() => {})
-  await handle?.close()
 }

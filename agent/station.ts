@@ -2,6 +2,8 @@
 import type { PrivateKeyAccount } from 'viem/accounts'
 import { type Device, LIMITS, type Offer, type Register, type Why } from '#core/protocol.ts'
 import { type Agent, type AgentView, startAgent } from './agent.ts'
+import { collectFor } from './collecting.ts'
+import type { Collector } from './collector.ts'
 import type { FoundDevice } from './devices/device.ts'
 import { advertised } from './devices/devices.ts'
 import type { Found } from './discovery.ts'
@@ -51,7 +53,14 @@ export type Station = {
   stop: (graceMs: number, hurry: AbortSignal) => Promise<void>
 }
 
-type Place = { edge: Edge; agent: Agent; index: Index; log: Log; registration: string }
+type Place = {
+  edge: Edge
+  agent: Agent
+  collecting: Promise<Collector | undefined>
+  index: Index
+  log: Log
+  registration: string
+}
 
 export async function startStation(options: StationOptions): Promise<Station> {
   const { account, found, spool, log } = options
@@ -63,6 +72,7 @@ export async function startStation(options: StationOptions): Promise<Station> {
   const devices = advertised(options.devices)
   let state: StationView['state'] = 'working'
   const places: Place[] = []
+  const leaving = new AbortController()
   const vigil = keepVigil(runners, (runner) => workedAt.get(runner) ?? 0, onChange, Date.now, options.vigil)
 
   const offered = () => found.filter(({ runner }) => !withdrawn.has(runner))
@@ -82,9 +92,11 @@ export async function startStation(options: StationOptions): Promise<Station> {
       }
       const index = await indexOf(edge)
       const registration = registrationFor(index, shares[i]!, tell)
+      const collecting = collectFor({ settings, edge, provider: account, log: tell, signal: leaving.signal })
       const agent = await startAgent({
         edge,
         registration,
+        onEarned: () => void collecting.then((collector) => collector?.wake()),
         runners,
         turns,
         spool: await openSpool(spool, url),
@@ -93,7 +105,7 @@ export async function startStation(options: StationOptions): Promise<Station> {
         random: Math.random,
         timing: TIMING,
       })
-      return { edge, agent, index, log: tell, registration: JSON.stringify(registration) }
+      return { edge, agent, collecting, index, log: tell, registration: JSON.stringify(registration) }
     }),
   )
   places.push(...started)
@@ -149,6 +161,8 @@ export async function startStation(options: StationOptions): Promise<Station> {
       state = 'leaving'
       await vigil.end()
       await Promise.all(places.map(({ agent }) => agent.stop(graceMs, hurry)))
+      leaving.abort()
+      if (!hurry.aborted) await Promise.all(places.map(async ({ collecting }) => (await collecting)?.stop()))
       await Promise.all(runners.map((runner) => runner.close()))
     },
   }

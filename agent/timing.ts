@@ -15,6 +15,9 @@ export const TIMING = {
   socketRetryMs: 60_000,
   /** Least time between polls that brought nothing, for an edge that does not hold them. */
   emptyPollMs: 1000,
+  /** How long after something was earned its vouchers are asked for; doubles up to `collectMaxMs` while more is earned. */
+  collectMs: 2_000,
+  collectMaxMs: 60_000,
   /** How long the end of a task waits for the edge to have its whole stream. */
   streamEndMs: 2000,
 }

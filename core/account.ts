@@ -1,10 +1,11 @@
 /**
  * An account: what its owner deposited, what markets have drawn from it, what its providers earned, and its keys.
  * Markets speak in cumulative totals, so a repeated or late message changes nothing.
- * Invariant: deposited = free + sum over draws of (drawn - restored), and free is never negative.
+ * Invariant: deposited = free + sum over draws of (drawn - restored). Free is negative only when its owner took out on the chain
+ * what a market had drawn; then nothing more is drawn.
  */
 import { DomainError } from './errors.ts'
-import { max, min } from './money.ts'
+import { max, min, ONE_TOKEN } from './money.ts'
 import type { Scope } from './protocol.ts'
 
 /** What one market has drawn on one key, and has reported since. */
@@ -22,7 +23,10 @@ export type ApiKey = {
 }
 
 export type Account = {
+  /** By the faucet, or on the chain less what was taken out again. */
   deposited: bigint
+  /** When the chain was last read with news of it, Unix milliseconds. */
+  fundedAt: number
   /** By `<cell>/<key>`. */
   draws: Map<string, Draw>
   /** By cell. */
@@ -35,6 +39,8 @@ export type Account = {
 /** What changes an account, as it is written down. */
 export type AccountEvent =
   | { type: 'deposited'; at: number; amount: bigint; source: 'faucet' }
+  /** What the chain says, as it was read at `at`: deposited and not taken out, in all. */
+  | { type: 'funded'; at: number; total: bigint }
   | { type: 'drew'; at: number; cell: string; key: string; total: bigint }
   | { type: 'settled'; at: number; cell: string; key: string; captured: bigint; restored: bigint }
   | { type: 'earned'; at: number; cell: string; total: bigint }
@@ -43,7 +49,7 @@ export type AccountEvent =
   | { type: 'key_revoked'; at: number; id: string }
 
 export function createAccount(): Account {
-  return { deposited: 0n, draws: new Map(), earned: new Map(), keys: new Map(), signedInAt: 0 }
+  return { deposited: 0n, fundedAt: 0, draws: new Map(), earned: new Map(), keys: new Map(), signedInAt: 0 }
 }
 
 /** The key under which a signed-in owner spends: no budget but the balance. */
@@ -55,6 +61,11 @@ export function applyToAccount(account: Account, event: AccountEvent): void {
   switch (event.type) {
     case 'deposited':
       account.deposited += event.amount
+      return
+    case 'funded':
+      if (event.at < account.fundedAt) return
+      account.deposited = event.total
+      account.fundedAt = event.at
       return
     case 'drew':
       drawOf(account, event.cell, event.key).drawn = event.total
@@ -126,6 +137,15 @@ export function grantDraw(
   const limit = drawable(account, draw.key, now)
   if (drawn + limit < draw.least) return drawn
   return drawn + max(draw.least - drawn, min(draw.most - drawn, limit / 4n))
+}
+
+/** What the development faucet gives at a time, and in all. */
+export const FAUCET_AMOUNT = 100n * ONE_TOKEN
+const FAUCET_LIMIT = 1_000_000n * ONE_TOKEN
+
+/** Refuses what would be more than an account may have of the faucet. */
+export function checkFaucet(deposited: bigint): void {
+  if (deposited + FAUCET_AMOUNT > FAUCET_LIMIT) throw new DomainError('faucet_limit')
 }
 
 /** Refuses a sign-in that was used before; the nonce is its time, which must grow. */

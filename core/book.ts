@@ -4,6 +4,7 @@
  * same book gives the same book, which is how a market recovers. What is soft (who is connected, when a lease expires) is set directly.
  */
 import { bitsOf } from './capability.ts'
+import { addCharge, type Charges } from './charges.ts'
 import { createGrants, type Grants, noteGrant } from './grants.ts'
 import type { Accepted } from './idempotency.ts'
 import { backoffMs, GRACE_MS, LEASE_MS, leaseId } from './lease.ts'
@@ -106,6 +107,9 @@ export type Provider = {
   earned: bigint
   /** What its account has acknowledged of `earned`. */
   credited: bigint
+  /** Sum of the prices of its work; see core/charges.ts for who was charged what of it. */
+  charged: bigint
+  charges: Charges
   /** Can be handed work unasked: it waits in a long poll or holds a socket. */
   reachable: boolean
   heardAt: number
@@ -334,6 +338,8 @@ function register(book: Book, address: Address, registration: Register, at: numb
     failed: 0,
     earned: 0n,
     credited: 0n,
+    charged: 0n,
+    charges: new Map(),
     reachable: false,
     heardAt: at,
   })
@@ -482,6 +488,8 @@ function applyEffect(book: Book, open: OpenTask, effect: Effect, at: number): vo
       purse.captured += effect.price
       purse.held -= effect.price
       provider.earned += earned
+      provider.charged += effect.price
+      addCharge(provider.charges, spec.requester, effect.price, provider.charged)
       book.fees += fee
       countPaid(book.stats, effect.price, at)
       return

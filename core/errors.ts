@@ -42,6 +42,7 @@ export const ERRORS = {
     'The voucher does not cover this',
     'Sign one whose ceiling is what the lane was charged so far and the price of what comes next.',
   ],
+  no_chain: [404, 'This network has no chain', 'Its tokens are those of its faucet; there is nothing to claim.'],
   price_below_unit: [
     422,
     'maxPrice is less than the smallest possible price',

@@ -28,7 +28,7 @@ export const LIMITS = {
 
 const Name = z.string().min(1).max(200)
 const Count = z.int().min(0).max(1e9)
-const Amount = z
+export const Amount = z
   .string()
   .refine(isAmount, 'must be a token amount such as "0.25", not negative, at most 18 decimals')
   .describe('Tokens, as a decimal such as "0.25".')
@@ -39,7 +39,7 @@ export const Address = z
 export type Address = `0x${string}`
 /** A time of the edge's clock. */
 export const Time = z.int().describe('Unix milliseconds.')
-const Hex = z.string().regex(/^0x[0-9a-fA-F]*$/, 'must be hex') as unknown as z.ZodType<`0x${string}`, string>
+export const Hex = z.string().regex(/^0x[0-9a-fA-F]*$/, 'must be hex') as unknown as z.ZodType<`0x${string}`, string>
 
 /* Blobs: content that an account uploads once and then names by its hash */
 

@@ -3,7 +3,9 @@
  * providers, purses and open tasks apart from it, so that they can be stored in pieces.
  */
 import { addProvider, asksOf, type Book, createBook, openTask, type Provider } from './book.ts'
+import type { Charge } from './charges.ts'
 import type { Outlook } from './outlook.ts'
+import type { Address } from './protocol.ts'
 import type { Purse } from './purse.ts'
 import { createStats } from './stats.ts'
 import type { Task } from './task.ts'
@@ -18,6 +20,7 @@ export type SnapshotHead = { version: number } & Pick<
 
 export type SnapshotPart =
   | { type: 'provider'; provider: Provider }
+  | { type: 'charge'; provider: Address; charge: Charge }
   | { type: 'purse'; purse: Purse }
   | { type: 'outlook'; name: string; outlook: Outlook }
   | { type: 'task'; task: Task; tag: number; deadline: number }
@@ -28,7 +31,11 @@ export function headOf(book: Book): SnapshotHead {
 }
 
 export function* partsOf(book: Book): Generator<SnapshotPart> {
-  for (const provider of book.providers.values()) yield { type: 'provider', provider: unlisted(provider) }
+  for (const provider of book.providers.values()) {
+    yield { type: 'provider', provider: unlisted(provider) }
+    const { address } = provider.supply
+    for (const charge of provider.charges.values()) yield { type: 'charge', provider: address, charge }
+  }
   for (const purse of book.purses.values()) yield { type: 'purse', purse }
   for (const [name, outlook] of book.outlooks) yield { type: 'outlook', name, outlook }
   for (const { task, want, deadline } of book.tasks.values()) yield { type: 'task', task, tag: want.tag, deadline }
@@ -43,6 +50,9 @@ export function restore(head: SnapshotHead, parts: Iterable<SnapshotPart>, now: 
     switch (part.type) {
       case 'provider':
         addProvider(book, listed(part.provider))
+        break
+      case 'charge':
+        book.providers.get(part.provider)!.charges.set(part.charge.requester, part.charge)
         break
       case 'purse':
         book.purses.set(part.purse.id, part.purse)
@@ -82,11 +92,19 @@ export function sizeOf(value: unknown): number {
 
 /** What follows from the registration, where its offers stand in the indexes, and whether it can be reached, is not kept. */
 function unlisted(provider: Provider): Provider {
-  return { ...provider, reachable: false, supply: { ...provider.supply, offers: [], room: 0, places: [] } }
+  return {
+    ...provider,
+    charges: new Map(),
+    reachable: false,
+    supply: { ...provider.supply, offers: [], room: 0, places: [] },
+  }
 }
 
-/** Before version 3 a provider had one reputation, which no public log bears out: it begins anew. */
-function listed({ reputations = new Map(), ...provider }: Provider): Provider {
+/**
+ * Before version 3 a provider had one reputation, which no public log bears out: it begins anew; and nobody kept who was
+ * charged what.
+ */
+function listed({ reputations = new Map(), charged = 0n, ...provider }: Provider): Provider {
   const offers = asksOf(provider.registration, reputations)
-  return { ...provider, reputations, supply: { ...provider.supply, offers } }
+  return { ...provider, reputations, charged, charges: new Map(), supply: { ...provider.supply, offers } }
 }

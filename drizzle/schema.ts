@@ -1,4 +1,4 @@
-/** The history in D1: read models fed by the objects' events. Nothing is decided by reading it, and it can be rebuilt. */
+/** What is in D1: read models fed by the objects' events and the chain's logs. Nothing here is the only record of anything, and all can be rebuilt. */
 import { index, integer, primaryKey, real, sqliteTable, text } from 'drizzle-orm/sqlite-core'
 
 /** The public log: ended tasks, many to a row; a row is billed, its length is not. */
@@ -39,3 +39,29 @@ export const minutes = sqliteTable(
   },
   (table) => [primaryKey({ columns: [table.cell, table.at] })],
 )
+
+/** Deposits and withdrawals on the chain, as its logs tell them; can be read from the chain again. */
+export const chainMoves = sqliteTable(
+  'chain_moves',
+  {
+    /** The contract that told it: another deployment has books of its own. */
+    settlement: text('settlement').notNull(),
+    block: integer('block').notNull(),
+    logIndex: integer('log_index').notNull(),
+    blockHash: text('block_hash').notNull(),
+    payer: text('payer').notNull(),
+    /** Base units; negative when taken out. */
+    amount: text('amount').notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.settlement, table.block, table.logIndex] }),
+    index('chain_moves_payer').on(table.settlement, table.payer),
+  ],
+)
+
+/** Up to which block a contract's logs were read. */
+export const chainCursors = sqliteTable('chain_cursors', {
+  settlement: text('settlement').primaryKey(),
+  block: integer('block').notNull(),
+  blockHash: text('block_hash').notNull(),
+})

@@ -1,7 +1,8 @@
 /** The providers of the one-command network: agent programs as child processes. */
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Kind } from '../core/protocol.ts'
+import { parseAmount } from '../core/money.ts'
+import type { Address, Kind } from '../core/protocol.ts'
 import { inRoot } from './paths.ts'
 import { type Program, startProgram } from './process.ts'
 
@@ -18,30 +19,46 @@ export type Missing = { kind: Kind; model: string; why: string; mend?: string }
 
 export type Agent = {
   name: string
-  address: string
+  address: Address
   program: Program
   offerings: Offering[]
   missing: Missing[]
+  /** What it claimed on the chain since it started, in base units. */
+  claimed: bigint
+  /** Why it could not claim, the last time that it could not. */
+  unpaid: string | undefined
   /** Why it is not online; undefined when it is. */
   failure: string | undefined
 }
 
 /** What we read of the events in agent/log.ts. */
-type Event = { event: string; kind: Kind; model: string; address: string; reason?: string; mend?: string } & {
+type Event = { event: string; kind: Kind; model: string; address: Address; reason?: string; mend?: string } & {
   ask: string
   unit: string
   speed: number
   why: string
+  amount: string
 }
 
 /** Starts an agent and waits until it is online or has given up. Its events and errors go to `<state>/agent.log`. */
-export async function startAgent(plan: AgentPlan, edge: string, folder: string): Promise<Agent> {
+export async function startAgent(plan: AgentPlan, edge: string, folder: string, rpc?: string): Promise<Agent> {
   const state = join(folder, plan.id)
   await mkdir(state, { recursive: true })
   const args = ['--edge', edge, '--state', state, '--name', plan.name, '--runners', plan.kinds.join(), '--log', 'json']
+  // Ether is there for the asking, so every claim is worth its gas.
+  if (rpc !== undefined) args.push('--rpc', rpc, '--ether-price', '0')
   if (plan.upstream !== undefined) args.push('--upstream', plan.upstream)
   const program = startProgram(inRoot('agent/main.ts'), args, { log: join(state, 'agent.log') })
-  const agent: Agent = { name: plan.name, address: '', program, offerings: [], missing: [], failure: undefined }
+  const agent: Agent = {
+    name: plan.name,
+    address: '0x',
+    program,
+    offerings: [],
+    missing: [],
+    claimed: 0n,
+    unpaid: undefined,
+    failure: undefined,
+  }
   const speeds = new Map<string, number>()
   await new Promise<void>((resolve) => {
     program.onLine((line) => {
@@ -60,7 +77,7 @@ export async function startAgent(plan: AgentPlan, edge: string, folder: string):
 function note(agent: Agent, speeds: Map<string, number>, event: Event): void {
   const { kind, model } = event
   const work = `${kind} ${model}`
-  if (event.event === 'start') agent.address = event.address
+  if (event.event === 'start') agent.address = event.address.toLowerCase() as Address
   if (event.event === 'found') speeds.set(work, event.speed)
   if (event.event === 'missing') {
     agent.missing.push({ kind, model, why: event.why, ...(event.mend && { mend: event.mend }) })
@@ -68,6 +85,8 @@ function note(agent: Agent, speeds: Map<string, number>, event: Event): void {
   if (event.event === 'offer') {
     agent.offerings.push({ kind, model, ask: event.ask, unit: event.unit, speed: speeds.get(work) ?? 0 })
   }
+  if (event.event === 'claimed') agent.claimed += parseAmount(event.amount)
+  if (event.event === 'unpaid') agent.unpaid = event.reason
   if (event.event === 'error') agent.failure = [event.reason, event.mend].filter(Boolean).join('; ')
 }
 

@@ -1,4 +1,5 @@
 /** A local chain: anvil, from its npm package. */
+import { existsSync } from 'node:fs'
 import { inRoot } from './paths.ts'
 import { startProgram } from './process.ts'
 
@@ -14,19 +15,17 @@ export type ChainOptions = {
   /** Without it, a free one. */
   port?: number
   chainId?: number
-  /** File that keeps its state from one start to the next; without it, it forgets. */
+  /** File with the state to start from, if it is there. */
   state?: string
 }
 
-/** A chain that is killed forgets at most this much. */
-const SAVE_SECONDS = 5
 const READY = /^Listening on (\S+)$/
 
 /** Starts anvil on loopback and resolves when it answers. Its accounts are the well-known ones, and hold test ether. */
 export async function startAnvil(options: ChainOptions = {}): Promise<Chain> {
   const { port = 0, chainId = 31337, state } = options
   const args = ['--host', '127.0.0.1', '--port', String(port), '--chain-id', String(chainId)]
-  if (state !== undefined) args.push('--state', state, '--state-interval', String(SAVE_SECONDS))
+  if (state !== undefined && existsSync(state)) args.push('--load-state', state)
   const program = startProgram(inRoot('node_modules/@foundry-rs/anvil/bin.mjs'), args)
   const address = await Promise.race([
     new Promise<string>((resolve) => {

@@ -56,28 +56,33 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   })
   await migrate(await runtime.miniflare.getD1Database('DB', NAME), inRoot('drizzle/migrations'))
   const scheduled = schedule(runtime)
-  const stopClock = everyMinute(() => {
-    for (const cron of built.cronTriggers ?? []) {
-      void scheduled(cron).catch((error) => options.log?.(`error: scheduled ${cron}: ${error}`))
-    }
-  })
+  const run = (cron: string) => {
+    void scheduled(cron).catch((error) => options.log?.(`error: scheduled ${cron}: ${error}`))
+  }
+  const stopClock = everyMinute(() => built.cronTriggers?.forEach(run))
+  const chainClock = options.chain && setInterval(() => run('chain'), CHAIN_MS)
   return {
     url: runtime.url,
     workerd: runtime.workerd,
     scheduled,
     async stop() {
       stopClock()
+      clearInterval(chainClock)
       await runtime.stop()
     },
   }
 }
 
-const CHAIN_VARIABLES = ['CHAIN_ID', 'DEPLOYMENT', 'CONFIRMATIONS', 'PUBLIC_RPC_URL', 'RPC_URL']
+const CHAIN_VARIABLES = ['CHAIN_ID', 'DEPLOYMENT', 'CONFIRMATIONS', 'PUBLIC_RPC_URL', 'RPC_URL', 'FAUCET_KEY']
 
 /** The settings of the chain that are in the environment. */
-function chainVariables(environment: NodeJS.ProcessEnv): Record<string, string> {
+function chainVariables(environment: NodeJS.ProcessEnv): Record<string, string> | undefined {
+  if (!environment.DEPLOYMENT) return undefined
   return Object.fromEntries(CHAIN_VARIABLES.flatMap((name) => (environment[name] ? [[name, environment[name]]] : [])))
 }
+
+/** A chain on this machine is looked at this often. */
+const CHAIN_MS = 1_000
 
 const NAME = 'daicn'
 const BUNDLE = inRoot('dist/worker')
@@ -156,7 +161,8 @@ if (import.meta.main) {
     await checkPort(port)
     if (!values['no-build']) await buildWorker()
     const log = (line: string) => void process.stderr.write(`${new Date().toISOString()} ${line}\n`)
-    const edge = await startEdge({ port, state, log, chain: chainVariables(process.env) })
+    const chain = chainVariables(process.env)
+    const edge = await startEdge({ port, state, log, ...(chain && { chain }) })
     await claim(state, { pid: process.pid, url: edge.url })
     // Miniflare's own handlers would end the process before ours has.
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {

@@ -6,10 +6,11 @@ import { terminal } from '../client/cli/terminal.ts'
 import type { Metrics } from '../core/protocol.ts'
 import { AGENTS, type Agent, startAgent } from './agents.ts'
 import { buildAgent, buildWeb, buildWorker } from './build.ts'
-import { type LocalChain, startLocalChain } from './chain.ts'
+import { fuel, type LocalChain, startLocalChain } from './chain.ts'
 import { checkNode, checkPort, checkState, checkUnclaimed, Fault, parsePort } from './checks.ts'
 import { type EdgeProcess, spawnEdge } from './edge-process.ts'
 import { DEFAULT_STATE, inRoot } from './paths.ts'
+import { showPayments } from './payments.ts'
 import { type Program, startProgram } from './process.ts'
 import { openRequester, type Requester } from './requester.ts'
 import { type Done, runShowcase } from './showcase.ts'
@@ -37,20 +38,22 @@ async function main({ once, simulate, port, state }: Options): Promise<number> {
   running.edge = edge
   running.agents = await out.step(
     'agents',
-    () => Promise.all(AGENTS.map((plan) => startAgent(plan, edge.url, join(state, 'agents')))),
+    () => Promise.all(AGENTS.map((plan) => startAgent(plan, edge.url, join(state, 'agents'), chain.url))),
     (agents) => `${agents.filter(({ failure }) => failure === undefined).length} of ${agents.length} online`,
   )
   for (const agent of running.agents) introduce(agent)
+  await Promise.all(running.agents.map(({ address }) => fuel(chain, address)))
   const requester = await out.step('requester', () => openRequester(edge.url, join(state, 'requester')), short)
-  out.item('account', `${(await requester.daicn.account()).free} tokens free`)
+  out.item('account', `${(await requester.daicn.account()).free} tokens free on the chain`)
 
   const before = (await requester.daicn.network()).metrics.totalTasks
   const tasks = await runShowcase({ out, requester, agents: running.agents })
-  const ok = tasks.every(({ status }) => status === 'succeeded')
+  const paid = await showPayments({ out, chain, requester, agents: running.agents }, tasks)
+  const ok = paid.settled && tasks.every(({ status }) => status === 'succeeded')
   if (once) {
     const metrics = await networkAfter(requester, before + tasks.filter(({ id }) => id !== '').length)
     await stop()
-    console.log(JSON.stringify({ ok, tasks, network: metrics }))
+    console.log(JSON.stringify({ ok, tasks, network: metrics, chain: paid }))
     return ok ? 0 : 1
   }
   if (simulate) {
@@ -79,6 +82,12 @@ async function prepare(port: number, state: string): Promise<void> {
   await checkState(state)
   await checkUnclaimed(state)
   await checkPort(port)
+  if (existsSync(join(state, 'edge')) && !existsSync(join(state, 'chain'))) {
+    throw new Fault(
+      `The network in ${state} is one without a chain, of an earlier version.`,
+      'Remove it, or name another folder: npm start -- --state DIR.',
+    )
+  }
 }
 
 const toldChain = ({ url, again }: LocalChain) => `${url}, ${again ? 'with its contracts' : 'contracts deployed'}`

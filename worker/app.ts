@@ -20,6 +20,7 @@ import { leases, provider } from './routes/provider.ts'
 import { providers } from './routes/providers.ts'
 import { quote } from './routes/quote.ts'
 import { tasks } from './routes/tasks.ts'
+import { vouchers } from './routes/vouchers.ts'
 import { webhooks } from './routes/webhooks.ts'
 
 export const app = new Hono<{ Bindings: Env }>()
@@ -50,6 +51,7 @@ export const app = new Hono<{ Bindings: Env }>()
   .route('/files', files)
   .route('/batches', batches)
   .route('/provider', provider)
+  .route('/provider/vouchers', vouchers)
   .route('/providers', providers)
   .route('/leases', leases)
   .route('/network', network)

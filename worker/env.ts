@@ -3,6 +3,8 @@ import { waitUntil } from 'cloudflare:workers'
 import type { Address, Poll, PollAnswer, TaskView } from '#core/protocol.ts'
 import { signerOf } from './chain/account-signer.ts'
 import { edgeKeyOf } from './chain/edge-key.ts'
+import { openFaucet } from './chain/faucet.ts'
+import { openReader } from './chain/reader.ts'
 import { chainSettings } from './chain/settings.ts'
 import { isSignedBy, recoverSigner, type SignInMessage } from './chain/signature.ts'
 import { ask, type Carrier, openLine, type Question } from './line.ts'
@@ -13,6 +15,7 @@ import type { NetworkFeed } from './objects/network-feed.ts'
 import type { TaskRoom } from './objects/task-room.ts'
 import type { Json } from './outcome.ts'
 import { openBlobs } from './store/blobs.ts'
+import { openDeposits } from './store/deposits.ts'
 import { openFiles } from './store/files.ts'
 import { openHistory } from './store/history.ts'
 
@@ -30,6 +33,8 @@ export type Env = {
   CONFIRMATIONS: string
   PUBLIC_RPC_URL: string
   RPC_URL?: string
+  /** Of a development network on a chain alone. */
+  FAUCET_KEY?: `0x${string}`
   DEV: string
   EDGE_SECRET: string
 }
@@ -86,7 +91,7 @@ function wire(env: Env) {
   }
   const chainId = Number(env.CHAIN_ID)
   if (!Number.isSafeInteger(chainId) || chainId < 1) throw new Error(`CHAIN_ID is not a chain id: ${env.CHAIN_ID}`)
-  const chain = chainSettings(chainId, env)
+  const settings = chainSettings(chainId, env)
   let edgeKey: ReturnType<typeof edgeKeyOf> | undefined
   const market = (cell: string = DEFAULT_CELL) => env.MARKET.getByName(cell) as unknown as Remote<Market>
   const openTo = (cell: string) => marketLine(() => market(cell))
@@ -98,9 +103,14 @@ function wire(env: Env) {
     /** True when a sign-in was signed for this chain by the key of its address. */
     isSignedIn: (message: SignInMessage, signature: `0x${string}`) => isSignedBy(chainId, message, signature),
     /** Whose proofs receipts are; see core/receipt.ts. */
-    receiptDomain: { chainId, court: chain?.deployment.court ?? NO_COURT },
+    receiptDomain: { chainId, court: settings?.deployment.court ?? NO_COURT },
     /** Where its money is; null for a network without a chain. */
-    chain,
+    chain: settings && {
+      ...settings,
+      reader: openReader(settings),
+      faucet: env.DEV === 'true' && env.FAUCET_KEY ? openFaucet(settings, env.FAUCET_KEY) : null,
+      deposits: openDeposits(env.DB, settings.deployment.settlement),
+    },
     /** The key that spends for an account on the chain. */
     signerOf: (account: Address) => signerOf(env.EDGE_SECRET, account),
     recoverSigner,

@@ -1,5 +1,6 @@
 import { app } from './app.ts'
 import { type Env, networkOf } from './env.ts'
+import { followChain } from './jobs/follow-chain.ts'
 import { rollUp } from './jobs/roll-up.ts'
 
 // biome-ignore-start lint/performance/noBarrelFile: the platform wants the classes here
@@ -12,5 +13,10 @@ export { TaskRoom } from './objects/task-room.ts'
 
 export default {
   fetch: app.fetch,
-  scheduled: ({ scheduledTime }, env) => rollUp(networkOf(env), Number(scheduledTime)),
+  async scheduled({ cron, scheduledTime }, env) {
+    const network = networkOf(env)
+    // Networks on one machine look at their chain more often than cron can: by this name.
+    if (cron === 'chain') return followChain(network)
+    await Promise.all([rollUp(network, Number(scheduledTime)), followChain(network)])
+  },
 } satisfies ExportedHandler<Env>

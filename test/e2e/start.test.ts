@@ -2,11 +2,15 @@ import { spawn } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { parseAmount } from '../../core/money.ts'
 import { inRoot } from '../../scripts/paths.ts'
+import type { Payments } from '../../scripts/payments.ts'
 import type { Done } from '../../scripts/showcase.ts'
 import { freePort, temporaryState } from '../support/edge.ts'
 
 const MINUTES = 60_000
+
+let firstTasks: Done[] = []
 
 let folder: Awaited<ReturnType<typeof temporaryState>>
 beforeAll(async () => {
@@ -18,6 +22,7 @@ type Summary = {
   ok: boolean
   tasks: Done[]
   network: { totalTasks: number; totalProviders: number; activeProviders: number }
+  chain: Payments
 }
 
 function start(...args: string[]) {
@@ -77,12 +82,27 @@ test('one command runs three real tasks on two providers and ends with their sum
     expect(ms).toBeGreaterThan(0)
   }
   expect(summary.network).toMatchObject({ totalProviders: 2, activeProviders: 2, totalTasks: 3 })
+  checkChain(summary.chain, summary.tasks)
+  firstTasks = summary.tasks
 })
+
+/** What stands on the chain is what these tasks came to, to the unit. */
+function checkChain(chain: Payments, tasks: Done[]) {
+  expect(chain.settled).toBe(true)
+  const sum = (amounts: (string | null)[]) => amounts.reduce((total, amount) => total + parseAmount(amount!), 0n)
+  for (const { address, paid } of chain.providers) {
+    expect(parseAmount(paid)).toBe(sum(tasks.filter(({ provider }) => provider === address).map(({ price }) => price)))
+  }
+  const spent = sum(tasks.map(({ price }) => price))
+  expect(parseAmount(chain.requester.free)).toBe(parseAmount('100') - spent)
+  expect(sum(chain.providers.map(({ wallet }) => wallet)) + parseAmount(chain.fees)).toBe(spent)
+}
 
 test('a second start on the same state goes on from its history', { timeout: 4 * MINUTES }, async () => {
   const { summary } = await once(folder.state)
   expect(summary.ok).toBe(true)
   expect(summary.network).toMatchObject({ totalProviders: 2, totalTasks: 6 })
+  checkChain(summary.chain, [...firstTasks, ...summary.tasks])
 })
 
 test('a port in use is one clear line', async () => {

@@ -109,6 +109,7 @@ export function durable(book: Book) {
   const providers = []
   const purses = []
   const outlooks = []
+  const charges = []
   const tasks = []
   for (const part of partsOf(book)) {
     if (part.type === 'provider') {
@@ -118,7 +119,8 @@ export function durable(book: Book) {
     } else if (part.type === 'purse') {
       const { settled, ...kept } = part.purse
       if (kept.drawn > 0n) purses.push(kept)
-    } else if (part.type === 'outlook') outlooks.push(structuredClone(part))
+    } else if (part.type === 'charge') charges.push(part)
+    else if (part.type === 'outlook') outlooks.push(structuredClone(part))
     else {
       const { spec, attempts, prefix, state } = part.task
       const is = state.is === 'running' ? { ...state, is: 'leased' as const } : state
@@ -134,7 +136,7 @@ export function durable(book: Book) {
   }
   const head = structuredClone(headOf(book))
   for (const task of head.stats.latest) if (task.status === 'running') task.status = 'leased'
-  return { head, providers, purses: purses.sort((x, y) => (x.id < y.id ? -1 : 1)), outlooks, tasks }
+  return { head, providers, purses: purses.sort((x, y) => (x.id < y.id ? -1 : 1)), charges, outlooks, tasks }
 }
 
 const unstarted = (attempt: Attempt): Attempt =>

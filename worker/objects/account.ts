@@ -4,15 +4,15 @@ import {
   type Account as AccountState,
   type ApiKey,
   applyToAccount,
+  checkFaucet,
   checkSignIn,
   createAccount,
   drawOf,
   earnedOf,
+  FAUCET_AMOUNT,
   freeOf,
   grantDraw,
 } from '#core/account.ts'
-import { DomainError } from '#core/errors.ts'
-import { ONE_TOKEN } from '#core/money.ts'
 import type { Address, BlobView, CreateKey, DeliveryView, WebhookView } from '#core/protocol.ts'
 import { cost } from '../cost.ts'
 import { type Env, networkOf } from '../env.ts'
@@ -22,9 +22,6 @@ import { outcomeOf } from '../outcome.ts'
 import { type AccountBlobs, openAccountBlobs } from './account-blobs.ts'
 import { type AccountWebhooks, type Notice, openAccountWebhooks } from './account-webhooks.ts'
 
-/** What the development faucet gives at a time, and in all. */
-const FAUCET_AMOUNT = 100n * ONE_TOKEN
-const FAUCET_LIMIT = 1_000_000n * ONE_TOKEN
 /** Entries after which the account is written down whole. */
 const SNAPSHOT_EVERY = 500
 /** How often old entries are dropped from the log of webhooks. */
@@ -52,7 +49,7 @@ export class Account extends DurableObject<Env> {
     super(ctx, env)
     const { kv } = ctx.storage
     const kept = kv.get<{ state: AccountState; number: number }>('snapshot')
-    this.state = kept?.state ?? createAccount()
+    this.state = { ...createAccount(), ...kept?.state }
     this.last = this.base = kept?.number ?? 0
     const entries = [...kv.list<Entry>({ prefix: 'entry:' })].map(([, entry]) => entry)
     for (const { number, event } of entries.sort((x, y) => x.number - y.number)) {
@@ -89,9 +86,15 @@ export class Account extends DurableObject<Env> {
     this.add({ type: 'earned', at: Date.now(), cell, total })
   }
 
+  /** From the chain: what was deposited and not taken out, in all, as it was read at a time. */
+  fund(total: bigint, readAt: number): void {
+    if (readAt < this.state.fundedAt || total === this.state.deposited) return
+    this.add({ type: 'funded', at: readAt, total })
+  }
+
   faucet() {
     return outcomeOf(() => {
-      if (this.state.deposited + FAUCET_AMOUNT > FAUCET_LIMIT) throw new DomainError('faucet_limit')
+      checkFaucet(this.state.deposited)
       this.add({ type: 'deposited', at: Date.now(), amount: FAUCET_AMOUNT, source: 'faucet' })
     })
   }

@@ -1,6 +1,7 @@
 import { DurableObject } from 'cloudflare:workers'
 import { blobsIn } from '#core/blob.ts'
 import { type Book, breakOff, disconnect, expireSoon, nextDue, type Provider, pardon, tick } from '#core/book.ts'
+import { type Charge, chargesAfter } from '#core/charges.ts'
 import { providerList, providerView } from '#core/directory.ts'
 import { DomainError } from '#core/errors.ts'
 import { type Idempotency, tasksOfEarlier } from '#core/idempotency.ts'
@@ -263,6 +264,11 @@ export class Market extends DurableObject<Env> {
       if (!provider) throw new DomainError('not_registered')
       return why(this.book, provider, Date.now())
     })
+  }
+
+  /** What requesters were charged for this provider's work since its charges came to `after`. */
+  charges(address: Address, after: bigint, limit: number): Charge[] {
+    return chargesAfter(this.book.providers.get(address)?.charges ?? new Map(), after, limit)
   }
 
   /** Where in the task's text the output of this lease begins; null when the provider does not hold it, so may deliver none. */

@@ -7,6 +7,7 @@ import { AccountView, type Address, CreateKey, KeyView, Session, SignIn } from '
 import { SIGN_IN_WINDOW_MS } from '#core/sign-in.ts'
 import { issueSession, newKey } from '../auth.ts'
 import { CELLS, type Env, type Network, networkOf } from '../env.ts'
+import { takeFromFaucet } from '../faucet.ts'
 import { operation } from '../middleware/operation.ts'
 import { unwrap } from '../outcome.ts'
 
@@ -50,16 +51,15 @@ export const account = new Hono<{ Bindings: Env }>()
     '/faucet',
     operation({
       summary: 'Take tokens from the faucet',
-      details: 'Development networks only.',
+      details: 'Development networks only; where there is a chain, the tokens are deposited on it.',
       access: 'session',
       answers: { 200: AccountView },
       errors: ['faucet_closed', 'faucet_limit'],
     }),
     async (c) => {
       const network = networkOf(c.env)
-      if (!network.isDevelopment) throw new DomainError('faucet_closed')
       const { address } = c.get('principal')
-      unwrap(await network.account(address).faucet())
+      await takeFromFaucet(network, address)
       return c.json(await accountView(network, address))
     },
   )
@@ -122,8 +122,13 @@ async function accountView(network: Network, address: Address): Promise<AccountV
     held: formatAmount(sum('held')),
     spent: formatAmount(sum('captured')),
     earned: formatAmount(balances.earned),
-    ...(network.chain && { chain: network.signerOf(address) }),
+    ...(network.chain && { chain: depositTo(network, address) }),
   }
+}
+
+function depositTo(network: Network, address: Address) {
+  const { account, signer } = network.signerOf(address)
+  return { account, signer }
 }
 
 function keyView({ id, name, scopes, budget, expiresAt, createdAt }: ApiKey): KeyView {

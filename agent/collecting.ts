@@ -1,0 +1,64 @@
+/** What a working agent collects by: the chain of its edge's network, and an RPC of its own or the edge's choice. */
+import type { LocalAccount } from 'viem'
+import type { ChainView } from '#core/deployment.ts'
+import type { Address } from '#core/protocol.ts'
+import { type Collector, startCollector } from './collector.ts'
+import { type Edge, EdgeError } from './edge.ts'
+import type { Log } from './log.ts'
+import type { Settings } from './settings.ts'
+import { linkSettlement } from './settlement.ts'
+import { backoff, pause, TIMING } from './timing.ts'
+import { openVoucherBook } from './voucher-book.ts'
+
+type Collecting = {
+  settings: Pick<Settings, 'rpc' | 'state' | 'etherPrice'>
+  edge: Edge
+  provider: LocalAccount
+  log: Log
+  /** Ends the wait for an edge that does not answer. */
+  signal: AbortSignal
+}
+
+/** Undefined where there is nothing to collect: a network without a chain, or no RPC to check vouchers by. */
+export async function collectFor({
+  settings,
+  edge,
+  provider,
+  log,
+  signal,
+}: Collecting): Promise<Collector | undefined> {
+  const chain = await chainOf(edge, signal)
+  if (!chain?.deployment) return undefined
+  const rpc = settings.rpc ?? chain.rpc
+  if (rpc === null) {
+    log('unpaid', { reason: 'there is no RPC to check vouchers by; name one by --rpc' })
+    return undefined
+  }
+  const settlement = { chainId: chain.deployment.chainId, address: chain.deployment.settlement }
+  const receiver = provider.address.toLowerCase() as Address
+  const link = linkSettlement(rpc, settlement, provider)
+  const book = await openVoucherBook(settings.state, settlement, receiver)
+  return startCollector({
+    edge,
+    settlement,
+    receiver,
+    link,
+    book,
+    etherPrice: settings.etherPrice,
+    log,
+    timing: TIMING,
+  })
+}
+
+/** Undefined for an edge that knows of no chains, or when the signal ends the wait for it. */
+async function chainOf(edge: Edge, signal: AbortSignal): Promise<ChainView | undefined> {
+  for (let failures = 0; !signal.aborted; failures++) {
+    try {
+      return await edge.getChain()
+    } catch (error) {
+      if (error instanceof EdgeError && error.code === 'not_found') return undefined
+      await pause(backoff(failures, TIMING, Math.random), signal)
+    }
+  }
+  return undefined
+}

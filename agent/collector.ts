@@ -1,0 +1,173 @@
+/**
+ * Collects what the provider is owed: fetches vouchers from the edge, checks each against the chain, keeps the latest on
+ * disk, and claims them together when that costs little beside what it brings.
+ */
+import { recoverTypedDataAddress } from 'viem'
+import { formatAmount, ONE_TOKEN, parseAmount } from '#core/money.ts'
+import type { Address } from '#core/protocol.ts'
+import { MAX_LANE, type Settlement, voucherTypedData } from '#core/voucher.ts'
+import type { KeptVoucher, VoucherPage, VoucherView } from '#core/voucher-page.ts'
+import type { Log } from './log.ts'
+import { type LaneState, messageOf, payable, type SettlementLink } from './settlement.ts'
+import { pause, type Timing } from './timing.ts'
+import type { VoucherBook } from './voucher-book.ts'
+
+export type CollectorOptions = {
+  edge: { getVouchers: (after: string, signal: AbortSignal) => Promise<VoucherPage> }
+  settlement: Settlement
+  receiver: Address
+  link: SettlementLink
+  book: VoucherBook
+  /** What an ether is worth in tokens, base units. */
+  etherPrice: bigint
+  log: Log
+  timing: Timing
+}
+
+export type Collector = {
+  /** Something was earned. */
+  wake: () => void
+  /** Collects a last time. */
+  stop: () => Promise<void>
+}
+
+/** Vouchers of one claim: more cost hardly less each, and must fit a block. */
+const BATCH = 100
+/** A claim pays when it costs at most this share of what it brings, in percent. */
+const COST_PERCENT = 1n
+const FAREWELL_MS = 10_000
+
+export function startCollector(options: CollectorOptions): Collector {
+  const { edge, log, timing } = options
+  const closing = new AbortController()
+  let after = '0'
+  let woken = true
+  let wake = () => {}
+  let reachable = true
+
+  /** Fetches what has grown since the last time. What cannot be checked now is fetched again. */
+  async function fetchAll(signal: AbortSignal): Promise<void> {
+    for (let more = true; more; ) {
+      const page = await edge.getVouchers(after, signal)
+      const taken = await Promise.allSettled(page.vouchers.map((voucher) => takeVoucher(options, voucher)))
+      for (const one of taken) if (one.status === 'rejected') throw one.reason
+      after = page.next
+      more = page.more
+    }
+  }
+
+  async function collect(signal: AbortSignal): Promise<void> {
+    try {
+      await options.link.check()
+      await fetchAll(signal)
+      await claimAll(options, paysAt(options.etherPrice))
+      reachable = true
+    } catch (error) {
+      // Told once: it may last, and is tried again.
+      if (reachable) log('unpaid', { reason: messageOf(error) })
+      reachable = false
+      woken = true
+    }
+  }
+
+  async function run(): Promise<void> {
+    let delay = timing.collectMs
+    while (!closing.signal.aborted) {
+      if (!woken) {
+        const { promise, resolve } = Promise.withResolvers<void>()
+        wake = resolve
+        await promise
+      }
+      // A busy provider is paid for much at once, more and more rarely; one that earns now and then soon.
+      await pause(delay, closing.signal)
+      if (closing.signal.aborted) return
+      woken = false
+      await collect(closing.signal)
+      delay = woken ? Math.min(delay * 2, timing.collectMaxMs) : timing.collectMs
+    }
+  }
+
+  const done = run()
+  return {
+    wake() {
+      woken = true
+      wake()
+    },
+    async stop() {
+      closing.abort()
+      wake()
+      await done
+      await collect(AbortSignal.timeout(FAREWELL_MS))
+    },
+  }
+}
+
+type Checks = Pick<CollectorOptions, 'settlement' | 'receiver' | 'link' | 'book' | 'log'>
+
+/** Keeps a voucher if it is worth more than the one there is, and its signer is the account's. */
+async function takeVoucher({ settlement, receiver, link, book, log }: Checks, view: VoucherView): Promise<void> {
+  const { account, signature } = view
+  const [charged, ceiling] = [parseAmount(view.charged), parseAmount(view.ceiling)]
+  const known = book.vouchers.get(account)
+  if (known && ceiling === known.ceiling && charged <= known.charged) return
+  const refuse = (reason: string) => log('unpaid', { account, reason })
+  if (ceiling < (known?.ceiling ?? 0n)) return refuse(`its voucher shrank from ${formatAmount(known!.ceiling)}`)
+  if (charged > ceiling || ceiling > MAX_LANE) return refuse('its voucher is for less than it was charged')
+  const signer = known?.signer ?? (await link.laneOf(account))?.signer
+  if (!signer) return refuse('nothing was ever paid into it')
+  const message = voucherTypedData(settlement, { account, receiver, ceiling })
+  const by = await recoverTypedDataAddress({ ...message, signature }).catch(() => null)
+  if (by?.toLowerCase() !== signer) return refuse('its voucher is not signed by its signer')
+  await book.keep({ settlement, receiver, account, signer, charged, ceiling, signature })
+}
+
+type Claims = Pick<CollectorOptions, 'link' | 'book' | 'log'>
+type Due = { voucher: KeptVoucher; lane: LaneState; amount: bigint }
+/** Whether a claim of these is worth its cost, in wei. */
+type Pays = (batch: Due[], cost: bigint) => boolean
+
+/** A claim is worth it that costs little; where a payer wants its money back, one that costs less than it brings. */
+export const paysAt =
+  (etherPrice: bigint): Pays =>
+  (batch, wei) => {
+    const cost = (wei * etherPrice) / ONE_TOKEN
+    const brings = batch.reduce((sum, { amount }) => sum + amount, 0n)
+    const urgent = batch.some(({ lane }) => lane.unlockAt !== 0)
+    return urgent ? cost < brings : cost * 100n <= brings * COST_PERCENT
+  }
+
+/** Claims of one key go one after the other, whatever edges it works for: each transaction has its number. */
+let turn: Promise<unknown> = Promise.resolve()
+
+/** Claims in batches what is due and worth it, the largest first. @returns base units */
+export function claimAll(claims: Claims, pays: Pays): Promise<bigint> {
+  const claimed = turn.then(() => claimInTurn(claims, pays))
+  turn = claimed.catch(() => {})
+  return claimed
+}
+
+async function claimInTurn({ link, book, log }: Claims, pays: Pays): Promise<bigint> {
+  const due = await dueOf(link, [...book.vouchers.values()])
+  let claimed = 0n
+  for (let i = 0; i < due.length; i += BATCH) {
+    const batch = due.slice(i, i + BATCH)
+    const vouchers = batch.map(({ voucher }) => voucher)
+    const cost = await link.costOf(vouchers)
+    if (!pays(batch, cost.gas * cost.gasPrice)) continue
+    const transaction = await link.claim(vouchers, cost)
+    const amount = batch.reduce((sum, one) => sum + one.amount, 0n)
+    log('claimed', { vouchers: batch.length, amount: formatAmount(amount), transaction })
+    claimed += amount
+  }
+  return claimed
+}
+
+/** Those vouchers that can be paid something now. */
+async function dueOf(link: SettlementLink, vouchers: KeptVoucher[]): Promise<Due[]> {
+  const all = vouchers.map(async (voucher): Promise<Due[]> => {
+    const lane = await link.laneOf(voucher.account)
+    const amount = lane ? payable(voucher.charged, lane) : 0n
+    return lane && amount > 0n ? [{ voucher, lane, amount }] : []
+  })
+  return (await Promise.all(all)).flat().sort((x, y) => (x.amount < y.amount ? 1 : -1))
+}

@@ -1,0 +1,120 @@
+/** A provider's view of the settlement contract, by an RPC of its own choice. */
+import {
+  BaseError,
+  createWalletClient,
+  encodeFunctionData,
+  type Hex,
+  http,
+  type LocalAccount,
+  publicActions,
+  WaitForTransactionReceiptTimeoutError,
+} from 'viem'
+import { daicnSettlementAbi as abi } from '#contracts/abi.ts'
+import { min } from '#core/money.ts'
+import type { Address } from '#core/protocol.ts'
+import { packVouchers, type Settlement, type SignedVoucher } from '#core/voucher.ts'
+
+/** What an account's lane to us stands at; base units, `unlockAt` in Unix seconds, 0 while nobody asked to unlock. */
+export type LaneState = { signer: Address; paid: bigint; cap: bigint; free: bigint; unlockAt: number }
+
+/** What a claim would cost, in wei. */
+export type Cost = { gas: bigint; gasPrice: bigint }
+
+const TIMEOUT_MS = 10_000
+/** A transaction that is not in a block after this long is sent again for more. */
+const PATIENCE_MS = 90_000
+const TRIES = 4
+const NOBODY = `0x${'00'.repeat(20)}`
+
+export type SettlementLink = ReturnType<typeof linkSettlement>
+
+/** @param provider signs the transactions, and is paid */
+export function linkSettlement(rpc: string, settlement: Settlement, provider: LocalAccount, patienceMs = PATIENCE_MS) {
+  const transport = http(rpc, { timeout: TIMEOUT_MS, retryCount: 1, batch: true })
+  const client = createWalletClient({ account: provider, transport }).extend(publicActions)
+  const { address } = settlement
+  const receiver = provider.address
+
+  /** A claim, and the payout of all that was earned, in one transaction. */
+  const callOf = (vouchers: SignedVoucher[]): Hex => {
+    const claim = encodeFunctionData({ abi, functionName: 'claim', args: [receiver, packVouchers(vouchers)] })
+    const settle = encodeFunctionData({ abi, functionName: 'settle', args: [receiver] })
+    return encodeFunctionData({ abi, functionName: 'multicall', args: [[claim, settle]] })
+  }
+
+  return {
+    /** Throws when the RPC is one of another chain. */
+    async check(): Promise<void> {
+      const chainId = await client.getChainId()
+      if (chainId !== settlement.chainId) {
+        throw new Error(`the RPC is of chain ${chainId}, and the vouchers are for ${settlement.chainId}`)
+      }
+    },
+
+    /** Null for an account that was never paid into. */
+    async laneOf(account: Hex): Promise<LaneState | null> {
+      const [{ signer, free }, { paid, cap, unlockAt }] = await Promise.all([
+        client.readContract({ abi, address, functionName: 'accounts', args: [account] }),
+        client.readContract({ abi, address, functionName: 'lanes', args: [account, receiver] }),
+      ])
+      if (signer === NOBODY) return null
+      return { signer: signer.toLowerCase() as Address, paid, cap, free, unlockAt }
+    },
+
+    async costOf(vouchers: SignedVoucher[]): Promise<Cost> {
+      const data = callOf(vouchers)
+      const [gas, gasPrice] = await Promise.all([
+        client.estimateGas({ account: provider, to: address, data }),
+        client.getGasPrice(),
+      ])
+      return { gas, gasPrice }
+    },
+
+    /**
+     * Claims, and waits until that is in a block. One that is stuck, for its fee was too low or an earlier one is missing,
+     * is sent again in the place of the first that waits, for more: whichever gets through, a voucher is paid once.
+     * @returns the transaction's hash
+     */
+    async claim(vouchers: SignedVoucher[], { gas, gasPrice }: Cost): Promise<Hex> {
+      const data = callOf(vouchers)
+      for (let attempt = 1, price = gasPrice; ; attempt++, price = raised(price)) {
+        const nonce = await client.getTransactionCount({ address: receiver, blockTag: 'latest' })
+        try {
+          const hash = await client.sendTransaction({
+            to: address,
+            data,
+            nonce,
+            gas: (gas * 12n) / 10n,
+            gasPrice: price,
+            chain: null,
+          })
+          const receipt = await client.waitForTransactionReceipt({ hash, timeout: patienceMs, pollingInterval: 200 })
+          if (receipt.status !== 'success') throw new Error(`the claim was reverted in ${hash}`)
+          return receipt.transactionHash
+        } catch (error) {
+          if (attempt === TRIES || !isStuck(error)) throw error
+        }
+      }
+    },
+  }
+}
+
+/** More than the tenth by which nodes want a replacement to pay more; and more than nothing. */
+const raised = (price: bigint): bigint => (price * 3n) / 2n + 1n
+
+const isStuck = (error: unknown): boolean =>
+  error instanceof WaitForTransactionReceiptTimeoutError ||
+  /underpriced|fee too low|max fee per gas less than block base fee|already known|nonce too low/i.test(messageOf(error))
+
+/** What the chain said, without the RPC's URL, which may hold a key. */
+export function messageOf(error: unknown): string {
+  if (!(error instanceof BaseError)) return (error as Error).message
+  return [error.shortMessage, error.details].filter(Boolean).join(' ')
+}
+
+/** What a voucher can be paid now beyond what was paid: what is locked for its lane, then what is free. */
+export function payable(charged: bigint, { paid, cap, free }: LaneState): bigint {
+  if (charged <= paid) return 0n
+  const covered = (cap > paid ? cap : paid) + free
+  return min(charged, covered) - paid
+}

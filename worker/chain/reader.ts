@@ -1,0 +1,64 @@
+/** What the edge reads of the chain. */
+import { createPublicClient, http, parseAbiItem } from 'viem'
+import type { Address } from '#core/protocol.ts'
+import type { ChainSettings } from './settings.ts'
+
+/** A block, with its hash, so that another at the same height is not taken for it. */
+type BlockMark = { block: number; blockHash: string }
+/** `amount` came into the account, base units; negative when it was taken out. */
+type Move = BlockMark & { logIndex: number; account: `0x${string}`; payer: Address; amount: bigint }
+
+const MOVES = [
+  parseAbiItem(
+    'event Deposited(bytes32 indexed account, address indexed payer, address indexed signer, uint256 amount)',
+  ),
+  parseAbiItem('event Withdrawn(bytes32 indexed account, address indexed payer, uint256 amount)'),
+] as const
+
+/** A call is given up after this long, and tried once more. */
+const TIMEOUT_MS = 5_000
+
+export type ChainReader = ReturnType<typeof openReader>
+
+export function openReader({ rpc, deployment, confirmations }: ChainSettings) {
+  const client = createPublicClient({ transport: http(rpc, { timeout: TIMEOUT_MS, retryCount: 1 }) })
+  let isChecked = false
+
+  return {
+    /** The latest block with enough others above it. Throws when the RPC is one of another chain. */
+    async confirmedBlock(): Promise<number> {
+      if (!isChecked) {
+        const chainId = await client.getChainId()
+        if (chainId !== deployment.chainId) {
+          throw new Error(`RPC_URL is of chain ${chainId}, and the contracts are on ${deployment.chainId}`)
+        }
+        isChecked = true
+      }
+      return Number(await client.getBlockNumber({ cacheTime: 0 })) - confirmations
+    },
+
+    async markOf(block: number): Promise<BlockMark> {
+      const { hash } = await client.getBlock({ blockNumber: BigInt(block) })
+      return { block, blockHash: hash }
+    },
+
+    /** Deposits and withdrawals in these blocks, in order. */
+    async moves(from: number, to: number): Promise<Move[]> {
+      const logs = await client.getLogs({
+        address: deployment.settlement,
+        events: MOVES,
+        fromBlock: BigInt(from),
+        toBlock: BigInt(to),
+        strict: true,
+      })
+      return logs.map(({ blockNumber, blockHash, logIndex, eventName, args }) => ({
+        block: Number(blockNumber),
+        blockHash,
+        logIndex,
+        account: args.account,
+        payer: args.payer.toLowerCase() as Address,
+        amount: eventName === 'Deposited' ? args.amount : -args.amount,
+      }))
+    },
+  }
+}

@@ -1,0 +1,40 @@
+import { Hono } from 'hono'
+import { DomainError } from '#core/errors.ts'
+import { formatAmount, parseAmount } from '#core/money.ts'
+import { VOUCHERS_A_PAGE, VoucherPage, VouchersQuery } from '#core/voucher-page.ts'
+import { type Env, networkOf } from '../env.ts'
+import { operation } from '../middleware/operation.ts'
+
+export const vouchers = new Hono<{ Bindings: Env }>().get(
+  '/',
+  operation({
+    summary: 'Read the vouchers that pay this provider',
+    details:
+      'The latest of each requester whose charges have grown. A voucher is cumulative: the latest of an account replaces the others.',
+    access: 'session',
+    query: VouchersQuery,
+    answers: { 200: VoucherPage },
+    errors: ['no_chain'],
+  }),
+  async (c) => {
+    const network = networkOf(c.env)
+    const { chain } = network
+    if (!chain) throw new DomainError('no_chain')
+    const { address } = c.get('principal')
+    const { after } = c.req.valid('query')
+    const charges = await network.market().charges(address, parseAmount(after), VOUCHERS_A_PAGE)
+    const settlement = { chainId: network.chainId, address: chain.deployment.settlement }
+    // What is signed follows from what was charged, so nothing of it is kept: asked again, the edge signs the same.
+    const signed = charges.map(async ({ requester, amount }) => {
+      const { account, signVoucher } = network.signerOf(requester)
+      const signature = await signVoucher(settlement, address, amount)
+      return { account, requester, charged: formatAmount(amount), ceiling: formatAmount(amount), signature }
+    })
+    const last = charges.at(-1)
+    return c.json({
+      vouchers: await Promise.all(signed),
+      next: last ? formatAmount(last.mark) : after,
+      more: charges.length === VOUCHERS_A_PAGE,
+    })
+  },
+)
