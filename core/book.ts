@@ -49,6 +49,7 @@ import { countEnded, countGranted, countPaid, countSubmitted, createStats, refre
 import {
   bytesOf,
   currentAttempt,
+  deliverersOf,
   type Effect,
   held,
   isOver,
@@ -122,6 +123,8 @@ export type Book = {
   bytes: number
   /** Streams whose rooms must be asked what an ended attempt delivered. */
   sealing: Set<string>
+  /** Open tasks with results that others must agree with. */
+  verifying: Set<string>
   providers: Map<Address, Provider>
   purses: Map<string, Purse>
   /** Classes that any provider has ever offered. */
@@ -156,6 +159,7 @@ export function createBook(cell: string): Book {
     tasks: new Map(),
     bytes: 0,
     sealing: new Set(),
+    verifying: new Set(),
     providers: new Map(),
     purses: new Map(),
     classes: new Set(),
@@ -408,6 +412,7 @@ export function openTask(book: Book, task: Task, tag: number, deadline: number, 
   book.tasks.set(spec.id, open)
   book.bytes += bytesOf(task)
   if (task.state.is === 'sealing') book.sealing.add(spec.id)
+  if (task.deliveries) verify(book, open)
   if (task.state.is === 'queued') {
     avoidFailed(open)
     addWant(book.matching, want)
@@ -438,6 +443,7 @@ function applyToTask(book: Book, id: string, event: TaskEvent, at: number): Refu
   book.bytes += bytesOf(open.task) - bytesOf(before)
   if (before.state.is === 'queued' && open.task.state.is !== 'queued') removeWant(book.matching, open.want)
   if (before.state.is === 'sealing' && open.task.state.is !== 'sealing') book.sealing.delete(id)
+  if (open.task.deliveries !== before.deliveries) verify(book, open)
   if (event.type === 'granted') granted(book, open, event.provider, at)
   for (const effect of result.effects) applyEffect(book, open, effect, at)
   refreshLatest(book.stats, open.task)
@@ -501,6 +507,7 @@ function applyEffect(book: Book, open: OpenTask, effect: Effect, at: number): vo
       purseOf(book, spec.purse).held -= held(spec) - paid(open.task)
       unschedule(book, open)
       book.tasks.delete(spec.id)
+      book.verifying.delete(spec.id)
       book.bytes -= bytesOf(open.task)
       book.ended.set(spec.id, open.task)
       countEnded(book.stats, open.task)
@@ -519,6 +526,16 @@ function rate(book: Book, address: Address, of: TaskSpec, outcome: Outcome, at: 
   provider.reputations.set(classOf(of), reputation)
   if (score(reputation) === score(known)) return
   setReputation(book.matching, provider.supply, of, score(reputation))
+}
+
+/** Keeps a task that has results away from those who gave them; a text is written again by the same weights, or it would differ. */
+function verify(book: Book, { task, want }: OpenTask): void {
+  const { spec, attempts, deliveries } = task
+  book.verifying.add(spec.id)
+  want.exclude = [...spec.exclude, ...deliverersOf(task)]
+  const digest = attempts[deliveries![0]!.attempt - 1]!.digest
+  if (spec.kind !== 'llm.chat' || digest === undefined) return
+  want.variant = { ...(spec.variant ?? { minBits: 0, capabilities: [] }), digest }
 }
 
 /** Keeps a task that failed away from the providers that failed it, for a while. */

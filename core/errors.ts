@@ -43,6 +43,11 @@ export const ERRORS = {
     'Sign one whose ceiling is what the lane was charged so far and the price of what comes next.',
   ],
   no_chain: [404, 'This network has no chain', 'Its tokens are those of its faucet; there is nothing to claim.'],
+  not_comparable: [
+    422,
+    'Results of this task could not be compared',
+    'Ask for a chat with temperature 0 and without stream, or for no assurance.',
+  ],
   price_below_unit: [
     422,
     'maxPrice is less than the smallest possible price',
@@ -105,6 +110,11 @@ export const ERRORS = {
     502,
     'What the provider signed is not what it did',
     'The task itself is accepted and paid; name the provider in requirements.exclude to avoid it.',
+  ],
+  evidence_not_found: [
+    404,
+    'The results of this task were held against no others',
+    'Ask for an assurance when you submit; a spot check is drawn by lot.',
   ],
   task_cancelled: [409, 'The task was cancelled', 'Submit it again.'],
   idempotency_conflict: [

@@ -1,11 +1,12 @@
 /** What requesters and providers do in a market, as steps over its book: each is synchronous, takes the time, and leaves events. */
+import { leastResults, spotRate } from './assurance.ts'
 import { apply, type Book, fill, type Provider, place, purseOf, record, tick } from './book.ts'
 import { fieldOf, splitDigest } from './capability.ts'
 import { joinOutput, joinUsage } from './continuation.ts'
 import { DomainError, type ErrorCode, type ErrorDetails } from './errors.ts'
 import type { Idempotency } from './idempotency.ts'
 import { LEASE_MS, parseLeaseId } from './lease.ts'
-import { type Ask, EXCLUSIONS, type Exclusion, setRoom, variantExclusion } from './matching.ts'
+import { type Ask, classOf, EXCLUSIONS, type Exclusion, setRoom, variantExclusion } from './matching.ts'
 import { meter } from './pricing.ts'
 import {
   type Address,
@@ -19,9 +20,10 @@ import {
   type ResultReceipt,
 } from './protocol.ts'
 import { available } from './purse.ts'
+import { NEWCOMER } from './reputation.ts'
 import type { TaskRequest } from './request.ts'
 import { sizeOf } from './snapshot.ts'
-import type { Task, TaskEvent, TaskSpec } from './task.ts'
+import { held, type Task, type TaskEvent, type TaskSpec } from './task.ts'
 
 /** The most a market holds open; beyond that it sheds. Inputs live in its memory, which the platform bounds at 128 MB. */
 export const CAPACITY = { tasks: 100_000, bytes: 48 * 1024 * 1024 }
@@ -47,7 +49,10 @@ export function submit(book: Book, submission: Submission, now: number): { tasks
   }
   const models = requests.map((request) => modelOf(book, request))
   checkVariants(book, requests, models)
-  const need = requests.reduce((sum, { bid, maxUnits }) => sum + bid * BigInt(maxUnits), 0n)
+  for (const [i, request] of requests.entries()) {
+    if (request.assurance) checkEnough(book, requester, request, models[i]!.model)
+  }
+  const need = requests.reduce((sum, request) => sum + held(request), 0n)
   const short = need - available(purseOf(book, purse))
   if (short > 0n) return { short }
   const ids = requests.map((request, i) => {
@@ -120,6 +125,27 @@ function checkVariants(book: Book, requests: TaskRequest[], models: Model[]): vo
     const fault = variantFault(book, { kind, model, variant, minContext })
     if (fault) throw new DomainError(fault.code, { ...fault.details, pointer: pointer + fault.details.pointer })
   }
+}
+
+/** Refuses a task for which there never were as many providers as must agree. */
+function checkEnough(
+  book: Book,
+  requester: Address,
+  { kind, assurance, exclude, pointer = '' }: TaskRequest,
+  model: string,
+) {
+  const need = leastResults(assurance!)
+  let there = 0
+  for (const { supply } of book.providers.values()) {
+    const may = supply.address !== requester && !exclude.includes(supply.address)
+    if (may && supply.offers.some((offer) => offer.kind === kind && offer.model === model)) there++
+  }
+  if (there >= need) return
+  throw new DomainError('no_provider', {
+    detail: `${need} providers of "${model}" would have to agree, and there are ${there}`,
+    pointer: `${pointer}/assurance`,
+    retryAfterSeconds: 10,
+  })
 }
 
 type Demand = Model & Pick<TaskRequest, 'kind' | 'minContext'>
@@ -227,13 +253,14 @@ function takeResult(book: Book, provider: Provider, { lease, outcome }: Result, 
     return { lease, accepted: false, code: 'lease_not_found' }
   }
   if (!task) return { lease, accepted: false, code: 'task_finished' }
-  const refused = end(book, parsed.task, toEvent(task, parsed.attempt, outcome), now)
+  const refused = end(book, parsed.task, toEvent(book, task, parsed.attempt, outcome), now)
   if (refused === null || refused === 'already_accepted') return { lease, accepted: true }
   return { lease, accepted: false, code: refused }
 }
 
 /** A result as an event of its task; an output that does not fit the task's kind is a failure of the attempt. */
-function toEvent({ spec, prefix }: Task, attempt: number, outcome: Result['outcome']): TaskEvent {
+function toEvent(book: Book, task: Task, attempt: number, outcome: Result['outcome']): TaskEvent {
+  const { spec, prefix } = task
   switch (outcome.status) {
     case 'failed':
       return { type: 'failed', attempt, error: outcome.error }
@@ -250,9 +277,17 @@ function toEvent({ spec, prefix }: Task, attempt: number, outcome: Result['outco
       }
       const output = joinOutput(prefix, outcome.output)
       const usage = joinUsage(prefix, outcome.usage)
-      return { type: 'succeeded', attempt, output, usage, units, ...(signed && { signed }) }
+      const drawn = spec.assurance && { drawn: isDrawn(book, task, attempt) }
+      return { type: 'succeeded', attempt, output, usage, units, ...(signed && { signed }), ...drawn }
     }
   }
+}
+
+/** Whether the result of this attempt is to be checked by another, by the lot of the task and what is known of the provider. */
+function isDrawn(book: Book, { spec, attempts }: Task, attempt: number): boolean {
+  const { reputations } = book.providers.get(attempts[attempt - 1]!.provider)!
+  const { streak } = reputations.get(classOf(spec)) ?? NEWCOMER
+  return (spec.lot ?? 0) < spotRate(streak)
 }
 
 function outputFault(kind: Kind, output: unknown, prefix: Prefix | undefined): string | null {

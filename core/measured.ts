@@ -8,8 +8,9 @@ export type Measured = { tasks: number; runMs: number; units: number; maxUnits: 
 /** What is left of a task's weight at each further one: about the last hundred count. */
 const KEPT = 0.99
 
-export function measure(measured: Map<string, Measured>, { spec, state, attempts }: Task): void {
-  if (state.is !== 'succeeded') return
+export function measure(measured: Map<string, Measured>, { spec, state, attempts, deliveries = [] }: Task): void {
+  // One that was verified waited for others, and was paid for more than once.
+  if (state.is !== 'succeeded' || deliveries.length > 1) return
   const key = classOf(spec)
   const { tasks, runMs, units, maxUnits } = measured.get(key) ?? { tasks: 0, runMs: 0, units: 0, maxUnits: 0 }
   measured.set(key, {

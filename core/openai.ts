@@ -21,6 +21,7 @@ const Terms = SubmitTask.pick({
   requirements: true,
   deadlineSeconds: true,
   maxAttempts: true,
+  assurance: true,
 }).partial()
 const StreamOptions = z.looseObject({ include_usage: z.boolean().optional() })
 

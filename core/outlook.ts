@@ -90,7 +90,7 @@ export function noteGranted({ outlooks }: Book, { spec, attempts }: Task): void 
 }
 
 /** A task is over. */
-export function noteEnded({ outlooks }: Book, { spec, state, attempts }: Task): void {
+export function noteEnded({ outlooks }: Book, { spec, state, attempts, deliveries = [] }: Task): void {
   const outlook = outlooks.get(classOf(spec))
   if (!outlook) return
   const { followed, eta } = outlook
@@ -99,7 +99,8 @@ export function noteEnded({ outlooks }: Book, { spec, state, attempts }: Task): 
   if (state.is !== 'succeeded') return
   outlook.units += state.units
   outlook.paid += Number(state.price)
-  if (task) finished(eta, task.estimate, state.at - task.at, state.at - attempts[state.attempt - 1]!.grantedAt)
+  if (task && deliveries.length < 2)
+    finished(eta, task.estimate, state.at - task.at, state.at - attempts[state.attempt - 1]!.grantedAt)
 }
 
 /** True when a bin began after the one under way. */

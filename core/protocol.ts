@@ -1,5 +1,6 @@
 /** Every HTTP body and socket frame, as zod schemas. Parsed once at the edge of each program; inside, the types are total. */
 import { z } from 'zod'
+import { Assurance } from './assurance.ts'
 import { BlobRef, Sha256 } from './blob-ref.ts'
 import { bitsOf } from './capability.ts'
 import { isAmount } from './money.ts'
@@ -169,6 +170,7 @@ export const SubmitTask = z
     deadlineSeconds: z.int().min(1).max(86_400).default(600),
     maxAttempts: z.int().min(1).max(10).default(3),
     stream: z.boolean().default(false).describe("Keep the output's stream for watchers of GET /v1/tasks/{id}/events."),
+    assurance: Assurance.optional().describe('How sure you want to be of the result; none unless told.'),
     webhook: z
       .string()
       .min(1)
@@ -199,12 +201,21 @@ export const WaitQuery = z.object({
     .describe(`Answer when the tasks have ended, or after this many seconds, at most ${LIMITS.waitSeconds}.`),
 })
 
-export const TASK_STATUSES = ['queued', 'leased', 'running', 'succeeded', 'failed', 'cancelled', 'expired'] as const
+export const TASK_STATUSES = [
+  'queued',
+  'leased',
+  'running',
+  'verifying',
+  'succeeded',
+  'failed',
+  'cancelled',
+  'expired',
+] as const
 export const TaskStatus = z.enum(TASK_STATUSES)
 export type TaskStatus = z.output<typeof TaskStatus>
 
 export const isEnded = (status: TaskStatus): boolean =>
-  status !== 'queued' && status !== 'leased' && status !== 'running'
+  status !== 'queued' && status !== 'leased' && status !== 'running' && status !== 'verifying'
 
 export const TaskError = z.object({ code: z.string(), message: z.string() })
 export type TaskError = z.output<typeof TaskError>
@@ -240,6 +251,16 @@ export const Quote = z
       .nullable()
       .describe("Milliseconds until it is finished, learned from the class's tasks; null while that is too little."),
     /** Providers that may not run it, each counted once, by the first filter that it fails. */
+    assurance: z
+      .object({
+        level: z.enum(['spot', 'quorum']),
+        /** Candidates are enough for the fewest results. */
+        enough: z.boolean(),
+        results: z.object({ least: Count, expected: z.number(), most: Count }),
+        detection: z.number().describe('The chance that a wrong result which no other provider gives too is caught.'),
+      })
+      .nullable()
+      .describe('What its assurance takes; null where there is none. Formulas in docs/trust.md.'),
     excluded: ReasonCounts,
     /** When there is no candidate, the filter that left nobody. */
     failing: z.string().nullable(),
@@ -257,7 +278,9 @@ export type Quote = z.output<typeof Quote>
 export const AttemptView = z.object({
   number: z.int(),
   provider: Address,
-  state: z.enum(['granted', 'started', 'succeeded', 'failed', 'lost', 'superseded']),
+  state: z
+    .enum(['granted', 'started', 'delivered', 'succeeded', 'refuted', 'failed', 'lost', 'superseded'])
+    .describe('Delivered: its result waits for others to agree with. Refuted: others agreed on another result.'),
   grantedAt: Time,
   startedAt: Time.exactOptional(),
   endedAt: Time.exactOptional(),
@@ -281,6 +304,10 @@ export const TaskView = z
     price: Amount.exactOptional().describe('Tokens captured for it, once it has ended.'),
     units: z.number().exactOptional().describe('What was metered, in the units of its kind.'),
     usage: Usage.exactOptional(),
+    assurance: z
+      .object({ level: z.enum(['spot', 'quorum']), results: z.int(), agreed: z.int() })
+      .exactOptional()
+      .describe('Results that came, and how many of them agreed; 0 until it has succeeded.'),
     attempts: z.array(AttemptView),
     output: z.unknown().exactOptional().describe('What the kind gives, when it has succeeded.'),
     error: TaskError.exactOptional(),

@@ -64,6 +64,7 @@ export const ReputationView = z
     outcomes: z
       .int()
       .describe('Ever counted: the same number of records of the public log give this reputation again.'),
+    streak: z.int().describe('Successes in a row; how often it is checked goes by that, see docs/trust.md.'),
   })
   .meta({ id: 'ReputationView' })
 export type ReputationView = z.output<typeof ReputationView>

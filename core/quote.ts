@@ -3,8 +3,10 @@
  *
  * | figure         | formula                                                                                    |
  * |----------------|--------------------------------------------------------------------------------------------|
- * | price.ceiling  | bid x most units: what submitting it holds                                                 |
+ * | price.ceiling  | bid x most units x most results: what submitting it holds                                  |
  * | price.expected | ask of the best candidate x the most units x (units paid for / most units) of its class    |
+ * |                | x results expected                                                                         |
+ * | assurance      | see assuranceOf                                                                            |
  * | wait, free     | 0 while a candidate has a free slot                                                        |
  * | wait, learned; | what the class's tasks have taught (core/forecast/eta.ts), once that is enough and while   |
  * | finish         | nobody who offers the class is left out for what this task asks for                        |
@@ -13,18 +15,21 @@
  *
  * Quantiles of the Erlang distribution are by Wilson and Hilferty (1931). What was never measured is null.
  */
+import { leastResults, mostResults, spotRate } from './assurance.ts'
 import type { Book, Provider } from './book.ts'
 import { DomainError } from './errors.ts'
 import { type Counts, census, failing, inWords, type Reason, suitable, total } from './explain.ts'
 import { type Estimate, estimate } from './forecast/eta.ts'
 import { modelOf } from './market.ts'
-import { type Ask, aheadOf, classOf, exclusion, MOST_AHEAD, merit, nextTag, type Want } from './matching.ts'
+import { type Ask, aheadOf, classOf, exclusion, type Match, MOST_AHEAD, merit, nextTag, type Want } from './matching.ts'
 import { meanRunMs } from './measured.ts'
 import { formatAmount, min } from './money.ts'
 import { sightOf } from './outlook.ts'
 import { isMeteredByInput } from './pricing.ts'
 import type { Address, Quote } from './protocol.ts'
+import { NEWCOMER } from './reputation.ts'
 import type { TaskRequest } from './request.ts'
+import { held } from './task.ts'
 
 /** Standard normal quantiles of 50 % and 90 %. */
 const Z50 = 0
@@ -38,18 +43,24 @@ const OF_ANY_TASK: ReadonlySet<string> = new Set<Reason>(['self', 'kind', 'model
 export function quote(book: Book, requester: Address, request: TaskRequest, now: number): Quote {
   const want = wantOf(book, requester, request, now)
   const { candidates, excluded } = census(book, want, now)
-  const ceiling = request.bid * BigInt(request.maxUnits)
+  const best = bestOffer(want, candidates, now)
+  const assurance = assuranceOf(book, request, want, candidates, best)
   const none = candidates.length === 0
   const least = none ? leastAsk(book, want, now) : null
   return {
     kind: request.kind,
     model: want.model === '' ? null : want.model,
     candidates: candidates.length,
-    price: { ceiling: formatAmount(ceiling), expected: expectedPrice(book, want, candidates, request.maxUnits, now) },
+    price: {
+      ceiling: formatAmount(held(request)),
+      expected: expectedPrice(book, want, best?.offer, request.maxUnits, assurance?.results.expected ?? 1),
+    },
     ...etaOf(book, want, candidates, excluded, request.maxUnits, now),
+    assurance,
     excluded,
     failing: none ? failing(excluded) : null,
-    leastMaxPrice: least === null ? null : formatAmount(least * BigInt(request.maxUnits)),
+    leastMaxPrice:
+      least === null ? null : formatAmount(least * BigInt(request.maxUnits * mostResults(request.assurance))),
     explanation: explanationOf(candidates.length, excluded),
   }
 }
@@ -80,23 +91,48 @@ function modelFor(book: Book, request: TaskRequest): ReturnType<typeof modelOf> 
   }
 }
 
-function expectedPrice(book: Book, want: Want, candidates: Provider[], maxUnits: number, now: number): string | null {
-  const best = bestOffer(want, candidates, now)
+/**
+ * A spot check takes a second result at the rate of the provider that would get the task now, and catches a wrong one just as
+ * often; a quorum always has a second.
+ */
+function assuranceOf(
+  book: Book,
+  { assurance }: TaskRequest,
+  want: Want,
+  candidates: Provider[],
+  best: Match | null,
+): Quote['assurance'] {
+  if (!assurance) return null
+  const { level } = assurance
+  const least = leastResults(assurance)
+  const reputation = best && book.providers.get(best.supply.address)!.reputations.get(classOf(want))
+  const rate = level === 'spot' ? spotRate((reputation ?? NEWCOMER).streak) : 1
+  const results = { least, expected: level === 'spot' ? 1 + rate : least, most: mostResults(assurance) }
+  return { level, enough: candidates.length >= least, results, detection: rate }
+}
+
+function expectedPrice(
+  book: Book,
+  want: Want,
+  best: Ask | undefined,
+  maxUnits: number,
+  results: number,
+): string | null {
   const measured = book.measured.get(classOf(want))
   if (!best || (!measured && !isMeteredByInput(want.kind))) return null
   const share = isMeteredByInput(want.kind) ? 1 : measured!.units / measured!.maxUnits
-  return formatAmount(best.ask * BigInt(Math.min(maxUnits, Math.ceil(share * maxUnits))))
+  return formatAmount(best.ask * BigInt(Math.ceil(Math.min(1, share) * maxUnits * results)))
 }
 
 /** The offer of most merit: of those with a free slot, while there is one. */
-function bestOffer(want: Want, candidates: Provider[], now: number): Ask | null {
+function bestOffer(want: Want, candidates: Provider[], now: number): Match | null {
   const free = candidates.filter(({ supply }) => exclusion(want, supply, now) === null)
-  let best: Ask | null = null
+  let best: Match | null = null
   let most = Number.NEGATIVE_INFINITY
   for (const { supply } of free.length > 0 ? free : candidates) {
     for (const offer of suitable(want, supply, now)) {
       const worth = merit(want.preference, offer)
-      if (worth > most) [best, most] = [offer, worth]
+      if (worth > most) [best, most] = [{ want, supply, offer }, worth]
     }
   }
   return best

@@ -16,7 +16,7 @@ import { z } from 'zod'
 import { Sha256 } from './blob-ref.ts'
 import { canonicalJson } from './canonical-json.ts'
 import { formatAmount, isAmount, parseAmount } from './money.ts'
-import { type Address, Kind, Signature, type Signed, type TaskView } from './protocol.ts'
+import { type Address, AttemptView, Kind, Signature, type Signed, type TaskView } from './protocol.ts'
 import type { Task } from './task.ts'
 
 type Hex = `0x${string}`
@@ -66,6 +66,23 @@ export const Receipt = z
   .meta({ id: 'Receipt' })
 export type Receipt = z.output<typeof Receipt>
 
+/** What one provider said and signed, as it goes before a court. */
+export const Evidence = z
+  .object({
+    task: z.string(),
+    results: z.array(
+      z.object({
+        attempt: z.int(),
+        provider: AddressText,
+        state: AttemptView.shape.state,
+        output: z.unknown(),
+        receipt: Receipt.omit({ edge: true }).nullable(),
+      }),
+    ),
+  })
+  .meta({ id: 'Evidence' })
+export type Evidence = z.output<typeof Evidence>
+
 /** What the provider signs; the rest is the edge's to add. */
 export type Statement = Omit<Receipt, 'grantedAt' | 'acceptedAt' | 'signature' | 'edge'>
 /** A receipt that the edge has not countersigned. */
@@ -97,9 +114,17 @@ export type ReceiptBasis = {
 }
 
 /** Undefined for a task that has no receipt. */
-export function basisOf({ spec, attempts, prefix, state }: Task): ReceiptBasis | undefined {
-  if (state.is !== 'succeeded' || !state.signed || !spec.inputHash) return undefined
-  const { attempt, signed } = state
+export function basisOf(task: Task): ReceiptBasis | undefined {
+  const { state } = task
+  return state.is === 'succeeded' ? basisOfAttempt(task, state.attempt, state.signed) : undefined
+}
+
+function basisOfAttempt(
+  { spec, attempts, prefix }: Task,
+  attempt: number,
+  signed: Signed | undefined,
+): ReceiptBasis | undefined {
+  if (!signed || !spec.inputHash) return undefined
   return {
     attempt,
     model: spec.model,
@@ -108,6 +133,20 @@ export function basisOf({ spec, attempts, prefix, state }: Task): ReceiptBasis |
     prefix: prefix ? { length: prefix.text.length, tokens: prefix.tokens } : null,
     signed,
   }
+}
+
+/** One of the results of a task that were held against each other, as it is kept: for which of them was wrong is a matter of proof. */
+export type Exhibit = { attempt: number; output: unknown; units: number; price: string; receipt?: ReceiptBasis }
+
+/** Undefined for a task whose result was held against no other. */
+export function exhibitsOf(task: Task): Exhibit[] | undefined {
+  const { attempts, deliveries = [] } = task
+  if (deliveries.length < 2) return undefined
+  return deliveries.map(({ attempt, output, units, signed }) => {
+    const receipt = basisOfAttempt(task, attempt, signed)
+    const price = formatAmount(attempts[attempt - 1]!.ask * BigInt(units))
+    return { attempt, output, units, price, ...(receipt && { receipt }) }
+  })
 }
 
 /** A receipt as the edge knows it to be true, with what the provider claims to have signed of it. */

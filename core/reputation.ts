@@ -4,7 +4,7 @@
  *
  * | figure   | formula                                                                              |
  * |----------|--------------------------------------------------------------------------------------|
- * | a, b     | 1 + weighted successes, 1 + weighted failures                                        |
+ * | a, b     | 1 + weighted successes, 1 + weighted failures, of which a wrong result counts as ten |
  * | mean     | a / (a + b)                                                                          |
  * | low, high| mean -+ 1.645 x sqrt(a b / ((a + b)^2 (a + b + 1))), within 0 and 1                  |
  * | score    | low, rounded down to a hundredth                                                     |
@@ -16,7 +16,8 @@
 import type { Address, Interval, Kind } from './protocol.ts'
 import type { TaskRecord } from './public-log.ts'
 
-export type Outcome = 'success' | 'failure'
+/** `wrong`: its result was refuted by those of others. */
+export type Outcome = 'success' | 'failure' | 'wrong'
 
 export type Reputation = {
   successes: number
@@ -25,7 +26,11 @@ export type Reputation = {
   day: number
   /** Outcomes ever counted. */
   outcomes: number
+  /** Successes since the last outcome that was none. */
+  streak: number
 }
+
+type Weights = Pick<Reputation, 'successes' | 'failures'>
 
 const DAY_MS = 86_400_000
 /** 2 ** (-1 / 30), written out so that everybody multiplies by the same double. */
@@ -34,21 +39,22 @@ const KEPT_A_DAY = 0.9771599684342459
 const MOST_DAYS = 30_000
 /** Standard normal quantile of 95 %: the interval between the two bounds holds 90 %. */
 const Z = 1.6448536269514722
+/** How many failures a wrong result counts as: one that fails says so, one that is wrong was meant to be believed. */
+const WRONG = 10
 
 /** Of whom nothing is known. */
-export const NEWCOMER: Reputation = { successes: 0, failures: 0, day: 0, outcomes: 0 }
+export const NEWCOMER: Reputation = { successes: 0, failures: 0, day: 0, outcomes: 0, streak: 0 }
 
 const dayOf = (at: number): number => Math.floor(at / DAY_MS)
 
 /** Adds one outcome. Time never runs backwards: an earlier `at` counts as the latest day seen. */
 export function observe(reputation: Reputation, outcome: Outcome, at: number): Reputation {
-  const { successes, failures, day, outcomes } = aged(reputation, dayOf(at))
-  return {
-    successes: outcome === 'success' ? successes + 1 : successes,
-    failures: outcome === 'failure' ? failures + 1 : failures,
-    day,
-    outcomes: outcomes + 1,
+  const known = aged(reputation, dayOf(at))
+  const outcomes = known.outcomes + 1
+  if (outcome === 'success') {
+    return { ...known, outcomes, successes: known.successes + 1, streak: known.streak + 1 }
   }
+  return { ...known, outcomes, failures: known.failures + (outcome === 'wrong' ? WRONG : 1), streak: 0 }
 }
 
 function aged(reputation: Reputation, day: number): Reputation {
@@ -62,21 +68,21 @@ function aged(reputation: Reputation, day: number): Reputation {
   return { ...reputation, successes, failures, day }
 }
 
-/** All that is known of a provider: its outcomes in every class, as of the latest day of any. */
-export function pooled(reputations: Iterable<Reputation>): Reputation {
+/** All that is known of a provider: its weighted outcomes in every class, as of the latest day of any. */
+export function pooled(reputations: Iterable<Reputation>): Weights {
   const all = [...reputations]
-  const total: Reputation = { successes: 0, failures: 0, day: Math.max(0, ...all.map(({ day }) => day)), outcomes: 0 }
+  const day = Math.max(0, ...all.map((reputation) => reputation.day))
+  const total: Weights = { successes: 0, failures: 0 }
   for (const reputation of all) {
-    const { successes, failures, outcomes } = aged(reputation, total.day)
+    const { successes, failures } = aged(reputation, day)
     total.successes += successes
     total.failures += failures
-    total.outcomes += outcomes
   }
   return total
 }
 
 /** Mean and normal approximation of the 90 % credible interval, clamped to 0..1. */
-export function interval({ successes, failures }: Pick<Reputation, 'successes' | 'failures'>): Interval {
+export function interval({ successes, failures }: Weights): Interval {
   const a = successes + 1
   const b = failures + 1
   const n = a + b
@@ -92,16 +98,17 @@ export function score(reputation: Reputation): number {
 
 /**
  * What a task that has succeeded says of those who attempted it. A failure counts only once another provider has shown that the
- * task could be done: a poison task harms nobody.
+ * task could be done: a poison task harms nobody. A wrong result counts whatever else its provider did.
  */
 export function outcomesOf(attempts: readonly { provider: Address; state: string }[]): Map<Address, Outcome> {
   const outcomes = new Map<Address, Outcome>()
-  const winner = attempts.find(({ state }) => state === 'succeeded')
-  if (!winner) return outcomes
+  if (!attempts.some(({ state }) => state === 'succeeded')) return outcomes
   for (const { provider, state } of attempts) {
-    if (state === 'failed' || state === 'lost') outcomes.set(provider, 'failure')
+    if (state === 'succeeded') outcomes.set(provider, 'success')
+    else if (state === 'refuted') outcomes.set(provider, 'wrong')
+    else if ((state === 'failed' || state === 'lost') && !outcomes.has(provider)) outcomes.set(provider, 'failure')
   }
-  return outcomes.set(winner.provider, 'success')
+  return outcomes
 }
 
 /** Reputations by provider, kind and model: `recount` makes of the public log what the market made of the same outcomes. */

@@ -1,3 +1,4 @@
+import { type Checked, mostResults } from './assurance.ts'
 import { bitsOf, capabilitiesNeeded, type Variant } from './capability.ts'
 import { DomainError } from './errors.ts'
 import { firstIssue, pointerTo } from './json.ts'
@@ -37,6 +38,9 @@ export type TaskRequest = {
   maxAttempts: number
   stream: boolean
   webhook?: string
+  assurance?: Checked
+  /** Of a spot check; drawn by the market. */
+  lot?: number
 }
 
 /**
@@ -58,6 +62,7 @@ export function toRequest(task: SubmitTask, pointer = ''): TaskRequest {
   const bytes = utf8Length(JSON.stringify(task.input))
   if (bytes > LIMITS.inputBytes) throw new DomainError('body_too_large', { pointer: `${pointer}/input` })
   const units = maxUnits(kind, parsed.data)
+  const assurance = assuranceOf(task, kind, pointer)
   return {
     ...(pointer !== '' && { pointer }),
     kind,
@@ -65,7 +70,7 @@ export function toRequest(task: SubmitTask, pointer = ''): TaskRequest {
     variant: variantOf(kind, parsed.data, task.requirements.minQuantization),
     input: task.input,
     bytes,
-    bid: bidOf(kind, task.maxPrice, units, pointer),
+    bid: bidOf(kind, task.maxPrice, units * mostResults(assurance), pointer),
     maxUnits: units,
     preference: task.preference,
     minReputation: task.requirements.minReputation,
@@ -76,6 +81,7 @@ export function toRequest(task: SubmitTask, pointer = ''): TaskRequest {
     maxAttempts: task.maxAttempts,
     stream: task.stream,
     ...(task.webhook !== undefined && { webhook: task.webhook }),
+    ...(assurance && { assurance }),
   }
 }
 
@@ -84,6 +90,16 @@ function variantOf(kind: Kind, input: Record<string, unknown>, minQuantization: 
   const capabilities = capabilitiesNeeded(kind, input)
   if (capabilities.length === 0 && minQuantization === undefined) return null
   return { digest: null, minBits: minQuantization === undefined ? 0 : bitsOf(minQuantization)!, capabilities }
+}
+
+/** Undefined for none. @throws DomainError not_comparable where two honest results would differ */
+function assuranceOf({ assurance, stream, input }: SubmitTask, kind: Kind, pointer: string): Checked | undefined {
+  if (!assurance || assurance.level === 'none') return undefined
+  const refuse = (detail: string) => new DomainError('not_comparable', { detail, pointer: `${pointer}/assurance` })
+  if (stream) throw refuse('a stream is delivered before it could be compared')
+  if (kind === 'llm.chat' && input.temperature !== 0)
+    throw refuse('a chat is written the same again only at temperature 0')
+  return assurance
 }
 
 function bidOf(kind: Kind, maxPrice: string | undefined, units: number, pointer: string): bigint {

@@ -143,7 +143,7 @@ export function summaryOf(task: Task): TaskSummary {
     id: spec.id,
     kind: spec.kind,
     model: spec.model,
-    status: statusOf(state),
+    status: statusOf(task),
     createdAt: spec.createdAt,
   }
   const firstAttempt = task.attempts[0]

@@ -2,8 +2,10 @@
  * The life of a task: queued -> leased -> running -> succeeded | failed | cancelled | expired, in numbered attempts.
  * When an attempt at a stream ends without a result, the task is sealed before anything else: what was delivered until then is
  * settled, paid to that attempt, and handed to the next one to go on from.
+ * A task with an assurance goes back to the queue with the results it has, until enough of them agree (core/assurance.ts).
  * `transition` is pure: a task and an event give the next task and what must happen because of it, or why the event is refused.
  */
+import { type Checked, type Delivery, judge, mostResults } from './assurance.ts'
 import type { Variant } from './capability.ts'
 import {
   type Address,
@@ -47,12 +49,19 @@ export type TaskSpec = {
   stream: boolean
   /** The endpoint of its requester that is told of its end. */
   webhook?: string
+  assurance?: Checked
+  /** The lot of a spot check, in 0..1; nobody is told. Without one it is checked. */
+  lot?: number
 }
 
 type AttemptState =
   | { is: 'granted' }
   | { is: 'started'; at: number }
+  /** Its result waits for others to agree with. */
+  | { is: 'delivered'; at: number }
   | { is: 'succeeded'; at: number }
+  /** Others agreed on another result. */
+  | { is: 'refuted'; at: number }
   | { is: 'failed'; at: number; error: TaskError }
   | { is: 'lost'; at: number }
   | { is: 'superseded'; at: number }
@@ -92,13 +101,22 @@ type TaskState =
       signed?: Signed
     }
 
-/** `prefix`: what sealed attempts delivered together, none when that is nothing. */
-export type Task = { spec: TaskSpec; attempts: readonly Attempt[]; prefix?: Prefix; state: TaskState }
+/**
+ * `prefix`: what sealed attempts delivered together, none when that is nothing. `deliveries`: the results of a task with an
+ * assurance, in the order in which they came, none before there is one.
+ */
+export type Task = {
+  spec: TaskSpec
+  attempts: readonly Attempt[]
+  prefix?: Prefix
+  deliveries?: readonly Delivery[]
+  state: TaskState
+}
 
 export type TaskEvent =
   | { type: 'granted'; provider: Address; ask: bigint; digest?: string }
   | { type: 'started'; attempt: number }
-  /** `output` and `usage` are those of the whole task, `units` those of this attempt. */
+  /** `output` and `usage` are those of the whole task, `units` those of this attempt; `drawn` for a spot check. */
   | {
       type: 'succeeded'
       attempt: number
@@ -106,6 +124,7 @@ export type TaskEvent =
       usage: Usage
       units: number
       signed?: Signed
+      drawn?: boolean
     }
   | { type: 'failed'; attempt: number; error: TaskError }
   /** Given back by its provider unharmed; does not count against maxAttempts. */
@@ -134,9 +153,12 @@ type Transition = { task: Task; effects: Effect[] } | { refused: Refusal }
 export const newTask = (spec: TaskSpec): Task => ({ spec, attempts: [], state: { is: 'queued' } })
 
 /** What it takes of the memory that a market has for open tasks. */
-export const bytesOf = ({ spec, prefix }: Task): number => spec.bytes + 2 * (prefix?.text.length ?? 0)
+export const bytesOf = ({ spec, prefix, deliveries }: Task): number =>
+  spec.bytes + 2 * (prefix?.text.length ?? 0) + (deliveries ? JSON.stringify(deliveries).length : 0)
 
-export const held = (spec: TaskSpec): bigint => spec.bid * BigInt(spec.maxUnits)
+/** The most a task can cost: that of each of its results. */
+export const held = ({ bid, maxUnits, assurance }: Pick<TaskSpec, 'bid' | 'maxUnits' | 'assurance'>): bigint =>
+  bid * BigInt(maxUnits) * BigInt(mostResults(assurance))
 
 /** What the task's attempts were paid together. */
 export const paid = ({ attempts }: Task): bigint =>
@@ -147,12 +169,17 @@ export function currentAttempt({ state }: Task): number {
   return state.is === 'leased' || state.is === 'running' ? state.attempt : 0
 }
 
-export function isOver({ state }: Task): boolean {
-  return isEnded(statusOf(state))
+export const isOver = (task: Task): boolean => isEnded(statusOf(task))
+
+/** How a task stands as others see it: one that is being sealed still runs, and one with results is being verified until it ends. */
+export function statusOf({ state, deliveries }: Pick<Task, 'state' | 'deliveries'>): TaskStatus {
+  const status = state.is === 'sealing' ? 'running' : state.is
+  return deliveries && !isEnded(status) ? 'verifying' : status
 }
 
-/** How a task stands as others see it: one that is being sealed still runs. */
-export const statusOf = (state: TaskState): TaskStatus => (state.is === 'sealing' ? 'running' : state.is)
+/** The providers whose results a task has: no further one may be theirs. */
+export const deliverersOf = ({ attempts, deliveries = [] }: Task): Address[] =>
+  deliveries.map(({ attempt }) => attempts[attempt - 1]!.provider)
 
 /** Attempts that count against maxAttempts. */
 export function triesOf(task: Task): number {
@@ -214,6 +241,7 @@ function succeed(task: Task, event: Extract<TaskEvent, { type: 'succeeded' }>, n
   if (!attempt || isOver(task) || (late && (attempt.state.is !== 'lost' || task.spec.stream))) {
     return refuse(task, event.attempt)
   }
+  if (task.spec.assurance) return deliver(task, attempt, event, now)
   const { provider } = attempt
   const { output, usage, signed } = event
   const effects: Effect[] = [{ type: 'capture', provider, price: attempt.ask * BigInt(event.units) }]
@@ -227,6 +255,69 @@ function succeed(task: Task, event: Extract<TaskEvent, { type: 'succeeded' }>, n
   effects.push({ type: 'end' })
   const units = next.attempts.reduce((sum, attempt) => sum + attempt.units, 0)
   const state: TaskState = { is: 'succeeded', at: now, attempt: event.attempt, output, usage, units, price: paid(next) }
+  return { task: { ...next, state: signed ? { ...state, signed } : state }, effects }
+}
+
+/** Takes a result of a task with an assurance: it is the last that was needed, or others are asked. */
+function deliver(
+  task: Task,
+  attempt: Attempt,
+  event: Extract<TaskEvent, { type: 'succeeded' }>,
+  now: number,
+): Transition {
+  const { spec, deliveries = [] } = task
+  const { number, provider } = attempt
+  if (deliverersOf(task).includes(provider)) return refuse(task, number)
+  const { type: _, drawn = false, ...delivery } = event
+  const all = [...deliveries, delivery]
+  const verdict = judge(spec.assurance!, spec.kind, all, drawn)
+  const current = currentAttempt(task)
+  const holder = task.attempts[current - 1]?.provider
+  let next: Task = { ...withAttempt(task, number, { state: { is: 'delivered', at: now } }), deliveries: all }
+  const effects: Effect[] = []
+  // Another attempt goes on while a late result is not enough, unless the two are by one provider.
+  const stays = current !== 0 && current !== number && verdict.is === 'open' && holder !== provider
+  if (current !== 0 && !stays) {
+    if (current !== number) next = withAttempt(next, current, { state: { is: 'superseded', at: now } })
+    effects.push({ type: 'release', provider: holder!, attempt: current, revoke: current !== number })
+  }
+  switch (verdict.is) {
+    case 'open':
+      if (stays || task.state.is === 'queued') return { task: next, effects }
+      return { task: { ...next, state: { is: 'queued' } }, effects: [...effects, { type: 'queue' }] }
+    case 'agreed':
+      return conclude(next, verdict.attempts, effects, now)
+    case 'split':
+      return {
+        task: { ...next, state: { is: 'failed', at: now, error: NO_QUORUM } },
+        effects: [...effects, { type: 'end' }],
+      }
+  }
+}
+
+const NO_QUORUM: TaskError = { code: 'no_quorum', message: 'The results of its providers do not agree.' }
+
+/** Ends a task by the results that agree: they are paid, the first is its output, and others were wrong. */
+function conclude(task: Task, agreed: number[], before: Effect[], now: number): Transition {
+  const effects = [...before]
+  let next = task
+  for (const { attempt, units } of task.deliveries!) {
+    const { provider, ask, state } = task.attempts[attempt - 1]!
+    const { at } = state as Extract<AttemptState, { is: 'delivered' }>
+    const isRight = agreed.includes(attempt)
+    next = withAttempt(
+      next,
+      attempt,
+      isRight ? { units, state: { is: 'succeeded', at } } : { state: { is: 'refuted', at } },
+    )
+    if (isRight) effects.push({ type: 'capture', provider, price: ask * BigInt(units) })
+  }
+  for (const [provider, outcome] of outcomesOf(next.attempts.map(standing)))
+    effects.push({ type: 'score', provider, outcome })
+  effects.push({ type: 'end' })
+  const { attempt, output, usage, signed } = task.deliveries!.find((one) => one.attempt === agreed[0])!
+  const units = next.attempts.reduce((sum, attempt) => sum + attempt.units, 0)
+  const state: TaskState = { is: 'succeeded', at: now, attempt, output, usage, units, price: paid(next) }
   return { task: { ...next, state: signed ? { ...state, signed } : state }, effects }
 }
 
@@ -244,6 +335,7 @@ function endAttempt(task: Task, number: number, state: AttemptState, now: number
     revoke: state.is === 'lost',
   }
   if (triesOf(ended) < task.spec.maxAttempts) return leave(ended, number, { is: 'queued' }, release)
+  if (isUnchecked(ended)) return conclude(ended, [ended.deliveries![0]!.attempt], [release], now)
   const error = state.is === 'failed' ? state.error : { code: 'lease_lost', message: 'The provider stopped answering.' }
   return leave(ended, number, { is: 'failed', at: now, error }, release)
 }
@@ -276,17 +368,29 @@ function stop(task: Task, state: Extract<TaskState, { is: 'cancelled' | 'expired
     return { task: { ...task, state: { ...task.state, next: state } }, effects: [] }
   }
   const current = currentAttempt(task)
-  if (current === 0) return { task: { ...task, state }, effects: [{ type: 'end' }] }
+  const stands = state.is === 'expired' && isUnchecked(task)
+  if (current === 0) {
+    if (stands) return conclude(task, [task.deliveries![0]!.attempt], [], now)
+    return { task: { ...task, state }, effects: [{ type: 'end' }] }
+  }
   const { provider } = task.attempts[current - 1]!
   const stopped = withAttempt(task, current, { state: { is: 'superseded', at: now } })
-  return leave(stopped, current, state, { type: 'release', provider, attempt: current, revoke: true })
+  const release: Effect = { type: 'release', provider, attempt: current, revoke: true }
+  if (stands) return conclude(stopped, [task.deliveries![0]!.attempt], [release], now)
+  return leave(stopped, current, state, release)
 }
 
+/** A spot check found nobody who could do it again: its one result stands, as it would have had it not been drawn. */
+const isUnchecked = ({ spec, deliveries }: Task): boolean =>
+  spec.assurance?.level === 'spot' && deliveries?.length === 1
+
 function refuse(task: Task, attempt: number): Transition {
-  if (task.state.is === 'succeeded' && task.state.attempt === attempt) return { refused: 'already_accepted' }
+  if (TAKEN.has(task.attempts[attempt - 1]?.state.is)) return { refused: 'already_accepted' }
   if (isOver(task)) return { refused: 'task_finished' }
   return { refused: attempt > 0 && attempt <= task.attempts.length ? 'attempt_over' : 'unknown_attempt' }
 }
+
+const TAKEN: ReadonlySet<string | undefined> = new Set(['succeeded', 'delivered', 'refuted'])
 
 function withAttempt(task: Task, number: number, change: Partial<Attempt>): Task {
   const attempts = task.attempts.slice()

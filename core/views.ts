@@ -35,11 +35,12 @@ export function taskView(task: Task): TaskView {
     id: spec.id,
     kind: spec.kind,
     model: spec.variant?.digest ? `${spec.model}@${spec.variant.digest}` : spec.model,
-    status: statusOf(state),
+    status: statusOf(task),
     createdAt: spec.createdAt,
     maxPrice: formatAmount(held(spec)),
     attempts: task.attempts.map(attemptView),
   }
+  if (spec.assurance) view.assurance = assuranceView(task)
   const shown = attemptShown(task)
   if (shown) view.provider = shown.provider
   switch (state.is) {
@@ -66,6 +67,11 @@ export function taskView(task: Task): TaskView {
   }
 }
 
+function assuranceView({ spec, attempts, deliveries = [] }: Task): NonNullable<TaskView['assurance']> {
+  const agreed = attempts.filter(({ state }) => state.is === 'succeeded').length
+  return { level: spec.assurance!.level, results: deliveries.length, agreed }
+}
+
 /** What a task without a result cost: only what was delivered of its stream. */
 function delivered(task: Task): { price: string; units?: number } {
   const price = formatAmount(paid(task))
@@ -82,7 +88,9 @@ function attemptView({ number, provider, ask, units, grantedAt, state }: Attempt
       return { ...view, startedAt: state.at }
     case 'failed':
       return { ...view, endedAt: state.at, error: state.error }
+    case 'delivered':
     case 'succeeded':
+    case 'refuted':
     case 'lost':
     case 'superseded':
       return { ...view, endedAt: state.at }
@@ -128,11 +136,13 @@ function statusCounts(book: Book): Record<TaskStatus, number> {
   const counts = Object.fromEntries(TASK_STATUSES.map((status) => [status, 0])) as Record<TaskStatus, number>
   Object.assign(counts, book.stats.ended)
   counts.queued = book.matching.queued
+  counts.verifying = book.verifying.size
+  for (const id of book.verifying) if (book.tasks.get(id)!.task.state.is === 'queued') counts.queued--
   // Telling leased from running takes a look at each lease, of which there are never more than slots.
   for (const { leases } of book.providers.values()) {
     for (const { task } of leases.values()) {
-      const { state } = book.tasks.get(task)!.task
-      if (state.is === 'leased' || state.is === 'running') counts[state.is]++
+      const { state, deliveries } = book.tasks.get(task)!.task
+      if (!deliveries && (state.is === 'leased' || state.is === 'running')) counts[state.is]++
     }
   }
   counts.running += book.sealing.size

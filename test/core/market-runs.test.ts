@@ -121,7 +121,8 @@ test('the random runs reach what they are meant to: every end, retries, late res
     fc.property(runs(80), (ops) => {
       const world = createWorld()
       for (const op of ops) step(world, op)
-      for (const { state, attempts } of world.ended.values()) {
+      for (const { state, attempts, deliveries = [] } of world.ended.values()) {
+        if (state.is === 'succeeded' && deliveries.length > 1) seen.add('agreed')
         if (isOver({ state } as never)) seen.add(state.is)
         if (attempts.length > 1) seen.add('retried')
         for (const attempt of attempts) seen.add(`attempt ${attempt.state.is}`)
@@ -141,6 +142,8 @@ test('the random runs reach what they are meant to: every end, retries, late res
     '"code":"lease_not_found"',
     '"code":"task_finished"',
     '"short"',
+    'agreed',
+    'attempt delivered',
     'attempt failed',
     'attempt lost',
     'attempt succeeded',

@@ -7,7 +7,7 @@ const snapshot: NetworkSnapshot = {
   metrics: { totalProviders: 2, activeProviders: 1, totalTasks: 5, averageReputation: null, healthScore: null },
   reputation: null,
   health: [],
-  status: { queued: 1, leased: 0, running: 0, succeeded: 4, failed: 0, cancelled: 0, expired: 0 },
+  status: { queued: 1, leased: 0, running: 0, verifying: 0, succeeded: 4, failed: 0, cancelled: 0, expired: 0 },
   minutes: [],
   latest: [],
   simulated: false,

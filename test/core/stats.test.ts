@@ -124,7 +124,16 @@ test('the network is told how its tasks ended, by state and by minute', () => {
   cancel(book, ids[3]!, T0)
   tick(book, T0 + 1000)
   const { status, minutes, latest, metrics } = networkSnapshot(book, T0 + 1000)
-  expect(status).toEqual({ queued: 0, leased: 0, running: 0, succeeded: 1, failed: 1, cancelled: 1, expired: 2 })
+  expect(status).toEqual({
+    queued: 0,
+    leased: 0,
+    running: 0,
+    verifying: 0,
+    succeeded: 1,
+    failed: 1,
+    cancelled: 1,
+    expired: 2,
+  })
   expect(minutes.at(-1)).toMatchObject({ submitted: 5, succeeded: 1, failed: 3, volume: '0.0000000000000002' })
   expect(latest.map(({ id }) => id)).toEqual([...ids].reverse())
   expect(metrics.totalTasks).toBe(5)

@@ -1,12 +1,13 @@
 /** What must be true of every book at every moment, and what of a book must outlast its market. */
 import assert from 'node:assert/strict'
+import { mostResults } from '#core/assurance.ts'
 import { type Book, leaseOf } from '#core/book.ts'
 import { leaseId } from '#core/lease.ts'
 import { exclusion } from '#core/matching.ts'
 import { splitFee } from '#core/money.ts'
 import { available } from '#core/purse.ts'
 import { headOf, partsOf } from '#core/snapshot.ts'
-import { type Attempt, bytesOf, currentAttempt, held, isOver, paid, type Task } from '#core/task.ts'
+import { type Attempt, bytesOf, currentAttempt, deliverersOf, held, isOver, paid, type Task } from '#core/task.ts'
 
 /** @param ended every task that has ended, the archived ones too */
 export function expectSound(book: Book, submitted: string[], ended: Map<string, Task>): void {
@@ -24,7 +25,7 @@ function expectMoney(book: Book, ended: Map<string, Task>): void {
     const { spec, state, attempts, prefix } = task
     assert.equal(paid(task) <= held(spec), true)
     const units = attempts.reduce((sum, attempt) => sum + attempt.units, 0)
-    assert.equal(units <= spec.maxUnits, true)
+    assert.equal(units <= spec.maxUnits * mostResults(spec.assurance), true)
     if (state.is === 'succeeded') assert.deepEqual([state.price, state.units], [paid(task), units])
     else assert.equal(prefix?.tokens ?? 0, units)
     add(prices, spec.purse, paid(task))
@@ -59,6 +60,9 @@ function expectTasks(book: Book, submitted: string[], ended: Map<string, Task>):
     assert.equal(open.want.queued, waits)
     assert.equal(leaseOf(book, open) === undefined, waits || isSealing)
     assert.equal(book.sealing.has(open.task.spec.id), isSealing)
+    assert.equal(book.verifying.has(open.task.spec.id), open.task.deliveries !== undefined)
+    const deliverers = deliverersOf(open.task)
+    assert.equal(new Set(deliverers).size, deliverers.length)
     bytes += bytesOf(open.task)
     if (waits) queued++
   }
@@ -122,12 +126,13 @@ export function durable(book: Book) {
     } else if (part.type === 'charge') charges.push(part)
     else if (part.type === 'outlook') outlooks.push(structuredClone(part))
     else {
-      const { spec, attempts, prefix, state } = part.task
+      const { spec, attempts, prefix, deliveries, state } = part.task
       const is = state.is === 'running' ? { ...state, is: 'leased' as const } : state
       tasks.push({
         spec,
         attempts: attempts.map(unstarted),
         prefix,
+        deliveries,
         state: is,
         tag: part.tag,
         avoid: avoided(book, spec.id),

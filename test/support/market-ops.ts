@@ -1,5 +1,6 @@
 /** Random steps of a market world. */
 import fc from 'fast-check'
+import type { Checked } from '#core/assurance.ts'
 import { PREFERENCES } from '#core/matching.ts'
 import { ONE_TOKEN } from '#core/money.ts'
 import type { Region, Register } from '#core/protocol.ts'
@@ -12,6 +13,13 @@ const provider = fc.nat(PROVIDERS - 1)
 const region = fc.constantFrom<Region | null>(null, null, 'weur', 'apac')
 const ms = fc.constantFrom(0, 1, 500, 1000, 2000, 5000, 10_000, 30_000, 61_000)
 const either = <T>(...values: T[]) => fc.constantFrom(...values)
+
+const assurance = either<Checked | undefined>(
+  undefined,
+  { level: 'spot' },
+  { level: 'quorum', n: 2, k: 2 },
+  { level: 'quorum', n: 3, k: 2 },
+)
 
 const requests: fc.Arbitrary<TaskRequest> = fc
   .record({
@@ -26,8 +34,13 @@ const requests: fc.Arbitrary<TaskRequest> = fc
     deadlineMs: either(3000, 40_000, 600_000),
     maxAttempts: fc.integer({ min: 1, max: 4 }),
     bytes: fc.nat(100),
-    stream: fc.boolean(),
+    stream: either(false, false, true),
+    assurance,
+    lot: either(0, 0.3, 0.9),
   })
+  .map(({ assurance, lot, stream, ...parts }) =>
+    stream || !assurance ? { ...parts, stream } : { ...parts, stream, assurance, lot },
+  )
   .map((parts) => request({ kind: 'llm.chat', input: { messages: [{ role: 'user', content: 'hi' }] }, ...parts }))
 
 const registrations: fc.Arbitrary<Register> = fc
@@ -50,7 +63,7 @@ const registrations: fc.Arbitrary<Register> = fc
 
 const results: fc.Arbitrary<ResultOp> = fc.record({
   lease: fc.nat(),
-  is: either('good', 'good', 'good', 'bad output', 'failed', 'returned'),
+  is: either('good', 'good', 'good', 'good', 'other', 'bad output', 'failed', 'returned'),
   twice: either(false, false, true),
 })
 

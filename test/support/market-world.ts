@@ -24,7 +24,7 @@ import type { Task } from '#core/task.ts'
 import { leasesAfter } from '#core/views.ts'
 import { providerOf, requesterOf, T0 } from './book.ts'
 
-export type ResultOp = { lease: number; is: 'good' | 'bad output' | 'failed' | 'returned'; twice: boolean }
+export type ResultOp = { lease: number; is: 'good' | 'other' | 'bad output' | 'failed' | 'returned'; twice: boolean }
 
 export type Op =
   | { do: 'submit'; requester: number; requests: TaskRequest[] }
@@ -242,6 +242,8 @@ function outcomeOf(is: ResultOp['is']): Result['outcome'] {
   switch (is) {
     case 'good':
       return { status: 'succeeded', output: { content: 'x', finishReason: 'stop' }, usage }
+    case 'other':
+      return { status: 'succeeded', output: { content: 'y', finishReason: 'stop' }, usage }
     case 'bad output':
       return { status: 'succeeded', output: { content: 1 }, usage }
     case 'failed':

@@ -8,7 +8,7 @@ const empty: NetworkSnapshot = {
   metrics: { totalProviders: 0, activeProviders: 0, totalTasks: 0, averageReputation: null, healthScore: null },
   reputation: null,
   health: [],
-  status: { queued: 0, leased: 0, running: 0, succeeded: 0, failed: 0, cancelled: 0, expired: 0 },
+  status: { queued: 0, leased: 0, running: 0, verifying: 0, succeeded: 0, failed: 0, cancelled: 0, expired: 0 },
   minutes: [],
   latest: [],
   simulated: false,
@@ -42,5 +42,5 @@ test('every task status has its row, in the order of the protocol', () => {
 
 test('a status of a later version keeps its own name', () => {
   expect(statusLabel('succeeded')).toBe('Succeeded')
-  expect(statusLabel('verifying')).toBe('verifying')
+  expect(statusLabel('pondering')).toBe('pondering')
 })

@@ -43,7 +43,7 @@ test('a network without anybody knows what it cannot know', async () => {
     averageReputation: null,
     healthScore: null,
   })
-  expect(Object.values(status)).toEqual([0, 0, 0, 0, 0, 0, 0])
+  expect(Object.values(status)).toEqual([0, 0, 0, 0, 0, 0, 0, 0])
   expect([minutes.length, latest, providers]).toEqual([60, [], []])
 })
 

@@ -292,7 +292,7 @@ export function createEffects(store: MarketStore, network: Network) {
 
 export function statusEvent(task: Task, at: number): WatchEvent {
   const attempt = currentAttempt(task)
-  const event: WatchEvent = { type: 'status', status: statusOf(task.state), at }
+  const event: WatchEvent = { type: 'status', status: statusOf(task), at }
   return attempt === 0 ? event : { ...event, attempt, provider: task.attempts[attempt - 1]!.provider }
 }
 

@@ -5,7 +5,7 @@
 import { apply, type Book, type BookEvent, createBook } from '#core/book.ts'
 import type { Accepted } from '#core/idempotency.ts'
 import type { Address, TaskView } from '#core/protocol.ts'
-import { basisOf, type ReceiptBasis } from '#core/receipt.ts'
+import { basisOf, type Exhibit, exhibitsOf, type ReceiptBasis } from '#core/receipt.ts'
 import { headOf, partsOf, restore, type SnapshotHead, type SnapshotPart, sizeOf } from '#core/snapshot.ts'
 import type { Task } from '#core/task.ts'
 import { makeTaskId, parseTaskId } from '#core/task-id.ts'
@@ -23,7 +23,13 @@ const DAY_MS = 24 * 3_600_000
 
 type JournalRow = { number: number; events: BookEvent[] }
 type SnapshotMeta = { head: SnapshotHead; chunks: number; journal: number }
-export type ArchivedTask = { requester: Address; view: TaskView; webhook?: string; receipt?: ReceiptBasis }
+export type ArchivedTask = {
+  requester: Address
+  view: TaskView
+  webhook?: string
+  receipt?: ReceiptBasis
+  exhibits?: Exhibit[]
+}
 
 export type MarketStore = {
   storage: DurableObjectStorage
@@ -85,7 +91,7 @@ export function writeMarket(store: MarketStore): void {
 export function pack(store: MarketStore): void {
   const { book, storage, row } = store
   if (book.ended.size === 0) return
-  const packs = [...bySize([...book.ended.values()], (task) => sizeOf(task.state) + 1000)]
+  const packs = [...bySize([...book.ended.values()], (task) => sizeOf(task.state) + sizeOf(task.deliveries) + 1000)]
   storage.transactionSync(() => {
     for (const tasks of packs) {
       const times = tasks.map(({ spec }) => spec.createdAt)
@@ -198,7 +204,14 @@ export function dropOld({ storage }: MarketStore, now: number): void {
 export function archived(task: Task): ArchivedTask {
   const { requester, webhook } = task.spec
   const receipt = basisOf(task)
-  return { requester, view: taskView(task), ...(webhook !== undefined && { webhook }), ...(receipt && { receipt }) }
+  const exhibits = exhibitsOf(task)
+  return {
+    requester,
+    view: taskView(task),
+    ...(webhook !== undefined && { webhook }),
+    ...(receipt && { receipt }),
+    ...(exhibits && { exhibits }),
+  }
 }
 
 function put(store: MarketStore, key: string, value: unknown): void {

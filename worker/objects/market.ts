@@ -139,6 +139,7 @@ export class Market extends DurableObject<Env> {
     idempotency?: Idempotency,
   ): void {
     const requests = decodeRequests(encoded)
+    for (const request of requests) if (request.assurance) request.lot = drawLot()
     const newId = (at: number) => this.newTaskId(at)
     const submission = { requester: who, purse: purseId(who, key), requests, newId, idempotency }
     const tryOnce = (): void => {
@@ -532,6 +533,9 @@ export class Market extends DurableObject<Env> {
 
 const hasLeasesAfter = (provider: Provider, seen: number): boolean =>
   provider.leases.size > 0 && provider.lastSeq > seen
+
+/** Evenly in 0..1, by what nobody can foresee. */
+const drawLot = (): number => crypto.getRandomValues(new Uint32Array(1))[0]! / 2 ** 32
 
 function parseFrame(message: string | ArrayBuffer): ProviderFrame | null {
   if (typeof message !== 'string') return null

@@ -15,7 +15,7 @@ export const quote = new Hono<{ Bindings: Env }>().post(
     body: SubmitTask,
     examples: { chat: CHAT },
     answers: { 200: Quote },
-    errors: ['unknown_kind', 'price_below_unit'],
+    errors: ['unknown_kind', 'price_below_unit', 'not_comparable'],
   }),
   async (c) => {
     const request = toRequest(c.req.valid('json'))

@@ -3,7 +3,7 @@ import { streamSSE } from 'hono/streaming'
 import { z } from 'zod'
 import { DomainError, SUBMIT_ERRORS } from '#core/errors.ts'
 import { IdempotencyHeaders, SubmitTasks, TaskView, TaskViews, WaitQuery, WatchEvent } from '#core/protocol.ts'
-import { Receipt } from '#core/receipt.ts'
+import { Evidence, Receipt } from '#core/receipt.ts'
 import { toRequest } from '#core/request.ts'
 import { parseTaskId } from '#core/task-id.ts'
 import { TaskList, TaskListQuery } from '#core/task-list.ts'
@@ -14,7 +14,7 @@ import { idempotencyOf } from '../idempotency.ts'
 import { operation } from '../middleware/operation.ts'
 import { reply } from '../middleware/reply.ts'
 import { fromJson, type Json } from '../outcome.ts'
-import { readReceipt } from '../receipt.ts'
+import { readEvidence, readReceipt } from '../receipt.ts'
 import { encodeSubmission } from '../submission.ts'
 import { listTasks } from '../task-list.ts'
 import { watchTask } from '../watch.ts'
@@ -37,7 +37,14 @@ export const tasks = new Hono<{ Bindings: Env }>()
       body: SubmitTasks,
       examples: { chat: CHAT, batch: [CHAT, EMBED] },
       answers: { 201: z.union([TaskView, TaskViews]) },
-      errors: [...SUBMIT_ERRORS, 'unknown_kind', 'price_below_unit', 'blob_not_found', 'webhook_not_found'],
+      errors: [
+        ...SUBMIT_ERRORS,
+        'unknown_kind',
+        'price_below_unit',
+        'not_comparable',
+        'blob_not_found',
+        'webhook_not_found',
+      ],
     }),
     async (c) => {
       const body = c.req.valid('json')
@@ -109,6 +116,20 @@ export const tasks = new Hono<{ Bindings: Env }>()
     async (c) => {
       const { id, cell } = known(c.req.param('id'))
       return c.json(await readReceipt(networkOf(c.env), cell, c.get('principal').address, id))
+    },
+  )
+  .get(
+    '/:id/evidence',
+    operation({
+      summary: 'Read the results of a task that were held against each other',
+      details: 'Each with its output and the receipt that its provider signed: what a dispute is decided by.',
+      access: 'tasks:read',
+      answers: { 200: Evidence },
+      errors: ['task_not_found', 'evidence_not_found'],
+    }),
+    async (c) => {
+      const { id, cell } = known(c.req.param('id'))
+      return c.json(await readEvidence(networkOf(c.env), cell, c.get('principal').address, id))
     },
   )
   .get(

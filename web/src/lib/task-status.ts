@@ -5,6 +5,7 @@ export const STATUSES: { status: TaskStatus; label: string; meaning: string }[] 
   { status: 'queued', label: 'Queued', meaning: 'waiting for a provider' },
   { status: 'leased', label: 'Leased', meaning: 'granted, not begun' },
   { status: 'running', label: 'Running', meaning: 'at work' },
+  { status: 'verifying', label: 'Verifying', meaning: 'held against other results' },
   { status: 'succeeded', label: 'Succeeded', meaning: 'delivered and paid' },
   { status: 'failed', label: 'Failed', meaning: 'no attempt delivered' },
   { status: 'cancelled', label: 'Cancelled', meaning: 'stopped by requester' },

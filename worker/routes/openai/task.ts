@@ -19,6 +19,7 @@ export const WAIT_ERRORS = [
   'task_expired',
   'task_cancelled',
   'price_below_unit',
+  'not_comparable',
 ] as const
 
 /** Submits the tasks of a request, all or none. @param idempotencyKey as its header says */

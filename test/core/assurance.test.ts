@@ -1,0 +1,249 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { Assurance, type Checked, type Delivery, distance, judge, mostResults, spotRate } from '#core/assurance.ts'
+import { type Book, nextDue, type Provider, tick } from '#core/book.ts'
+import { DomainError } from '#core/errors.ts'
+import type { Kind } from '#core/protocol.ts'
+import { purseId } from '#core/purse.ts'
+import { isOver } from '#core/task.ts'
+import { reputationsOf, taskView } from '#core/views.ts'
+import {
+  failed,
+  join,
+  openBook,
+  order,
+  providerOf,
+  request,
+  requesterOf,
+  say,
+  succeeded,
+  T0,
+  taskOf,
+} from '../support/book.ts'
+import { holds } from '../support/property.ts'
+
+const words = fc
+  .array(fc.constantFrom('to', 'be', 'or', 'not', ' ', '\n'), { maxLength: 8 })
+  .map((all) => all.join(' '))
+const choice = fc.record({
+  content: fc.option(words),
+  finishReason: fc.constant('stop'),
+  tool_calls: fc.option(fc.array(fc.record({ id: fc.string(), function: fc.jsonValue() })), { nil: undefined }),
+})
+const vector = fc.array(fc.constantFrom(0, 1, -1, 0.5, 1e300, 5e-324), { maxLength: 4 })
+const outputs: [Kind, fc.Arbitrary<Record<string, unknown>>][] = [
+  ['llm.chat', fc.record({ ...choiceParts(), alternatives: fc.option(fc.array(choice), { nil: undefined }) })],
+  ['doc.ocr', fc.record({ text: words, confidence: fc.double() })],
+  ['text.embed', fc.record({ embeddings: fc.array(vector, { minLength: 1, maxLength: 3 }) })],
+]
+function choiceParts() {
+  return { content: fc.option(words), finishReason: fc.constant('stop') }
+}
+
+test.each(outputs)(
+  'any two outputs of %s have a distance, the same both ways, and equal ones have none',
+  (kind, output) => {
+    holds(
+      fc.property(output, output, (one, other) => {
+        const apart = distance(kind, one, other)
+        expect(apart >= 0 && apart <= 2).toBe(true)
+        expect(distance(kind, other, one)).toBe(apart)
+        expect(distance(kind, one, structuredClone(one))).toBe(0)
+      }),
+    )
+  },
+)
+
+test.each<[string, unknown]>([
+  ['k above n', { level: 'quorum', n: 2, k: 3 }],
+  ['a minority', { level: 'quorum', n: 4, k: 2 }],
+  ['one result', { level: 'quorum', n: 1, k: 1 }],
+  ['more results than there may be', { level: 'quorum', n: 10, k: 6 }],
+  ['a part of a result', { level: 'quorum', n: 3.5, k: 2 }],
+  ['no such level', { level: 'much' }],
+  ['a tolerance that takes anything', { level: 'spot', tolerance: 1 }],
+  ['a field of another level', { level: 'spot', k: 2 }],
+])('%s is no assurance', (_, value) => {
+  expect(Assurance.safeParse(value).success).toBe(false)
+})
+
+test('a provider is checked always at first, then ever less often, and never less than one time in a hundred', () => {
+  expect([0, 9, 10, 20, 50, 100, 1e6].map(spotRate)).toEqual([1, 1, 0.1, 0.05, 0.02, 0.01, 0.01])
+})
+
+const delivery = (attempt: number, text: string): Delivery => ({
+  attempt,
+  output: { text, confidence: 1 },
+  usage: { inputTokens: 0, outputTokens: 0 },
+  units: 1,
+})
+const given = (...texts: string[]) => texts.map((text, i) => delivery(i + 1, text))
+const SPOT: Checked = { level: 'spot' }
+const quorum = (n: number, k: number): Checked => ({ level: 'quorum', n, k })
+
+test.each<[Checked, string[], boolean, ReturnType<typeof judge>]>([
+  [SPOT, ['a'], false, { is: 'agreed', attempts: [1] }],
+  [SPOT, ['a'], true, { is: 'open' }],
+  [SPOT, ['a', 'a'], true, { is: 'agreed', attempts: [1, 2] }],
+  [SPOT, ['a', 'b'], true, { is: 'open' }],
+  [SPOT, ['a', 'b', 'b'], true, { is: 'agreed', attempts: [2, 3] }],
+  [SPOT, ['a', 'b', 'c'], true, { is: 'split' }],
+  [quorum(2, 2), ['a', 'b'], false, { is: 'split' }],
+  [quorum(3, 2), ['a', 'b', 'a'], false, { is: 'agreed', attempts: [1, 3] }],
+  [quorum(5, 3), ['a', 'a', 'b', 'b'], false, { is: 'open' }],
+  [quorum(5, 3), ['a', 'b', 'c', 'd'], false, { is: 'split' }],
+  [
+    { ...quorum(2, 2), tolerance: 0.2 },
+    ['one two three four five', 'one two three four six'],
+    false,
+    { is: 'agreed', attempts: [1, 2] },
+  ],
+  [{ ...quorum(2, 2), tolerance: 0.1 }, ['one two three four five', 'one two three four six'], false, { is: 'split' }],
+])('of %o, the results %o come to a verdict', (assurance, texts, drawn, verdict) => {
+  expect(judge(assurance, 'doc.ocr', given(...texts), drawn)).toEqual(verdict)
+})
+
+/* In a market */
+
+const RIGHT = { embeddings: [[1, 0]] }
+const WRONG = { embeddings: [[0, 1]] }
+
+/** A market with so many providers that have room. */
+function market(providers: number): Book {
+  const book = openBook()
+  for (let n = 1; n <= providers; n++) join(book, n, T0)
+  return book
+}
+
+const checked = (assurance: Checked, lot = 0) => request({ assurance, lot })
+
+/** Every provider does what it is given, the liars wrongly, until nobody has anything to do. */
+function work(book: Book, liars: number[], now = T0): void {
+  for (let busy = true; busy; ) {
+    busy = false
+    for (const provider of book.providers.values()) {
+      for (const [lease, { seq }] of [...provider.leases]) {
+        const lies = liars.some((n) => providerOf(n) === provider.supply.address)
+        say(book, provider, { free: 1, seen: seq, results: [succeeded(lease, lies ? WRONG : RIGHT)] }, now)
+        busy = true
+      }
+    }
+  }
+}
+
+const money = (book: Book) => {
+  const purse = book.purses.get(purseId(requesterOf(1), 'session'))!
+  return { held: purse.held, captured: purse.captured }
+}
+const standing = (book: Book) =>
+  Object.fromEntries(reputationsOf(book).map(({ provider, outcomes, failures }) => [provider, [outcomes, failures]]))
+
+test('a quorum of honest providers gives the result, pays each of them and refutes the liar', () => {
+  const book = market(3)
+  const [id] = order(book, 1, [checked(quorum(3, 2))], T0)
+  expect(money(book).held).toBe(1000n * 2n * 3n)
+  work(book, [1])
+  const view = taskView(taskOf(book, id!))
+  expect(view).toMatchObject({
+    status: 'succeeded',
+    output: RIGHT,
+    assurance: { level: 'quorum', results: 3, agreed: 2 },
+  })
+  expect(view.attempts.map(({ state, units }) => [state, units])).toEqual([
+    ['refuted', undefined],
+    ['succeeded', 2],
+    ['succeeded', 2],
+  ])
+  expect(money(book)).toEqual({ held: 0n, captured: 100n * 2n * 2n })
+  expect(standing(book)).toEqual({ [providerOf(1)]: [1, 10], [providerOf(2)]: [1, 0], [providerOf(3)]: [1, 0] })
+})
+
+test('results that cannot agree cost nothing, and mark nobody', () => {
+  const book = market(2)
+  const [id] = order(book, 1, [checked(quorum(2, 2))], T0)
+  work(book, [1])
+  expect(taskView(taskOf(book, id!))).toMatchObject({ status: 'failed', error: { code: 'no_quorum' }, price: '0' })
+  expect(money(book)).toEqual({ held: 0n, captured: 0n })
+  expect(standing(book)).toEqual({})
+})
+
+test('while it is verified a task says so, gives no output, and cancelling it costs nothing', () => {
+  const book = market(2)
+  const [id] = order(book, 1, [checked(quorum(2, 2))], T0)
+  const [first] = [...book.providers.values()].filter(({ leases }) => leases.size > 0) as [Provider]
+  const [lease] = [...first.leases][0]!
+  expect(say(book, first, { seen: 1, results: [succeeded(lease, RIGHT)] }, T0)).toMatchObject([{ accepted: true }])
+  expect(say(book, first, { seen: 1, results: [succeeded(lease, RIGHT)] }, T0)).toMatchObject([{ accepted: true }])
+  const view = taskView(taskOf(book, id!))
+  expect([view.status, view.output, view.attempts[0]!.state]).toEqual(['verifying', undefined, 'delivered'])
+  expect(view.attempts[1]!.provider).not.toBe(first.supply.address)
+})
+
+test('a spot check that finds nobody lets the one result stand, and pays for it', () => {
+  const book = market(1)
+  const [id] = order(book, 1, [checked(SPOT)], T0)
+  work(book, [])
+  expect(taskView(taskOf(book, id!)).status).toBe('verifying')
+  tick(book, T0 + 600_000)
+  expect(taskView(taskOf(book, id!))).toMatchObject({ status: 'succeeded', assurance: { results: 1, agreed: 1 } })
+  expect(money(book)).toEqual({ held: 0n, captured: 200n })
+  expect(nextDue(book)).toBeNull()
+})
+
+test('a result that was not drawn stands at once, at the price of one', () => {
+  const book = market(3)
+  for (let i = 0; i < 30; i++) order(book, 1, [request()], T0)
+  work(book, [])
+  const before = money(book).captured
+  const [id] = order(book, 1, [checked(SPOT, 0.9)], T0)
+  work(book, [])
+  expect(taskView(taskOf(book, id!)).assurance).toEqual({ level: 'spot', results: 1, agreed: 1 })
+  expect(money(book).captured - before).toBe(200n)
+})
+
+test('fewer providers than must agree is refused before anything is held; the requester itself is none of them', () => {
+  const book = market(2)
+  const refused = (attempt: () => unknown) => {
+    const held = money(book)
+    expect(attempt).toThrow(DomainError)
+    expect(money(book)).toEqual(held)
+  }
+  refused(() => order(book, 1, [checked(quorum(3, 3))], T0))
+  refused(() => order(book, 1, [request({ assurance: quorum(2, 2), exclude: [providerOf(1)] })], T0))
+  expect(order(book, 1, [checked(quorum(3, 2))], T0)).toHaveLength(1)
+})
+
+test('a minority of liars is always refuted, a majority that agrees is believed, and the money is exact either way', () => {
+  holds(
+    fc.property(fc.integer({ min: 2, max: 9 }), fc.nat(8), fc.integer({ min: 0, max: 4 }), (n, lying, crash) => {
+      const k = Math.floor(n / 2) + 1
+      const book = market(n + crash)
+      const [id] = order(book, 1, [request({ assurance: quorum(n, k), maxAttempts: 10 })], T0)
+      // Some crash in the middle; liars are the first ones.
+      for (let i = 0; i < crash; i++) {
+        const [holder] = [...book.providers.values()].filter(({ leases }) => leases.size > 0)
+        const [lease, { seq }] = [...holder!.leases][0]!
+        say(book, holder!, { seen: seq, results: [failed(lease)] }, T0)
+      }
+      work(
+        book,
+        Array.from({ length: lying }, (_, i) => i + 1),
+      )
+      const task = taskOf(book, id!)
+      expect(isOver(task)).toBe(true)
+      const { captured, held } = money(book)
+      const earned = [...book.providers.values()].reduce((sum, provider) => sum + provider.earned, 0n)
+      expect([held, earned + book.fees]).toEqual([0n, captured])
+      const paid = task.attempts.filter(({ units }) => units > 0)
+      expect(paid.every(({ state }) => state.is === 'succeeded')).toBe(true)
+      expect(captured).toBe(200n * BigInt(paid.length))
+      expect(new Set(paid.map(({ provider }) => provider)).size).toBe(paid.length)
+      if (task.state.is === 'succeeded') {
+        expect(paid.length).toBe(k)
+        if (lying < k) expect(task.state.output).toEqual(RIGHT)
+      } else expect(captured).toBe(0n)
+      expect(task.deliveries!.length).toBeLessThanOrEqual(mostResults(task.spec.assurance))
+    }),
+    100,
+  )
+})

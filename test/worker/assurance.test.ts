@@ -1,0 +1,175 @@
+/** Assurance by the real Worker: two or three providers, of which one may lie. */
+import { createScheduledController } from 'cloudflare:test'
+import { expect, test } from 'vitest'
+import { connect } from '#client/daicn.ts'
+import type { Quote, TaskView } from '#core/protocol.ts'
+import type { Evidence } from '#core/receipt.ts'
+import worker from '#worker/index.ts'
+import {
+  accountOf,
+  bindings,
+  books,
+  CHAT,
+  denied,
+  ledger,
+  OFFER,
+  ORIGIN,
+  type Person,
+  poll,
+  provider,
+  read,
+  request,
+  requester,
+  send,
+  submit,
+  succeeded,
+} from '../support/network.ts'
+
+const chat = (model: string, over: object = {}) => ({
+  ...CHAT,
+  model,
+  input: { ...CHAT.input, temperature: 0 },
+  assurance: { level: 'quorum', n: 3, k: 2 },
+  ...over,
+})
+const crew = (model: string, size: number) =>
+  Promise.all(Array.from({ length: size }, () => provider([{ ...OFFER, model, digest: 'sha256:1' }])))
+
+/** Each does what it is given, with its own words, until nobody is given anything. */
+async function work(words: Map<Person, string>): Promise<void> {
+  const seen = new Map<Person, number>()
+  for (let busy = true; busy; ) {
+    busy = false
+    for (const [who, word] of words) {
+      const { leases } = await poll(who, { free: 1, seen: seen.get(who) ?? 0 })
+      const [lease] = leases
+      if (!lease) continue
+      busy = true
+      seen.set(who, lease.seq)
+      const { results } = await poll(who, { seen: lease.seq, results: [succeeded(lease.id, word)] })
+      expect(results).toEqual([{ lease: lease.id, accepted: true }])
+    }
+  }
+}
+
+test('a liar among three is refuted and not paid; who asked pays two results and sees what each said', async () => {
+  const [alice, [liar, bob, carol]] = [await requester(), await crew('three', 3)]
+  const before = await accountOf(alice)
+  const task = await submit(alice, chat('three') as never)
+  await work(new Map([[liar!, 'no']]))
+  expect(await read(alice, task.id)).toMatchObject({ status: 'verifying', attempts: [{ state: 'delivered' }] })
+  await work(
+    new Map([
+      [bob!, 'yes'],
+      [carol!, 'yes'],
+    ]),
+  )
+  const done = await read(alice, task.id)
+  expect(done).toMatchObject({
+    status: 'succeeded',
+    output: { content: 'yes' },
+    price: '0.000012',
+    assurance: { level: 'quorum', results: 3, agreed: 2 },
+  })
+  expect(done.attempts.map(({ provider, state, price }) => [provider, state, price])).toEqual([
+    [liar!.address, 'refuted', undefined],
+    [bob!.address, 'succeeded', '0.000006'],
+    [carol!.address, 'succeeded', '0.000006'],
+  ])
+  const { captured, earned, fees } = await books()
+  expect(Number(captured)).toBeCloseTo(Number(earned) + Number(fees), 18)
+  expect((await accountOf(alice)).deposited).toBe(before.deposited)
+
+  const { body } = await send<Evidence>('GET', `/v1/tasks/${task.id}/evidence`, alice)
+  expect(body.results.map(({ state, output }) => [state, (output as { content: string }).content])).toEqual([
+    ['refuted', 'no'],
+    ['succeeded', 'yes'],
+    ['succeeded', 'yes'],
+  ])
+  denied(await send('GET', `/v1/tasks/${task.id}/evidence`, await requester()), 404, 'task_not_found')
+
+  // What it did to them is in the public log, and counts the same for everybody.
+  await worker.scheduled(createScheduledController({ cron: '* * * * *' }), bindings)
+  const fetch = ((url: URL, init?: RequestInit) => request(url.pathname + url.search, init)) as typeof globalThis.fetch
+  const all = await connect({ edge: ORIGIN, fetch }).checkReputations({ provider: liar!.address })
+  expect(all).toMatchObject([{ ok: true, told: { failures: 10, outcomes: 1, streak: 0 } }])
+})
+
+test('a spot check is drawn for a newcomer; two that differ without a third cost nothing', async () => {
+  const [alice, [bob, carol]] = [await requester(), await crew('two', 2)]
+  const task = await submit(alice, chat('two', { assurance: { level: 'spot' }, deadlineSeconds: 1 }) as never)
+  await work(
+    new Map([
+      [bob!, 'one'],
+      [carol!, 'other'],
+    ]),
+  )
+  const { body } = await send<TaskView>('GET', `/v1/tasks/${task.id}?waitSeconds=10`, alice)
+  expect(body).toMatchObject({ status: 'expired', price: '0', assurance: { level: 'spot', results: 2, agreed: 0 } })
+})
+
+test('a quote tells what an assurance takes, and how likely it catches a wrong result', async () => {
+  const [alice] = [await requester(), await crew('quoted', 2)]
+  const quote = async (assurance?: object) =>
+    (await send<Quote>('POST', '/v1/quote', { token: alice.token, body: chat('quoted', { assurance }) })).body
+  const none = await quote()
+  expect(none.assurance).toBeNull()
+  const spot = await quote({ level: 'spot' })
+  expect(spot.assurance).toEqual({
+    level: 'spot',
+    enough: true,
+    results: { least: 1, expected: 2, most: 3 },
+    detection: 1,
+  })
+  const quorum = await quote({ level: 'quorum', n: 5, k: 3 })
+  expect(quorum.assurance).toEqual({
+    level: 'quorum',
+    enough: false,
+    results: { least: 3, expected: 3, most: 5 },
+    detection: 1,
+  })
+  const ceiling = ({ price }: Quote) => Math.round(Number(price.ceiling) / Number(none.price.ceiling))
+  expect([ceiling(spot), ceiling(quorum)]).toEqual([3, 5])
+})
+
+test.each<[string, object, number, string, string]>([
+  [
+    'more that agree than there are',
+    { assurance: { level: 'quorum', n: 2, k: 3 } },
+    422,
+    'invalid_request',
+    '/assurance/k',
+  ],
+  ['a stream', { stream: true }, 422, 'not_comparable', '/assurance'],
+  ['a chat that is warm', { input: { ...CHAT.input, temperature: 1 } }, 422, 'not_comparable', '/assurance'],
+  ['more providers than there are', { assurance: { level: 'quorum', n: 9, k: 9 } }, 503, 'no_provider', '/assurance'],
+])('an assurance for %s is refused, and nothing is held', async (_, over, status, code, pointer) => {
+  const [alice] = [await requester(), await crew('refused', 1)]
+  const before = await ledger(alice)
+  denied(
+    await send('POST', '/v1/tasks', { token: alice.token, body: chat('refused', over) }),
+    status,
+    code as never,
+    pointer,
+  )
+  expect(await ledger(alice)).toEqual(before)
+})
+
+test('a chat of an OpenAI client is assured by one field', async () => {
+  const [alice, [bob, carol]] = [await requester(), await crew('openai', 2)]
+  const body = {
+    model: 'openai',
+    messages: [{ role: 'user', content: 'hello' }],
+    temperature: 0,
+    daicn: { assurance: { level: 'quorum', n: 2, k: 2 } },
+  }
+  const answer = send<{ choices: { message: { content: string } }[] }>('POST', '/v1/chat/completions', {
+    token: alice.token,
+    body,
+  })
+  for (const who of [bob!, carol!]) {
+    const [lease] = (await poll(who, { free: 1, waitSeconds: 20 })).leases
+    await poll(who, { seen: lease!.seq, results: [succeeded(lease!.id, 'both say so')] })
+  }
+  expect((await answer).body.choices[0]!.message.content).toBe('both say so')
+})
