@@ -15,6 +15,7 @@
  * |------------|----------------------------------------------------------------------------------------------------|
  * | llm.chat   | the share of their words that are not in both; 0 asks for the very same text and tool calls        |
  * | doc.ocr    | the share of their words that are not in both; 0 asks for the very same text                       |
+ * | wasi.run   | 0 for the very same exit code, output and files, else 1                                            |
  * | text.embed | 1 - the least cosine of two vectors of the same text; 0.001 unless told, for hardware rounds apart |
  */
 import { z } from 'zod'
@@ -113,6 +114,8 @@ export function distance(kind: Kind, one: Output, other: Output): number {
     }
     case 'doc.ocr':
       return textDistance((one as OutputOf<'doc.ocr'>).text, (other as OutputOf<'doc.ocr'>).text)
+    case 'wasi.run':
+      return canonicalJson(one) === canonicalJson(other) ? 0 : 1
     case 'text.embed': {
       const [x, y] = [one as OutputOf<'text.embed'>, other as OutputOf<'text.embed'>]
       return embeddingDistance(x.embeddings, y.embeddings)

@@ -17,7 +17,9 @@ export type Moment = {
 const ENDS: Record<AttemptView['state'], { what: string; tone: Moment['tone'] } | null> = {
   granted: null,
   started: null,
+  delivered: { what: 'delivered, and others must agree', tone: 'plain' },
   succeeded: { what: 'delivered', tone: 'good' },
+  refuted: { what: 'refuted: others agreed on another result', tone: 'bad' },
   failed: { what: 'failed', tone: 'bad' },
   lost: { what: 'lost: its provider was not heard of any more', tone: 'bad' },
   superseded: { what: 'not needed any more', tone: 'plain' },
