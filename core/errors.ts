@@ -48,6 +48,27 @@ export const ERRORS = {
     'Results of this task could not be compared',
     'Ask for a chat with temperature 0 and without stream, or for no assurance.',
   ],
+  payment_required: [
+    402,
+    'This call must be paid for',
+    'Send credentials, or a payment as the PAYMENT-REQUIRED header asks for (x402, version 2).',
+  ],
+  payment_refused: [
+    402,
+    'The payment is not taken',
+    '`detail` says why, and nothing was charged; sign another as the PAYMENT-REQUIRED header asks for.',
+  ],
+  payment_unsettled: [
+    503,
+    'The payment could not be brought to its end',
+    'If its tokens leave your address, they are credited to it here: sign in with its key to use or withdraw them.',
+  ],
+  payment_unconfirmed: [
+    504,
+    'The payment is made, and the chain has not confirmed it in time',
+    'It is credited to your address here: sign in with its key to use or withdraw it.',
+  ],
+  chain_unreachable: [503, 'The chain cannot be reached', 'Nothing was charged; try again later.'],
   price_below_unit: [
     422,
     'maxPrice is less than the smallest possible price',

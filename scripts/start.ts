@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { health } from '../client/account.ts'
 import { terminal } from '../client/cli/terminal.ts'
 import type { Metrics } from '../core/protocol.ts'
 import { AGENTS, type Agent, startAgent } from './agents.ts'
@@ -42,7 +43,9 @@ async function main({ once, simulate, port, state }: Options): Promise<number> {
     (agents) => `${agents.filter(({ failure }) => failure === undefined).length} of ${agents.length} online`,
   )
   for (const agent of running.agents) introduce(agent)
-  await Promise.all(running.agents.map(({ address }) => fuel(chain, address)))
+  // For claims, and for payments by x402.
+  const paying = [await health({ edge: edge.url }), ...running.agents]
+  await Promise.all(paying.map(({ address }) => fuel(chain, address)))
   const requester = await out.step('requester', () => openRequester(edge.url, join(state, 'requester')), short)
   out.item('account', `${(await requester.daicn.account()).free} tokens free on the chain`)
 

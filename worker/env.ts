@@ -7,11 +7,13 @@ import { openFaucet } from './chain/faucet.ts'
 import { openReader } from './chain/reader.ts'
 import { chainSettings } from './chain/settings.ts'
 import { isSignedBy, recoverSigner, type SignInMessage } from './chain/signature.ts'
+import { openTransfers, type Transfers } from './chain/transfers.ts'
 import { ask, type Carrier, openLine, type Question } from './line.ts'
 import type { Account } from './objects/account.ts'
 import type { Library } from './objects/library.ts'
 import type { Market } from './objects/market.ts'
 import type { NetworkFeed } from './objects/network-feed.ts'
+import type { Payments } from './objects/payments.ts'
 import type { TaskRoom } from './objects/task-room.ts'
 import type { Json } from './outcome.ts'
 import { openBlobs } from './store/blobs.ts'
@@ -26,6 +28,7 @@ export type Env = {
   NETWORK_FEED: DurableObjectNamespace<NetworkFeed>
   DB: D1Database
   LIBRARY: DurableObjectNamespace<Library>
+  PAYMENTS: DurableObjectNamespace<Payments>
   BLOBS: R2Bucket
   ASSETS: Fetcher
   CHAIN_ID: string
@@ -93,6 +96,7 @@ function wire(env: Env) {
   if (!Number.isSafeInteger(chainId) || chainId < 1) throw new Error(`CHAIN_ID is not a chain id: ${env.CHAIN_ID}`)
   const settings = chainSettings(chainId, env)
   let edgeKey: ReturnType<typeof edgeKeyOf> | undefined
+  let transfers: Transfers | undefined
   const market = (cell: string = DEFAULT_CELL) => env.MARKET.getByName(cell) as unknown as Remote<Market>
   const openTo = (cell: string) => marketLine(() => market(cell))
   const lines = new Map<string, ReturnType<typeof openTo>>()
@@ -119,6 +123,13 @@ function wire(env: Env) {
       edgeKey ??= edgeKeyOf(env.EDGE_SECRET)
       return edgeKey
     },
+    /** By which payments are taken; only for the object that has them in its care. */
+    transfers: () => {
+      edgeKey ??= edgeKeyOf(env.EDGE_SECRET)
+      transfers ??= openTransfers(settings!, edgeKey.account)
+      return transfers
+    },
+    payments: () => env.PAYMENTS.getByName('payments') as unknown as Remote<Payments>,
     market,
     line: (cell: string = DEFAULT_CELL) => {
       const line = lines.get(cell) ?? openTo(cell)

@@ -8,6 +8,7 @@ export { Account } from './objects/account.ts'
 export { Library } from './objects/library.ts'
 export { Market } from './objects/market.ts'
 export { NetworkFeed } from './objects/network-feed.ts'
+export { Payments } from './objects/payments.ts'
 export { TaskRoom } from './objects/task-room.ts'
 // biome-ignore-end lint/performance/noBarrelFile: the platform wants the classes here
 

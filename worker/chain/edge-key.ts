@@ -7,6 +7,7 @@ import type { CountersignatureTypedData } from '#core/receipt.ts'
 export function edgeKeyOf(secret: string) {
   const account = privateKeyToAccount(keccak256(stringToBytes(`DAICN edge key\n${secret}`)))
   return {
+    account,
     address: account.address.toLowerCase() as Address,
     sign: (data: CountersignatureTypedData) => account.signTypedData(data),
   }

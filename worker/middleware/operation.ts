@@ -2,7 +2,9 @@
 import type { Context, MiddlewareHandler } from 'hono'
 import type { z } from 'zod'
 import { DomainError, type ErrorCode } from '#core/errors.ts'
+import type { TaskRequest } from '#core/request.ts'
 import type { Env } from '../env.ts'
+import { isPayable, takePayment } from '../payment.ts'
 import { type Access, type AuthEnv, admit } from './auth.ts'
 import { parse, readJson } from './body.ts'
 
@@ -29,6 +31,8 @@ export type Operation = {
   events?: z.ZodType
   /** The text frames of the WebSocket that the answer is. */
   frames?: { up?: z.ZodType; down: z.ZodType }
+  /** The tasks that a body asks for: with it, a call without credentials can be paid for by x402. */
+  tasks?: (body: never) => TaskRequest[]
   /** The codes of errors beyond those that follow from the above. */
   errors?: readonly ErrorCode[]
 }
@@ -55,9 +59,10 @@ export const operationOf = (handler: object): Operation | undefined => declared.
 export function operation<const O extends Operation>(
   declaration: O & { examples?: Record<string, O['body'] extends z.ZodType ? z.input<O['body']> : never> },
 ): MiddlewareHandler<EnvOf<O>, string, Parsed<O>> {
-  const { access, params, headers, query, body, frames }: Operation = declaration
+  const { access, params, headers, query, body, frames, tasks }: Operation = declaration
   const middleware: MiddlewareHandler<AuthEnv> = async (c, next) => {
-    if (access !== 'anyone') c.set('principal', await admit(c, access))
+    const paid = tasks !== undefined && isPayable(c)
+    if (access !== 'anyone' && !paid) c.set('principal', await admit(c, access))
     if (frames) mustUpgrade(c)
     if (params)
       c.req.addValidatedData(
@@ -75,6 +80,7 @@ export function operation<const O extends Operation>(
         parse(query, c.req.query(), (issue) => `?${issue.path.join('.')}`),
       )
     if (body) c.req.addValidatedData('json', parse(body, await readJson(c)) as object)
+    if (paid) c.set('principal', await takePayment(c, tasks(c.req.valid('json' as never))))
     await next()
   }
   declared.set(middleware, declaration)

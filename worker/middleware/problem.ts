@@ -1,4 +1,5 @@
 import type { Context, ErrorHandler } from 'hono'
+import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { DomainError, toProblem } from '#core/errors.ts'
 import { toOpenAiError } from '#core/openai-error.ts'
 import { logError } from '../log.ts'
@@ -24,7 +25,8 @@ function answer(c: Context, error: DomainError, requestId: string): Response {
   const headers: Record<string, string> = { 'content-type': type, 'x-request-id': requestId }
   if (status === 401) headers['www-authenticate'] = 'Bearer'
   if (error.details.retryAfterSeconds !== undefined) headers['retry-after'] = String(error.details.retryAfterSeconds)
-  return Response.json(body, { status, headers })
+  // With what the call has set of headers, as of a payment that was taken.
+  return c.body(JSON.stringify(body), status as ContentfulStatusCode, headers)
 }
 
 /** An error as the clients of a path read it. */

@@ -9,8 +9,9 @@ import { type Env, networkOf } from '../env.ts'
 import { logError } from '../log.ts'
 import { operation } from '../middleware/operation.ts'
 import { fromJson } from '../outcome.ts'
+import { PAYMENT_ERRORS } from '../payment.ts'
 import { watchTask } from '../watch.ts'
-import { allSucceeded, lineOf, submitAll, WAIT_ERRORS } from './openai/task.ts'
+import { allSucceeded, lineOf, submitAll, toRequests, WAIT_ERRORS } from './openai/task.ts'
 
 const declared = operation({
   summary: 'Chat with a model',
@@ -21,7 +22,8 @@ const declared = operation({
   examples: { chat: { model: 'llama-3.2-3b', messages: [{ role: 'user', content: 'Say hello.' }], max_tokens: 64 } },
   answers: { 200: ChatCompletion },
   events: ChatChunk,
-  errors: WAIT_ERRORS,
+  tasks: (request: ChatRequest) => toRequests([chatTask(request)]),
+  errors: [...WAIT_ERRORS, ...PAYMENT_ERRORS],
 })
 
 export const chat = new Hono<{ Bindings: Env }>().post('/', declared, async (c) => {

@@ -3,8 +3,13 @@ import { streamSSE } from 'hono/streaming'
 import { z } from 'zod'
 import { DomainError, SUBMIT_ERRORS } from '#core/errors.ts'
 import { IdempotencyHeaders, SubmitTasks, TaskView, TaskViews, WaitQuery, WatchEvent } from '#core/protocol.ts'
+<<<<<<< HEAD
 import { Evidence, Receipt } from '#core/receipt.ts'
 import { toRequest } from '#core/request.ts'
+=======
+import { Receipt } from '#core/receipt.ts'
+import { type TaskRequest, toRequest } from '#core/request.ts'
+>>>>>>> 34a90d7 (feat(x402): a call is paid with no account; the payment is a deposit of whoever paid)
 import { parseTaskId } from '#core/task-id.ts'
 import { TaskList, TaskListQuery } from '#core/task-list.ts'
 import type { Principal } from '../auth.ts'
@@ -14,7 +19,12 @@ import { idempotencyOf } from '../idempotency.ts'
 import { operation } from '../middleware/operation.ts'
 import { reply } from '../middleware/reply.ts'
 import { fromJson, type Json } from '../outcome.ts'
+<<<<<<< HEAD
 import { readEvidence, readReceipt } from '../receipt.ts'
+=======
+import { PAYMENT_ERRORS } from '../payment.ts'
+import { readReceipt } from '../receipt.ts'
+>>>>>>> 34a90d7 (feat(x402): a call is paid with no account; the payment is a deposit of whoever paid)
 import { encodeSubmission } from '../submission.ts'
 import { listTasks } from '../task-list.ts'
 import { watchTask } from '../watch.ts'
@@ -24,6 +34,9 @@ const READ_ERRORS = ['task_not_found', 'market_restarted'] as const
 
 const CHAT = { kind: 'llm.chat', input: { messages: [{ role: 'user', content: 'Say hello.' }], max_tokens: 64 } }
 const EMBED = { kind: 'text.embed', input: { texts: ['An open market for AI compute.'] } }
+
+const requestsOf = (body: z.output<typeof SubmitTasks>): TaskRequest[] =>
+  Array.isArray(body) ? body.map((task, i) => toRequest(task, `/${i}`)) : [toRequest(body)]
 
 export const tasks = new Hono<{ Bindings: Env }>()
   .post(
@@ -37,11 +50,20 @@ export const tasks = new Hono<{ Bindings: Env }>()
       body: SubmitTasks,
       examples: { chat: CHAT, batch: [CHAT, EMBED] },
       answers: { 201: z.union([TaskView, TaskViews]) },
+<<<<<<< HEAD
       errors: [
         ...SUBMIT_ERRORS,
         'unknown_kind',
         'price_below_unit',
         'not_comparable',
+=======
+      tasks: requestsOf,
+      errors: [
+        ...SUBMIT_ERRORS,
+        ...PAYMENT_ERRORS,
+        'unknown_kind',
+        'price_below_unit',
+>>>>>>> 34a90d7 (feat(x402): a call is paid with no account; the payment is a deposit of whoever paid)
         'blob_not_found',
         'webhook_not_found',
       ],
@@ -50,7 +72,7 @@ export const tasks = new Hono<{ Bindings: Env }>()
       const body = c.req.valid('json')
       const waitMs = (c.req.valid('query').waitSeconds ?? 0) * 1000
       const { address, key } = c.get('principal')
-      const requests = Array.isArray(body) ? body.map((task, i) => toRequest(task, `/${i}`)) : [toRequest(body)]
+      const requests = requestsOf(body)
       await checkWebhooks(networkOf(c.env), address, requests)
       await holdBlobs(networkOf(c.env), address, requests, Date.now())
       const encoded = await encodeSubmission(requests)

@@ -7,7 +7,8 @@ import { toOpenAiError } from '#core/openai-error.ts'
 import { IdempotencyHeaders } from '#core/protocol.ts'
 import { type Env, networkOf } from '../../env.ts'
 import { operation } from '../../middleware/operation.ts'
-import { allSucceeded, lineOf, submitAll, WAIT_ERRORS } from './task.ts'
+import { PAYMENT_ERRORS } from '../../payment.ts'
+import { allSucceeded, lineOf, submitAll, toRequests, WAIT_ERRORS } from './task.ts'
 
 const declared = operation({
   summary: 'Go on with a prompt',
@@ -19,7 +20,8 @@ const declared = operation({
   examples: { prompt: { model: 'llama-3.2-3b', prompt: 'An open market for', max_tokens: 16 } },
   answers: { 200: TextCompletion },
   events: TextChunk,
-  errors: WAIT_ERRORS,
+  tasks: (request: CompletionRequest) => toRequests(completionTasks(request)),
+  errors: [...WAIT_ERRORS, ...PAYMENT_ERRORS],
 })
 
 export const completions = new Hono<{ Bindings: Env }>().post('/', declared, async (c) => {

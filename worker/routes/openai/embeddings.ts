@@ -5,7 +5,8 @@ import { IdempotencyHeaders } from '#core/protocol.ts'
 import { base64Floats } from '../../base64.ts'
 import { type Env, networkOf } from '../../env.ts'
 import { operation } from '../../middleware/operation.ts'
-import { allSucceeded, submitAll, WAIT_ERRORS } from './task.ts'
+import { PAYMENT_ERRORS } from '../../payment.ts'
+import { allSucceeded, submitAll, toRequests, WAIT_ERRORS } from './task.ts'
 
 const declared = operation({
   summary: 'Embed texts',
@@ -14,7 +15,8 @@ const declared = operation({
   body: EmbeddingsRequest,
   examples: { texts: { model: 'all-minilm', input: ['An open market for AI compute.'] } },
   answers: { 200: EmbeddingList },
-  errors: WAIT_ERRORS,
+  tasks: (request: EmbeddingsRequest) => toRequests(embeddingTasks(request)),
+  errors: [...WAIT_ERRORS, ...PAYMENT_ERRORS],
 })
 
 export const embeddings = new Hono<{ Bindings: Env }>().post('/', declared, async (c) => {

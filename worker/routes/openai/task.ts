@@ -2,7 +2,7 @@
 import type { z } from 'zod'
 import { DomainError, SUBMIT_ERRORS } from '#core/errors.ts'
 import { isEnded, LIMITS, SubmitTask, type TaskView } from '#core/protocol.ts'
-import { toRequest } from '#core/request.ts'
+import { type TaskRequest, toRequest } from '#core/request.ts'
 import { parseTaskId } from '#core/task-id.ts'
 import type { Principal } from '../../auth.ts'
 import type { Network } from '../../env.ts'
@@ -22,6 +22,10 @@ export const WAIT_ERRORS = [
   'not_comparable',
 ] as const
 
+/** Checked and priced. */
+export const toRequests = (tasks: z.input<typeof SubmitTask>[]): TaskRequest[] =>
+  tasks.map((task, i) => toRequest(SubmitTask.parse(task), `/${i}`))
+
 /** Submits the tasks of a request, all or none. @param idempotencyKey as its header says */
 export async function submitAll(
   network: Network,
@@ -29,7 +33,7 @@ export async function submitAll(
   tasks: z.input<typeof SubmitTask>[],
   idempotencyKey: string | undefined,
 ): Promise<TaskView[]> {
-  const requests = await encodeSubmission(tasks.map((task, i) => toRequest(SubmitTask.parse(task), `/${i}`)))
+  const requests = await encodeSubmission(toRequests(tasks))
   const idempotency = await idempotencyOf(idempotencyKey, address, requests)
   return fromJson(await network.line().submit(address, key, requests, 0, idempotency))
 }

@@ -1,0 +1,136 @@
+/** Takes payments by ERC-3009 on the chain, and deposits them for whoever paid. */
+import {
+  type BaseError,
+  ContractFunctionRevertedError,
+  createWalletClient,
+  encodeFunctionData,
+  type Hex,
+  http,
+  keccak256,
+  maxUint256,
+  type PrivateKeyAccount,
+  publicActions,
+  TransactionReceiptNotFoundError,
+} from 'viem'
+import { daicnSettlementAbi, daicnTokenAbi } from '#contracts/abi.ts'
+import { DomainError } from '#core/errors.ts'
+import { formatAmount } from '#core/money.ts'
+import type { Address } from '#core/protocol.ts'
+import type { Payment } from '#core/x402.ts'
+import type { ChainSettings } from './settings.ts'
+
+/** A transaction of the edge that is signed, so that it can be sent again without being done again. */
+export type SignedTransaction = { hash: Hex; raw: Hex; nonce: number }
+
+/** A call to the node is given up after this long, and tried once more. */
+const TIMEOUT_MS = 5_000
+/** How long to wait for a block, and between two looks. */
+const PATIENCE_MS = 30_000
+const LOOK_MS = 250
+
+export type Transfers = ReturnType<typeof openTransfers>
+
+/** @param account the edge's key, which pays for the gas. Whoever calls must have its transactions signed and sent one by one. */
+export function openTransfers({ rpc, deployment }: ChainSettings, account: PrivateKeyAccount) {
+  const transport = http(rpc, { timeout: TIMEOUT_MS, retryCount: 1 })
+  const client = createWalletClient({ account, transport }).extend(publicActions)
+  const token = { abi: daicnTokenAbi, address: deployment.token } as const
+  /** Above what the node knows, when it is behind. */
+  let nextNonce = 0
+
+  const transferOf = ({ authorization, signature }: Payment) => {
+    const { from, to, value, validAfter, validBefore, nonce } = authorization
+    const args = [from, to, value, validAfter, validBefore, nonce, signature] as const
+    return { ...token, functionName: 'transferWithAuthorization', args } as const
+  }
+
+  /** True when an authorization was used, by whomever: its tokens came to us, for they can go nowhere else. */
+  const isUsed = ({ authorization: { from, nonce } }: Payment): Promise<boolean> =>
+    client.readContract({ ...token, functionName: 'authorizationState', args: [from, nonce] })
+
+  /** Null while it is in no block. */
+  const receiptOf = (hash: Hex) =>
+    client.getTransactionReceipt({ hash }).catch((error) => {
+      if (error instanceof TransactionReceiptNotFoundError) return null
+      throw error
+    })
+
+  async function sign(to: Address, data: Hex): Promise<SignedTransaction> {
+    const pending = await client.getTransactionCount({ address: account.address, blockTag: 'pending' })
+    const nonce = Math.max(pending, nextNonce)
+    const request = await client.prepareTransactionRequest({ to, data, nonce, chain: null })
+    const raw = await client.signTransaction({ ...request, chainId: deployment.chainId } as never)
+    return { hash: keccak256(raw), raw, nonce }
+  }
+
+  return {
+    /** Tries a payment without making it, unless it is made. @throws DomainError payment_refused, chain_unreachable */
+    async check(payment: Payment): Promise<'due' | 'made'> {
+      try {
+        if (await isUsed(payment)) return 'made'
+        await client.simulateContract(transferOf(payment))
+        return 'due'
+      } catch (error) {
+        throw refusalOf(error as BaseError, payment)
+      }
+    },
+
+    isUsed,
+
+    signTransfer: (payment: Payment): Promise<SignedTransaction> =>
+      sign(deployment.token, encodeFunctionData(transferOf(payment))),
+
+    /** For the account of `payer` and `signer`, out of what the edge holds. */
+    signDeposit: (payer: Address, signer: Address, amount: bigint): Promise<SignedTransaction> =>
+      sign(
+        deployment.settlement,
+        encodeFunctionData({ abi: daicnSettlementAbi, functionName: 'deposit', args: [payer, signer, amount] }),
+      ),
+
+    /** Lets the settlement take what is to be deposited, once for all: it takes from its caller alone. Null when it may. */
+    async signApproval(): Promise<SignedTransaction | null> {
+      const read = { ...token, functionName: 'allowance', args: [account.address, deployment.settlement] } as const
+      if ((await client.readContract(read)) > maxUint256 / 2n) return null
+      const args = [deployment.settlement, maxUint256] as const
+      return sign(deployment.token, encodeFunctionData({ ...token, functionName: 'approve', args }))
+    },
+
+    async send({ raw, nonce }: SignedTransaction): Promise<void> {
+      await client.sendRawTransaction({ serializedTransaction: raw })
+      nextNonce = nonce + 1
+    },
+
+    /** Waits until a transaction is in a block. @returns whether it did what it should. Throws when it is in none */
+    async mined({ hash }: SignedTransaction): Promise<boolean> {
+      for (const until = Date.now() + PATIENCE_MS; Date.now() < until; ) {
+        const receipt = await receiptOf(hash)
+        if (receipt) return receipt.status === 'success'
+        await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
+      }
+      throw new Error(`${hash} is in no block yet`)
+    },
+
+    /** How a transaction that was sent before stands: done, failed, lost to another in its place, or still on its way. */
+    async stateOf({ hash, nonce }: SignedTransaction): Promise<'done' | 'failed' | 'lost' | 'waiting'> {
+      const receipt = await receiptOf(hash)
+      if (receipt) return receipt.status === 'success' ? 'done' : 'failed'
+      const past = await client.getTransactionCount({ address: account.address, blockTag: 'latest' })
+      return past > nonce ? 'lost' : 'waiting'
+    },
+  }
+}
+
+const REASONS: Record<string, (payment: Payment, args: readonly unknown[]) => string> = {
+  ERC20InsufficientBalance: ({ authorization }, [, balance]) =>
+    `${authorization.from} holds ${formatAmount(balance as bigint)} tokens, and pays ${formatAmount(authorization.value)}`,
+  ERC3009InvalidAuthorizationTime: () => 'it has expired, or its time has not come',
+  ERC3009InvalidSignature: ({ authorization }) => `it is not signed by ${authorization.from}`,
+}
+
+function refusalOf(error: BaseError, payment: Payment): DomainError {
+  const reverted = error.walk?.((cause) => cause instanceof ContractFunctionRevertedError)
+  if (!(reverted instanceof ContractFunctionRevertedError)) return new DomainError('chain_unreachable')
+  const { errorName = '', args = [] } = reverted.data ?? {}
+  const detail = REASONS[errorName]?.(payment, args) ?? `the token refuses it: ${errorName || reverted.shortMessage}`
+  return new DomainError('payment_refused', { detail })
+}
