@@ -239,6 +239,13 @@ contract ClaimTest is SettlementTest {
         settlement.claimFor(provider, vouchers, block.timestamp, new bytes(64));
     }
 
+    /// @dev Here nothing was in the word yet that its answer is written to, so what it left out reads as zeros.
+    function test_claimForRevertsForAReceiverThatMumbles() external {
+        address receiver = address(new Mumbler());
+        vm.expectRevert(abi.encodeWithSelector(DaicnSettlement.DaicnSettlement_BadSignature.selector, receiver));
+        settlement.claimFor(receiver, "", block.timestamp, new bytes(66));
+    }
+
     function test_claimForRevertsForOtherVouchers() external {
         bytes memory vouchers = _voucher(SIGNER_KEY, account, provider, 10 ether, 10 ether);
         bytes memory signature = _signClaim(PROVIDER_KEY, provider, vouchers, block.timestamp);
