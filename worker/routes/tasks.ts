@@ -3,13 +3,8 @@ import { streamSSE } from 'hono/streaming'
 import { z } from 'zod'
 import { DomainError, SUBMIT_ERRORS } from '#core/errors.ts'
 import { IdempotencyHeaders, SubmitTasks, TaskView, TaskViews, WaitQuery, WatchEvent } from '#core/protocol.ts'
-<<<<<<< HEAD
 import { Evidence, Receipt } from '#core/receipt.ts'
-import { toRequest } from '#core/request.ts'
-=======
-import { Receipt } from '#core/receipt.ts'
 import { type TaskRequest, toRequest } from '#core/request.ts'
->>>>>>> 34a90d7 (feat(x402): a call is paid with no account; the payment is a deposit of whoever paid)
 import { parseTaskId } from '#core/task-id.ts'
 import { TaskList, TaskListQuery } from '#core/task-list.ts'
 import type { Principal } from '../auth.ts'
@@ -19,12 +14,8 @@ import { idempotencyOf } from '../idempotency.ts'
 import { operation } from '../middleware/operation.ts'
 import { reply } from '../middleware/reply.ts'
 import { fromJson, type Json } from '../outcome.ts'
-<<<<<<< HEAD
-import { readEvidence, readReceipt } from '../receipt.ts'
-=======
 import { PAYMENT_ERRORS } from '../payment.ts'
-import { readReceipt } from '../receipt.ts'
->>>>>>> 34a90d7 (feat(x402): a call is paid with no account; the payment is a deposit of whoever paid)
+import { readEvidence, readReceipt } from '../receipt.ts'
 import { encodeSubmission } from '../submission.ts'
 import { listTasks } from '../task-list.ts'
 import { watchTask } from '../watch.ts'
@@ -50,20 +41,13 @@ export const tasks = new Hono<{ Bindings: Env }>()
       body: SubmitTasks,
       examples: { chat: CHAT, batch: [CHAT, EMBED] },
       answers: { 201: z.union([TaskView, TaskViews]) },
-<<<<<<< HEAD
-      errors: [
-        ...SUBMIT_ERRORS,
-        'unknown_kind',
-        'price_below_unit',
-        'not_comparable',
-=======
       tasks: requestsOf,
       errors: [
         ...SUBMIT_ERRORS,
         ...PAYMENT_ERRORS,
         'unknown_kind',
         'price_below_unit',
->>>>>>> 34a90d7 (feat(x402): a call is paid with no account; the payment is a deposit of whoever paid)
+        'not_comparable',
         'blob_not_found',
         'webhook_not_found',
       ],
