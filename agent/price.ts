@@ -1,4 +1,4 @@
-import { formatAmount, isAmount, parseAmount } from '#core/money.ts'
+import { formatAmount, isAmount, isAsk, parseAmount, toAsk } from '#core/money.ts'
 import { UNITS } from '#core/pricing.ts'
 import { type ClassForecast, KINDS, type Kind } from '#core/protocol.ts'
 
@@ -22,7 +22,10 @@ export function proposeAsk(kind: Kind, model: string, set: Map<Kind, string>, in
   if (sold === undefined || !isAmount(sold) || parseAmount(sold) === 0n)
     return { ask: defaultAsk(kind), basis: 'default' }
   const { defaultBid } = UNITS[kind]
-  return { ask: parseAmount(sold) > defaultBid ? formatAmount(defaultBid) : sold, basis: 'index' }
+  return {
+    ask: parseAmount(sold) > defaultBid ? formatAmount(defaultBid) : formatAmount(toAsk(parseAmount(sold))),
+    basis: 'index',
+  }
 }
 
 /** `--price kind=amount` options -> asks by kind. Throws RangeError with what is wrong. */
@@ -31,7 +34,7 @@ export function parsePrices(options: string[]): Map<Kind, string> {
   for (const option of options) {
     const [name, amount] = option.split('=')
     const kind = KINDS.find((known) => known === name)
-    if (!kind || !amount || !isAmount(amount))
+    if (!kind || !amount || !isAsk(amount))
       throw new RangeError(`--price ${option}: write kind=amount, as in ${KINDS[0]}=${defaultAsk(KINDS[0]!)}`)
     asks.set(kind, amount)
   }

@@ -30,6 +30,17 @@ export function formatAmount(amount: bigint): string {
 /** The network's share of every captured price, in basis points, taken from the provider's side. */
 export const FEE_BASIS_POINTS = 100n
 
+/**
+ * An ask is a multiple of this many base units, so whatever the fee is in basis points, it is whole for every task, and the sum
+ * of the tasks' fees is the fee of their sum: the market takes it of each, the contract of a claim.
+ */
+export const ASK_STEP = 10_000n
+
+export const isAsk = (text: string): boolean => isAmount(text) && parseAmount(text) % ASK_STEP === 0n
+
+/** The greatest ask that is not above `amount`; the least there is when that is nothing. */
+export const toAsk = (amount: bigint): bigint => max(amount - (amount % ASK_STEP), ASK_STEP)
+
 /** Splits a price into what the provider earns and the network's fee; the parts always sum to the price. */
 export function splitFee(price: bigint): { earned: bigint; fee: bigint } {
   const fee = (price * FEE_BASIS_POINTS) / 10_000n

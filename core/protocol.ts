@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { Assurance } from './assurance.ts'
 import { BlobRef, Sha256 } from './blob-ref.ts'
 import { bitsOf } from './capability.ts'
-import { isAmount } from './money.ts'
+import { isAmount, isAsk } from './money.ts'
 import { WasiInput, WasiOutput } from './wasi.ts'
 
 export const PROTOCOL_VERSION = 1
@@ -343,7 +343,9 @@ export const Offer = z
   .strictObject({
     kind: Kind,
     model: Name,
-    ask: Amount.describe('Price of one unit of the kind, in tokens.'),
+    ask: Amount.refine(isAsk, 'must have at most 14 decimals, so that its fee is whole').describe(
+      'Price of one unit of the kind, in tokens.',
+    ),
     speed: z.number().positive().max(1e9).describe('Measured, in units a second.'),
     context: Count.optional(),
     digest: z.string().max(200).optional(),

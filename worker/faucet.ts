@@ -3,7 +3,7 @@ import { checkFaucet, FAUCET_AMOUNT } from '#core/account.ts'
 import { DomainError } from '#core/errors.ts'
 import type { Address } from '#core/protocol.ts'
 import type { Network } from './env.ts'
-import { followChain } from './jobs/follow-chain.ts'
+import { followChain, logChainError } from './jobs/follow-chain.ts'
 import { unwrap } from './outcome.ts'
 
 /** Where there is a chain the tokens are deposited on it, and show as soon as that is confirmed. */
@@ -13,6 +13,11 @@ export async function takeFromFaucet(network: Network, address: Address): Promis
   const account = network.account(address)
   if (!chain?.faucet) return unwrap(await account.faucet())
   checkFaucet((await account.balances()).deposited)
-  await chain.faucet.deposit(address, network.signerOf(address).signer, FAUCET_AMOUNT)
+  try {
+    await chain.faucet.deposit(address, network.signerOf(address).signer, FAUCET_AMOUNT)
+  } catch (error) {
+    logChainError(error)
+    throw new DomainError('chain_unreachable')
+  }
   await followChain(network)
 }

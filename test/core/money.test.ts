@@ -1,6 +1,15 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { FEE_BASIS_POINTS, formatAmount, isAmount, ONE_TOKEN, parseAmount, splitFee } from '#core/money.ts'
+import {
+  FEE_BASIS_POINTS,
+  formatAmount,
+  isAmount,
+  isAsk,
+  ONE_TOKEN,
+  parseAmount,
+  splitFee,
+  toAsk,
+} from '#core/money.ts'
 import { holds } from '../support/property.ts'
 
 const LIMIT = 10n ** 36n
@@ -73,4 +82,17 @@ test('what a provider earns and the fee are a price, neither is negative, and th
       expect((fee + 1n) * 10_000n > price * FEE_BASIS_POINTS).toBe(true)
     }),
   )
+})
+
+test('the fee of a sum is the sum of the fees, at any rate, when prices come of asks', () => {
+  const price = fc.tuple(fc.bigInt(1n, 10n ** 12n), fc.bigInt(1n, 10n ** 6n)).map(([ask, units]) => toAsk(ask) * units)
+  const at = (amount: bigint, basisPoints: bigint) => (amount * basisPoints) / 10_000n
+  holds(
+    fc.property(fc.array(price, { maxLength: 20 }), fc.bigInt(0n, 500n), (prices, rate) => {
+      const sum = prices.reduce((total, one) => total + one, 0n)
+      expect(prices.reduce((total, one) => total + at(one, rate), 0n)).toBe(at(sum, rate))
+    }),
+  )
+  expect(isAsk('0.00000000000001')).toBe(true)
+  expect(isAsk('0.000000000000005')).toBe(false)
 })

@@ -16,9 +16,13 @@ export type TestEdge = {
 }
 
 /** Takes a free port unless told one. The bundle must be built, which the tests' global setup does. */
-export async function spawnEdge(options: { state: string; port?: number }): Promise<TestEdge> {
+export async function spawnEdge(options: {
+  state: string
+  port?: number
+  chain?: Record<string, string>
+}): Promise<TestEdge> {
   const port = options.port ?? (await freePort())
-  const { url, workerd, program } = await spawn({ state: options.state, port, build: false })
+  const { url, workerd, program } = await spawn({ ...options, port, build: false })
   return { url, port, state: options.state, workerd, kill9: program.kill, stop: () => program.stop() }
 }
 

@@ -30,11 +30,12 @@ export type World = {
   end(): Promise<void>
 }
 
-export async function createWorld(): Promise<World> {
+/** @param chain settings of a chain, by their names in wrangler.toml */
+export async function createWorld(chain?: Record<string, string>): Promise<World> {
   const temporary = await temporaryState()
   const port = await freePort()
   const state = join(temporary.state, 'edge')
-  let edge: TestEdge | undefined = await spawnEdge({ state, port })
+  let edge: TestEdge | undefined = await spawnEdge({ state, port, ...(chain && { chain }) })
   const ends: (() => Promise<unknown>)[] = []
 
   async function replace(gone: (old: TestEdge) => Promise<void>, whileDown = async () => {}): Promise<number> {
@@ -47,7 +48,7 @@ export async function createWorld(): Promise<World> {
     const down = performance.now()
     await whileDown()
     const began = performance.now()
-    edge = await spawnEdge({ state, port })
+    edge = await spawnEdge({ state, port, ...(chain && { chain }) })
     await call({ edge: world.url }, 'GET', '/v1/network')
     resolve()
     return performance.now() - began + down - killed

@@ -20,10 +20,14 @@ export async function followChain(network: Network): Promise<void> {
     const confirmed = await network.chain.reader.confirmedBlock()
     for (let step = 0; step < STEPS; step++) if (!(await advance(network, network.chain, confirmed, readAt))) return
   } catch (error) {
-    // viem's full message names the URL, which may hold a key.
-    const { shortMessage } = error as { shortMessage?: string }
-    logError('chain_unreadable', shortMessage ?? error)
+    logChainError(error)
   }
+}
+
+/** By viem's short message: the full one names the RPC's URL, which may hold a key. */
+export function logChainError(error: unknown): void {
+  const { shortMessage } = error as { shortMessage?: string }
+  logError('chain_unreachable', shortMessage ?? error)
 }
 
 type Chain = NonNullable<Network['chain']>

@@ -54,7 +54,7 @@ export const account = new Hono<{ Bindings: Env }>()
       details: 'Development networks only; where there is a chain, the tokens are deposited on it.',
       access: 'session',
       answers: { 200: AccountView },
-      errors: ['faucet_closed', 'faucet_limit'],
+      errors: ['faucet_closed', 'faucet_limit', 'chain_unreachable'],
     }),
     async (c) => {
       const network = networkOf(c.env)

@@ -1,0 +1,184 @@
+/** What a provider is owed, collected from an edge that may lie, on a chain that may fail. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createWalletClient, encodeFunctionData, http, parseEther, parseGwei } from 'viem'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { startCollector } from '#agent/collector.ts'
+import type { LogEvent, LogFields } from '#agent/log.ts'
+import { linkSettlement } from '#agent/settlement.ts'
+import { TIMING } from '#agent/timing.ts'
+import { openVoucherBook } from '#agent/voucher-book.ts'
+import { daicnSettlementAbi, daicnTokenAbi } from '#contracts/abi.ts'
+import { formatAmount, ONE_TOKEN, parseAmount } from '#core/money.ts'
+import type { Address } from '#core/protocol.ts'
+import type { SignedVoucher } from '#core/voucher.ts'
+import type { VoucherView } from '#core/voucher-page.ts'
+import { startAnvil } from '../../scripts/anvil.ts'
+import { DEPLOYER, keyed, send, startTestChain, type TestChain } from '../support/chain.ts'
+import { depositAndLock, type Requester, requester, transferCall, voucherOf } from '../support/requester.ts'
+
+const PATIENCE_MS = 400
+/** An ether that is worth so much that no claim pays. */
+const TOO_DEAR = 10n ** 40n
+let chain: TestChain
+let state: string
+let names = 0
+/** A provider of its own for each test. */
+let provider: ReturnType<typeof keyed>
+const said: { event: LogEvent; fields: LogFields }[] = []
+
+beforeAll(async () => {
+  chain = await startTestChain()
+  state = await mkdtemp(join(tmpdir(), 'daicn-test-'))
+}, 60_000)
+afterAll(async () => {
+  await chain?.stop()
+  await rm(state, { recursive: true, force: true })
+})
+beforeEach(async () => {
+  provider = keyed(`collecting provider ${names++}`)
+  said.length = 0
+  await chain.client.setBalance({ address: provider.address, value: parseEther('100') })
+})
+
+const receiver = () => provider.address.toLowerCase() as Address
+const folder = () => join(state, provider.address)
+const bookOf = () => openVoucherBook(folder(), chain.settlement, receiver())
+const reasons = () => said.flatMap(({ event, fields }) => (event === 'unpaid' ? [String(fields.reason)] : []))
+
+/** Somebody with ten tokens on the chain, one of them locked for the provider. */
+async function payer(): Promise<Requester> {
+  const who = requester(`payer of ${provider.address} ${names++}`)
+  await send(chain, DEPLOYER, chain.deployment.token, transferCall(who.payer.address, 10n * ONE_TOKEN))
+  const call = await depositAndLock(chain, who, provider.address, 10n * ONE_TOKEN, ONE_TOKEN)
+  await send(chain, who.payer, chain.deployment.settlement, call)
+  return who
+}
+
+const viewOf = ({ account, charged, ceiling, signature }: SignedVoucher): VoucherView => ({
+  account: account as Address,
+  requester: `0x${'11'.repeat(20)}`,
+  charged: formatAmount(charged),
+  ceiling: formatAmount(ceiling),
+  signature,
+})
+
+/** Collects once what an edge hands out. */
+async function collect(vouchers: VoucherView[], etherPrice = 0n): Promise<void> {
+  const edge = { getVouchers: async () => ({ vouchers, next: '0', more: false }) }
+  const link = linkSettlement(chain.url, chain.settlement, provider, PATIENCE_MS)
+  const log = (event: LogEvent, fields: LogFields = {}) => void said.push({ event, fields })
+  const book = await bookOf()
+  const options = { edge, settlement: chain.settlement, receiver: receiver(), link, book, etherPrice, log }
+  await startCollector({ ...options, timing: TIMING }).stop()
+}
+
+const paidTo = async ({ account }: Requester) =>
+  (
+    await chain.client.readContract({
+      abi: daicnSettlementAbi,
+      address: chain.deployment.settlement,
+      functionName: 'lanes',
+      args: [account, provider.address],
+    })
+  ).paid
+
+const wallet = () =>
+  chain.client.readContract({
+    abi: daicnTokenAbi,
+    address: chain.deployment.token,
+    functionName: 'balanceOf',
+    args: [provider.address],
+  })
+
+test('vouchers of several accounts are claimed together and paid out, beyond what is locked too', async () => {
+  const [alice, bob] = [await payer(), await payer()]
+  const vouchers = await Promise.all([
+    voucherOf(chain, alice, provider.address, 3n * ONE_TOKEN),
+    voucherOf(chain, bob, provider.address, ONE_TOKEN),
+  ])
+  await collect(vouchers.map(viewOf))
+  expect([await paidTo(alice), await paidTo(bob)]).toEqual([3n * ONE_TOKEN, ONE_TOKEN])
+  expect(await wallet()).toBe((4n * ONE_TOKEN * 99n) / 100n)
+  expect(said.map(({ event }) => event)).toEqual(['claimed'])
+})
+
+test('a claim waits until it costs little beside what it brings, unless the payer wants its money back', async () => {
+  const alice = await payer()
+  const { signer } = alice
+  // At some 200,000 gas a claim comes to two thirds of what it brings.
+  const etherPrice = (ONE_TOKEN * ONE_TOKEN) / ((await chain.client.getGasPrice()) * 300_000n)
+  const vouchers = [viewOf(await voucherOf(chain, alice, provider.address, ONE_TOKEN))]
+  await collect(vouchers, etherPrice)
+  expect(await paidTo(alice)).toBe(0n)
+  expect((await bookOf()).vouchers.size).toBe(1)
+  const args = [signer.address, provider.address] as const
+  const unlock = encodeFunctionData({ abi: daicnSettlementAbi, functionName: 'requestUnlock', args })
+  await send(chain, alice.payer, chain.deployment.settlement, unlock)
+  await collect(vouchers, etherPrice)
+  expect(await paidTo(alice)).toBe(ONE_TOKEN)
+})
+
+test('a voucher that shrinks, of another signer, for less than was charged or without an account is not kept', async () => {
+  const [alice, mallory] = [await payer(), requester('mallory')]
+  const good = await voucherOf(chain, alice, provider.address, 2n * ONE_TOKEN)
+  await collect([viewOf(good)], TOO_DEAR)
+  const forged = await voucherOf(chain, { ...alice, signer: mallory.signer }, provider.address, 3n * ONE_TOKEN)
+  const bad = [
+    viewOf(await voucherOf(chain, alice, provider.address, ONE_TOKEN)),
+    viewOf(forged),
+    { ...viewOf(good), charged: '3' },
+    viewOf(await voucherOf(chain, mallory, provider.address, ONE_TOKEN)),
+  ]
+  for (const view of bad) await collect([view], TOO_DEAR)
+  expect(reasons()).toEqual([
+    'its voucher shrank from 2',
+    'its voucher is not signed by its signer',
+    'its voucher is for less than it was charged',
+    'nothing was ever paid into it',
+  ])
+  expect([...(await bookOf()).vouchers.values()].map(({ ceiling }) => ceiling)).toEqual([2n * ONE_TOKEN])
+})
+
+test('an RPC of another chain is noticed, and nothing is sent to it', async () => {
+  const other = await startAnvil({ chainId: 4242 })
+  const link = linkSettlement(other.url, chain.settlement, provider)
+  await expect(link.check()).rejects.toThrow('the RPC is of chain 4242, and the vouchers are for 31337')
+  await other.stop()
+})
+
+test('a claim whose fee has become too low, behind a number that is missing, gets through and is paid once', async () => {
+  const alice = await payer()
+  const { client } = chain
+  const send = createWalletClient({ account: provider, transport: http(chain.url) })
+  await client.setAutomine(false)
+  try {
+    // One that waits for others which were never sent.
+    await send.sendTransaction({ to: provider.address, nonce: 3, gas: 21_000n, gasPrice: parseGwei('9'), chain: null })
+    const collecting = collect([viewOf(await voucherOf(chain, alice, provider.address, ONE_TOKEN))])
+    const first = await waitForPending(1)
+    await client.setNextBlockBaseFeePerGas({ baseFeePerGas: (first * 13n) / 10n })
+    await client.mine({ blocks: 1 })
+    expect(await paidTo(alice)).toBe(0n)
+    await client.setNextBlockBaseFeePerGas({ baseFeePerGas: 1n })
+    const mining = setInterval(() => void client.mine({ blocks: 1 }), 100)
+    await collecting.finally(() => clearInterval(mining))
+  } finally {
+    await client.setAutomine(true)
+  }
+  expect(await paidTo(alice)).toBe(ONE_TOKEN)
+  expect(await wallet()).toBe((ONE_TOKEN * 99n) / 100n)
+  expect(parseAmount(String(said[0]?.fields.amount))).toBe(ONE_TOKEN)
+})
+
+/** The price of the provider's claim once so many transactions of its next number wait. */
+async function waitForPending(count: number): Promise<bigint> {
+  for (;;) {
+    const { pending } = await chain.client.getTxpoolContent()
+    const own = Object.entries(pending).find(([address]) => address.toLowerCase() === receiver())
+    const waiting = Object.values(own?.[1] ?? {})
+    if (waiting.length >= count) return BigInt(waiting[0]!.gasPrice ?? waiting[0]!.maxFeePerGas ?? 0)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
