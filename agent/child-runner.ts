@@ -2,6 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { Kind } from '#core/protocol.ts'
+import { isBundle } from './bundle.ts'
 import { type Grants, permissionArguments } from './permissions.ts'
 import { type Outcome, type Probe, type Runner, RunnerError, type RunOptions } from './runner.ts'
 import type { FromHost, ToHost } from './runner-host.ts'
@@ -11,8 +12,8 @@ export type ChildRunnerOptions = {
   model: string
   /** URL of the module that exports `createRunner`. */
   module: URL
-  /** What its process may do besides reading its own code. */
-  grants?: Grants
+  /** What its process may do besides reading its own code; the owner's own code may do all. */
+  grants?: Grants | 'all'
   /** How long a request may show no sign of life before its process is killed. */
   patienceMs: number
   /** How long an aborted request may take to stop. */
@@ -44,9 +45,12 @@ export function createChildRunner(options: ChildRunnerOptions): Runner {
     const env = Object.fromEntries(
       ENVIRONMENT.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])),
     )
-    const child = fork(fileURLToPath(new URL('./runner-host.ts', import.meta.url)), [options.module.href], {
+    const [program, words] = isBundle
+      ? [import.meta.url, ['runner-host']]
+      : [new URL('./runner-host.ts', import.meta.url), []]
+    const child = fork(fileURLToPath(program), [...words, options.module.href], {
       env,
-      execArgv: permissionArguments(options.module, options.grants ?? {}),
+      execArgv: options.grants === 'all' ? [] : permissionArguments(options.module, options.grants ?? {}),
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     })

@@ -16,8 +16,10 @@ export async function probeAll(candidates: Runner[], log: Log, signal: AbortSign
     const { kind, model } = runner
     try {
       if (loads[i]?.status === 'rejected') throw loads[i].reason
+      const began = performance.now()
       const probe = await runner.probe(limit())
-      log('found', { kind, model, speed: probe.speed, context: probe.context })
+      const ms = Math.round(performance.now() - began)
+      log('found', { kind, model, speed: probe.speed, context: probe.context, ms })
       found.push({ runner, probe })
     } catch (error) {
       const { message, mend } = toRunnerError(error)

@@ -1,10 +1,12 @@
 /** The runners that ship with the agent, each in its own process. */
+import { pathToFileURL } from 'node:url'
 import type { Kind } from '#core/protocol.ts'
 import { isBundle } from './bundle.ts'
 import { createChildRunner } from './child-runner.ts'
 import type { Log } from './log.ts'
 import type { Grants } from './permissions.ts'
 import type { Runner } from './runner.ts'
+import type { OwnRunner } from './settings.ts'
 
 const LOCAL: { kind: Kind; model: string; file: string; patienceMs: number; grants: Grants }[] = [
   {
@@ -23,6 +25,23 @@ const LOCAL: { kind: Kind; model: string; file: string; patienceMs: number; gran
   },
   { kind: 'llm.chat', model: 'daicn-tiny', file: './runners/llama.ts', patienceMs: 30_000, grants: { native: true } },
 ]
+
+/** How long a runner of the owner's own may show no sign of life. */
+const OWN_PATIENCE_MS = 300_000
+
+/** The owner's own runners, each in a process of its own too: what they do is the owner's business. */
+export function ownRunners(own: OwnRunner[], log: Log): Runner[] {
+  return own.map(({ kind, model, file }) =>
+    createChildRunner({
+      kind,
+      model,
+      module: pathToFileURL(file),
+      patienceMs: OWN_PATIENCE_MS,
+      grants: 'all',
+      onCrash: (reason) => log('restart', { kind, model, reason }),
+    }),
+  )
+}
 
 export function localRunners(kinds: Kind[], log: Log): Runner[] {
   const wanted = LOCAL.filter(({ kind }) => kinds.includes(kind))

@@ -7,7 +7,7 @@
  * |---------|-------------------------------------------------------------------------|---------------------------------|
  * | start   | the agent has its key                                                   | address, edge, state, agent     |
  * | device  | what the machine computes with                                          | id, name, memoryBytes, freeBytes? |
- * | found   | a runner has passed its probe, or works again                           | kind, model, speed?, context?    |
+ * | found   | a runner has passed its probe, or works again                           | kind, model, speed?, context?, ms?    |
  * | missing | a runner is not offered                                                 | kind, model, why, mend?         |
  * | withdrawn | a runner failed three probes in a row and is not offered until it works | kind, model, why             |
  * | offer   | what is asked for a unit of it; basis: set, index or default            | kind, model, ask, unit, basis   |

@@ -42,6 +42,7 @@ program
     '--ether-price <tokens>',
     `what an ether is worth in tokens, to tell when a claim pays (default ${DEFAULT_ETHER_PRICE})`,
   )
+  .option('--runner <kind/model=file>', 'a runner of your own, see docs/provider.md; repeat for more', collect)
   .option('--price <kind=amount>', 'tokens to ask for a unit of a kind; repeat for more', collect)
   .option('--slots <n>', 'tasks at once over all kinds and edges (default: what the runners can take)')
   .option('--log <how>', `${LOGS.join(', ')} (default: live on a terminal, else pretty)`)
@@ -105,6 +106,12 @@ program
     const { install } = await import('./commands/install.ts')
     process.exitCode = await install(state ?? DEFAULT_STATE)
   })
+
+// The process of a runner, where all of the agent is one file.
+program.command('runner-host <module>', { hidden: true }).action(async () => {
+  await import('./runner-host.ts')
+  await new Promise(() => {}) // it ends with the agent
+})
 
 try {
   await program.parseAsync()

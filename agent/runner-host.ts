@@ -68,4 +68,5 @@ function serve(modulePath: string) {
   process.on('SIGTERM', () => {})
 }
 
-serve(process.argv[2]!)
+// In agent.mjs another word stands before it.
+serve(process.argv.at(-1)!)

@@ -26,10 +26,13 @@ export type Given = {
   upstream?: string[]
   rpc?: string
   etherPrice?: string
+  runner?: string[]
   price?: string[]
   slots?: string
   log?: string
 }
+
+export type OwnRunner = { kind: Kind; model: string; file: string }
 
 export type Settings = {
   /** Origins; at least one. */
@@ -45,6 +48,8 @@ export type Settings = {
   rpc: string | undefined
   /** What an ether is worth in tokens, base units. */
   etherPrice: bigint
+  /** Runners of the owner's own, each by its module's file. */
+  own: OwnRunner[]
   prices: Map<Kind, string>
   slots: number | undefined
   log: (typeof LOGS)[number] | undefined
@@ -80,6 +85,7 @@ export function fromToml(text: string): Given {
       case 'edge':
       case 'upstream':
       case 'runners':
+      case 'runner':
         given[key] = texts(key, value)
         break
       case 'name':
@@ -107,7 +113,7 @@ export function fromToml(text: string): Given {
 }
 
 function settingsOf(given: Given, state: string, file: string): Settings {
-  const { edge = [], runners = [...KINDS], region, upstream = [], price = [], rpc, slots, log } = given
+  const { edge = [], runners = [...KINDS], region, upstream = [], runner = [], price = [], rpc, slots, log } = given
   if (edge.length === 0) throw new RangeError('--edge URL is missing')
   return {
     edges: [...new Set(edge.map((url) => origin('--edge', url)))],
@@ -119,10 +125,18 @@ function settingsOf(given: Given, state: string, file: string): Settings {
     upstreams: upstream.map((url) => origin('--upstream', url)),
     rpc: rpc === undefined ? undefined : rpcUrl(rpc),
     etherPrice: amount('--ether-price', given.etherPrice ?? DEFAULT_ETHER_PRICE),
+    own: runner.map(ownRunner),
     prices: parsePrices(price),
     slots: slots === undefined ? undefined : count('--slots', slots),
     log: log === undefined ? undefined : oneOf('--log', log, LOGS),
   }
+}
+
+function ownRunner(text: string): OwnRunner {
+  const [, kind, model, file] = /^([^/=]+)\/([^=]+)=(.+)$/.exec(text) ?? []
+  if (!kind || !model || !file)
+    throw new RangeError(`--runner ${text}: write kind/model=file, as in text.embed/letters=own-runner.mjs`)
+  return { kind: oneOf('--runner', kind, Kind.options), model: model.slice(0, 200), file: resolve(file) }
 }
 
 function origin(flag: string, url: string): string {

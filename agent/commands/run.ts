@@ -5,7 +5,7 @@ import { openControl } from '../control.ts'
 import { findDevices } from '../devices/devices.ts'
 import { probeAll } from '../discovery.ts'
 import { createLive, type Live } from '../live.ts'
-import { localRunners } from '../local-runners.ts'
+import { localRunners, ownRunners } from '../local-runners.ts'
 import { createLog, type Log } from '../log.ts'
 import type { Runner } from '../runner.ts'
 import { createWasiRunner } from '../runners/wasi-run.ts'
@@ -115,8 +115,8 @@ function watchSettings(given: Given, first: Settings, station: Station, log: Log
     try {
       const next = loadSettings(given)
       station.apply(next)
-      const later = (['edges', 'kinds', 'upstreams', 'log'] as const).filter(
-        (key) => String(next[key]) !== String(first[key]),
+      const later = (['edges', 'kinds', 'upstreams', 'own', 'log'] as const).filter(
+        (key) => JSON.stringify(next[key]) !== JSON.stringify(first[key]),
       )
       log('settings', later.length > 0 ? { later: later.join(', ') } : {})
     } catch (error) {
@@ -127,8 +127,8 @@ function watchSettings(given: Given, first: Settings, station: Station, log: Log
   return () => unwatchFile(first.file, read)
 }
 
-async function candidates({ kinds, upstreams: named, edges }: Settings, log: Log): Promise<Runner[]> {
-  const local = localRunners(kinds, log)
+async function candidates({ kinds, upstreams: named, own, edges }: Settings, log: Log): Promise<Runner[]> {
+  const local = [...localRunners(kinds, log), ...ownRunners(own, log)]
   if (kinds.includes('wasi.run')) local.push(createWasiRunner())
   if (!kinds.includes('llm.chat')) return local
   const search = { named, usual: USUAL, edges, apiKey: process.env.DAICN_UPSTREAM_KEY }

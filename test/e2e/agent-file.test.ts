@@ -1,13 +1,14 @@
 /** A provider's first two minutes: one file from the edge, run on a machine that has Node and nothing else of ours. */
 import { execFile, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { call } from '../../client/edge.ts'
 import type { TaskView } from '../../core/protocol.ts'
+import { inRoot } from '../../scripts/paths.ts'
 import { createWorld, newRequester, type World } from '../support/fault-world.ts'
 import { MODEL, startTokenServer } from '../support/token-server.ts'
 import { hungry } from '../support/wasm.ts'
@@ -66,7 +67,9 @@ test('one file from the edge is a provider that is paid for its first task', asy
   expect(published).toBe(`${createHash('sha256').update(file).digest('hex')}  agent.mjs\n`)
   await writeFile(join(bare, 'agent.mjs'), file)
 
-  const agent = start('--edge', world.url, '--upstream', upstream.url)
+  await copyFile(inRoot('docs/examples/own-runner.mjs'), join(bare, 'own-runner.mjs'))
+  const own = ['--runner', 'text.embed/letters=own-runner.mjs']
+  const agent = start('--edge', world.url, '--upstream', upstream.url, ...own)
   const { address } = await agent.says('start')
   await agent.says('online')
   expect((await stat(join(bare, '.daicn', 'agent', 'key'))).mode & 0o777).toBe(0o600)
@@ -81,6 +84,13 @@ test('one file from the edge is a provider that is paid for its first task', asy
   expect(task).toMatchObject({ status: 'succeeded', provider: (address as string).toLowerCase() })
   expect(Number(task.price)).toBeGreaterThan(0)
   expect(performance.now() - began).toBeLessThan(120_000)
+
+  const letters = { kind: 'text.embed', model: 'letters', input: { texts: ['Aaa'] } }
+  const embedded = await call<TaskView>(alice.caller, 'POST', '/v1/tasks?waitSeconds=20', {
+    body: letters,
+    holdMs: 20_000,
+  })
+  expect((embedded.output as { embeddings: number[][] }).embeddings[0]!.slice(0, 3)).toEqual([1, 0, 0])
 
   // Where the machine has a sandbox, programs of anybody are offered too.
   if (agent.lines.some(({ event, kind }) => event === 'offer' && kind === 'wasi.run')) {
