@@ -24,6 +24,9 @@ const PAGES = [
   { page: 'playground', path: '/playground' },
   { page: 'tasks', path: '/tasks' },
   { page: 'providers', path: '/providers' },
+  { page: 'market', path: '/market' },
+  { page: 'provide', path: '/provide' },
+  { page: 'account', path: '/account' },
   { page: 'docs', path: '/docs' },
 ] as const
 

@@ -5,6 +5,7 @@ import { launchBrowser } from '../../scripts/browser.ts'
 import { openRequester, type Requester } from '../../scripts/requester.ts'
 import { type Agents, MODEL, registerProviders, startAgents } from '../bench/agents.ts'
 import { spawnEdge, type TestEdge, temporaryState } from '../support/edge.ts'
+import { injectWallet, type TestWallet } from '../support/test-wallet.ts'
 import { startUpstreamProcess, UPSTREAM_MODEL } from '../support/upstream-process.ts'
 
 let folder: Awaited<ReturnType<typeof temporaryState>>
@@ -13,6 +14,7 @@ let agents: Agents
 let requester: Requester
 let browser: Browser
 let page: Page
+let wallet: TestWallet
 /** Ends what a test started, before the edge. */
 const ends: (() => Promise<unknown>)[] = []
 const faults: string[] = []
@@ -25,6 +27,7 @@ beforeAll(async () => {
   browser = await launchBrowser()
   page = await browser.newPage()
   page.setDefaultTimeout(20_000)
+  wallet = await injectWallet(page)
   page.on('pageerror', (error) => faults.push(error.message))
   page.on('requestfailed', (request) => {
     const { errorText = '' } = request.failure() ?? {}
@@ -160,5 +163,66 @@ test('a provider has a page of its own, with what it did', async () => {
   await page.getByRole('table', { name: 'Offers' }).getByText(UPSTREAM_MODEL).waitFor()
   const tasks = page.getByRole('table', { name: 'Recent tasks' }).getByRole('row')
   await tasks.filter({ hasText: 'Succeeded' }).waitFor()
+  expect(faults).toEqual([])
+})
+
+test('a wallet of the browser signs in, and its owner makes a key of a budget', async () => {
+  await page.goto(`${edge.url}/account`)
+  await page.getByRole('button', { name: 'Disconnect' }).click()
+  wallet.refuse(true)
+  await page.getByRole('button', { name: wallet.name }).click()
+  await page.getByText('The signature was refused. Nothing was done.').waitFor()
+  wallet.refuse(false)
+  await page.getByRole('button', { name: wallet.name }).click()
+  await page.getByText('Signed in as').waitFor()
+  // It was on another chain, and signs for the one it is on.
+  expect(wallet.chainId()).toBe('0x7a69')
+
+  await page.getByRole('button', { name: 'Take from the faucet' }).click()
+  await page.getByText('100 DAICN').first().waitFor()
+  await page.getByRole('textbox', { name: 'Name' }).fill(HOSTILE)
+  await page.getByLabel('Budget').fill('5')
+  await page.getByLabel('read the balance').uncheck()
+  await page.getByRole('button', { name: 'Make a key' }).click()
+  const key = await page.getByText(/^dk_/).textContent()
+  const row = page.getByRole('table', { name: 'API keys' }).getByRole('row').last()
+  expect(await row.textContent()).toContain(HOSTILE)
+  expect(await row.textContent()).toMatch(/submit and cancel tasks, read tasks\s*5 DAICN/)
+  const answer = await fetch(`${edge.url}/v1/tasks`, { headers: { authorization: `Bearer ${key}` } })
+  expect(answer.status).toBe(200)
+  await row.getByRole('button', { name: 'Revoke' }).click()
+  await page.getByText('There are none yet.', { exact: true }).waitFor()
+  expect(faults).toEqual([])
+})
+
+test('a webhook is added and removed', async () => {
+  await page.getByLabel('Address').fill('http://127.0.0.1:9/hook')
+  await page.getByRole('button', { name: 'Add', exact: true }).click()
+  await page.getByText(/^whsec_/).waitFor()
+  await page.getByRole('button', { name: 'Delivery log' }).click()
+  await page.getByText('Nothing was sent to it in the last three days.').waitFor()
+  await page.getByRole('button', { name: 'Remove http' }).click()
+  await page.getByText('A task names one by its id').waitFor()
+})
+
+test('the market lists its classes, and a quote names the filter that leaves nobody', async () => {
+  await page.getByRole('link', { name: 'Market', exact: true }).click()
+  await page.getByRole('table', { name: 'Classes of work' }).getByText(UPSTREAM_MODEL).waitFor()
+  await page.getByLabel('Model').selectOption(UPSTREAM_MODEL)
+  await page.getByRole('button', { name: 'Get a quote' }).click()
+  await page.getByText('Will likely cost').waitFor()
+  await page.getByLabel('Reputation at least').fill('0.99')
+  await page.getByRole('button', { name: 'Get a quote' }).click()
+  await page.getByText('below your minimum reputation').first().waitFor()
+  await page.getByText('leaves nobody').waitFor()
+  expect(faults).toEqual([])
+})
+
+test('the page to provide sees an agent come online', async () => {
+  await page.getByRole('link', { name: 'Provide', exact: true }).click()
+  await page.getByText('Waiting for an agent to come online.').waitFor()
+  const newcomer = await startAgents(edge.url, await registerProviders(edge.url, 1, 1), 1)
+  ends.push(() => newcomer.stop())
+  await page.getByText('is online with 1 offer and 1 slot').waitFor()
   expect(faults).toEqual([])
 })

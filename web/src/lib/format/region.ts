@@ -16,3 +16,5 @@ export function regionName(region: Region | undefined): string {
   if (region === undefined) return 'unknown'
   return Object.hasOwn(NAMES, region) ? NAMES[region] : region
 }
+
+export const REGIONS = Object.keys(NAMES) as Region[]

@@ -8,5 +8,8 @@ export const SECTIONS: Section[] = [
   { path: '/playground', label: 'Playground' },
   { path: '/tasks', label: 'Tasks', within: '/task' },
   { path: '/providers', label: 'Providers', within: '/provider' },
+  { path: '/market', label: 'Market' },
+  { path: '/provide', label: 'Provide' },
+  { path: '/account', label: 'Account' },
   { path: '/docs', label: 'API' },
 ]
