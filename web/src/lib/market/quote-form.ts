@@ -1,9 +1,12 @@
 /** A form's values as the task that they describe. Pure. */
 import type { NewTask } from '#client/task.ts'
-import type { Kind, Preference, Region } from '#core/protocol.ts'
+import type { Preference, Region } from '#core/protocol.ts'
+
+/** A program of `wasi.run` is no field of a form. */
+export const QUOTED = ['llm.chat', 'text.embed', 'doc.ocr'] as const
 
 export type QuoteForm = {
-  kind: Kind
+  kind: (typeof QUOTED)[number]
   model: string
   text: string
   maxTokens: number
