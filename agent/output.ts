@@ -26,7 +26,8 @@ export type OutputOptions = {
   random: () => number
 }
 
-type Carrier = { send: (frame: OutputFrame) => void; close: () => void }
+/** `ask`: for what the edge has; a carrier without it says so after each frame. */
+type Carrier = { send: (frame: OutputFrame) => void; ask?: () => void; close: () => void }
 
 export function openOutput({ edge, lease, sendFirst, timing, random }: OutputOptions): Output {
   /** All deltas so far: the edge may ask for any of them again. */
@@ -38,6 +39,7 @@ export function openOutput({ edge, lease, sendFirst, timing, random }: OutputOpt
   let carrier: Carrier | undefined
   let timer: NodeJS.Timeout | undefined
   let waiting: (() => void) | undefined
+  let finishing = false
   let dead = false
   const closing = new AbortController()
 
@@ -57,6 +59,7 @@ export function openOutput({ edge, lease, sendFirst, timing, random }: OutputOpt
       sent += next.deltas.length
       carrier.send(next)
     }
+    if (finishing && acked < log.length) carrier?.ask?.()
   }
 
   function settle() {
@@ -67,9 +70,8 @@ export function openOutput({ edge, lease, sendFirst, timing, random }: OutputOpt
   async function bySocket(): Promise<boolean> {
     const socket = await edge.openSocket(outputPath(lease))
     const { promise, resolve } = Promise.withResolvers<boolean>()
-    /** Where each frame that waits for its answer starts, in order. */
-    const expected: number[] = []
     let opened = false
+    let greeted = false
     const timeout = setTimeout(() => socket.close(), timing.openMs)
     const onClosing = () => socket.close()
     closing.signal.addEventListener('abort', onClosing, { once: true })
@@ -77,25 +79,24 @@ export function openOutput({ edge, lease, sendFirst, timing, random }: OutputOpt
     socket.addEventListener('open', () => {
       opened = true
       clearTimeout(timeout)
-      sent = acked
-      carrier = {
-        close: () => socket.close(),
-        send(out) {
-          expected.push(out.from)
-          socket.send(JSON.stringify(out))
-        },
-      }
-      flush()
     })
     socket.addEventListener('message', ({ data }) => {
       const next = nextOf(String(data))
       if (next === undefined) return socket.close()
       acked = Math.min(next, log.length)
-      // An edge may greet with what it has, which pairs the answers with later frames: harmless, as starts only grow.
-      const from = expected.shift()
-      // It misses what was there before that frame: start again from what it wants.
-      if (from !== undefined && next < from) return socket.close()
-      settle()
+      if (greeted) {
+        // Asked at the end, or unasked: it misses something that was sent. Start again from what it wants.
+        if (acked < sent) return socket.close()
+        return settle()
+      }
+      greeted = true
+      sent = acked
+      carrier = {
+        close: () => socket.close(),
+        send: (out) => socket.send(JSON.stringify(out)),
+        ask: () => socket.send('next'),
+      }
+      flush()
     })
     socket.addEventListener('error', () => {})
     socket.addEventListener('close', () => {
@@ -160,6 +161,7 @@ export function openOutput({ edge, lease, sendFirst, timing, random }: OutputOpt
       else timer ??= setTimeout(flush, BATCH_MS)
     },
     async finish() {
+      finishing = true
       flush()
       if (!dead && acked < log.length) {
         const { promise, resolve } = Promise.withResolvers<void>()

@@ -42,8 +42,6 @@ export async function startScriptedEdge({
     outputFrames: [] as { lease: string; socket: 'provider' | 'output'; frame: OutputFrame }[],
     /** Output sockets are cut after this many frames. */
     cutOutputAfter: Number.POSITIVE_INFINITY,
-    /** Output sockets are told on opening what the edge wants next. */
-    greetOutput: false,
     /** Output sockets open when there is output already. */
     outputOpensLate: false,
     openOutput: () => {},
@@ -166,13 +164,18 @@ export async function startScriptedEdge({
   })
 
   function serveOutput(socket: WebSocket, lease: string) {
-    if (script.greetOutput) socket.send(JSON.stringify({ next: script.outputs.get(lease)?.length ?? 0 }))
+    const tell = () => socket.send(JSON.stringify({ next: script.outputs.get(lease)?.length ?? 0 }))
+    tell()
     let frames = 0
     socket.on('message', (data) => {
+      if (String(data) === 'next') return tell()
       if (++frames > script.cutOutputAfter) {
         script.cutOutputAfter = Number.POSITIVE_INFINITY
         socket.terminate()
-      } else socket.send(JSON.stringify(takeOutput(lease, JSON.parse(String(data)))))
+        return
+      }
+      const frame = JSON.parse(String(data))
+      if (takeOutput(lease, frame).next < frame.from) tell()
     })
   }
 

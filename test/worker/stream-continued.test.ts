@@ -108,6 +108,7 @@ test('what an attempt sends after the cut reaches nobody, and its socket is clos
   const first = await nextLease(bob)
   const output = await openSocket<{ next: number }>(`/v1/leases/${first.id}/output`, bob)
   output.send({ from: 0, deltas: ['one '] })
+  output.send('next')
   expect([await output.next(), await output.next()]).toEqual([{ next: 0 }, { next: 1 }])
   // The lease is in neither list: dropped.
   await poll(bob, { seen: first.seq })

@@ -113,9 +113,13 @@ export class TaskRoom extends DurableObject<Env> {
       socket.serializeAttachment({ ...session, left: session.window } satisfies Session)
       return this.catchUp(socket)
     }
+    const { attempt, offset } = session
+    if (message === 'next') return socket.send(JSON.stringify({ next: this.log(attempt, offset).deltas.length }))
     const frame = OutputFrame.safeParse(safeJson(message))
     if (!frame.success) return socket.close(1003, 'not an output frame')
-    socket.send(JSON.stringify(this.append(session.attempt, session.offset, frame.data)))
+    const { next } = this.append(attempt, offset, frame.data)
+    // Words cost as much as tokens do: nothing is said to a frame that came as it should.
+    if (next < frame.data.from) socket.send(JSON.stringify({ next }))
   }
 
   override async webSocketClose(socket: WebSocket, _code: number, _reason: string, wasClean: boolean): Promise<void> {

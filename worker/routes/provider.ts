@@ -87,7 +87,8 @@ export const leases = new Hono<{ Bindings: Env }>()
     '/:id/output',
     operation({
       summary: 'Deliver the output of a streaming lease by WebSocket',
-      details: 'The edge says which delta it wants next when the socket opens and after each frame.',
+      details:
+        "The edge says which delta it wants next: when the socket opens, when asked by the text 'next', and when a frame left a gap.",
       access: 'session',
       frames: { up: OutputFrame, down: OutputAnswer },
       errors: ['lease_not_found'],
