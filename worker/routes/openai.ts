@@ -1,6 +1,5 @@
 /** The OpenAI-compatible surface: the same tasks, under the names its clients know. */
 import { Hono } from 'hono'
-import { streamSSE } from 'hono/streaming'
 import { freshText } from '#core/continuation.ts'
 import { ChatRequest, chatChunk, chatCompletion, chatEnd, chatTask } from '#core/openai.ts'
 import { ChatChunk, ChatCompletion } from '#core/openai-answers.ts'
@@ -10,6 +9,7 @@ import { logError } from '../log.ts'
 import { operation } from '../middleware/operation.ts'
 import { fromJson } from '../outcome.ts'
 import { PAYMENT_ERRORS } from '../payment.ts'
+import { streamEvents } from '../sse.ts'
 import { watchTask } from '../watch.ts'
 import { allSucceeded, lineOf, submitAll, toRequests, WAIT_ERRORS } from './openai/task.ts'
 
@@ -38,13 +38,13 @@ export const chat = new Hono<{ Bindings: Env }>().post('/', declared, async (c) 
     const [done] = await allSucceeded(network, principal, [task])
     return c.json(chatCompletion(done!))
   }
-  return streamSSE(c, async (stream) => {
+  return streamEvents(c, async (stream) => {
     const watch = watchTask(network, task.id, '')
-    stream.onAbort(async () => {
+    stream.onGone(async () => {
       watch.close()
       await lineOf(network, task).cancel(principal.address, task.id)
     })
-    const send = (chunk: unknown) => stream.writeSSE({ data: JSON.stringify(chunk) })
+    const send = (chunk: unknown) => stream.send({ data: JSON.stringify(chunk) })
     let told = ''
     let over = false
     try {
@@ -71,7 +71,7 @@ export const chat = new Hono<{ Bindings: Env }>().post('/', declared, async (c) 
       logError('stream_failed', error, { task: task.id })
       await send({ error: BROKEN })
     }
-    await stream.writeSSE({ data: '[DONE]' })
+    await stream.send({ data: '[DONE]' })
   })
 })
 

@@ -1,5 +1,4 @@
 import { Hono } from 'hono'
-import { streamSSE } from 'hono/streaming'
 import { z } from 'zod'
 import { DomainError, SUBMIT_ERRORS } from '#core/errors.ts'
 import { IdempotencyHeaders, SubmitTasks, TaskView, TaskViews, WaitQuery, WatchEvent } from '#core/protocol.ts'
@@ -16,6 +15,7 @@ import { reply } from '../middleware/reply.ts'
 import { fromJson, type Json } from '../outcome.ts'
 import { PAYMENT_ERRORS } from '../payment.ts'
 import { readEvidence, readReceipt } from '../receipt.ts'
+import { streamEvents } from '../sse.ts'
 import { encodeSubmission } from '../submission.ts'
 import { listTasks } from '../task-list.ts'
 import { watchTask } from '../watch.ts'
@@ -152,13 +152,13 @@ export const tasks = new Hono<{ Bindings: Env }>()
       const network = networkOf(c.env)
       const { id } = fromJson(await readTask(network, c.get('principal'), c.req.param('id'), 0))
       const after = c.req.valid('header')['last-event-id'] ?? ''
-      return streamSSE(c, async (stream) => {
+      return streamEvents(c, async (stream) => {
         const watch = watchTask(network, id, after)
-        stream.onAbort(() => watch.close())
+        stream.onGone(() => watch.close())
         for await (const event of watch.events) {
           const { type, ...data } = event
           const cursor = event.type === 'output' ? { id: `${event.attempt}.${event.index + 1}` } : {}
-          await stream.writeSSE({ event: type, data: JSON.stringify(data), ...cursor })
+          await stream.send({ event: type, data: JSON.stringify(data), ...cursor })
         }
       })
     },

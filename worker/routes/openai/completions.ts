@@ -1,5 +1,4 @@
 import { Hono } from 'hono'
-import { streamSSE } from 'hono/streaming'
 import { DomainError } from '#core/errors.ts'
 import { CompletionRequest, completionTasks, textChunks, textCompletion } from '#core/openai.ts'
 import { TextChunk, TextCompletion } from '#core/openai-answers.ts'
@@ -8,6 +7,7 @@ import { IdempotencyHeaders } from '#core/protocol.ts'
 import { type Env, networkOf } from '../../env.ts'
 import { operation } from '../../middleware/operation.ts'
 import { PAYMENT_ERRORS } from '../../payment.ts'
+import { streamEvents } from '../../sse.ts'
 import { allSucceeded, lineOf, submitAll, toRequests, WAIT_ERRORS } from './task.ts'
 
 const declared = operation({
@@ -32,17 +32,17 @@ export const completions = new Hono<{ Bindings: Env }>().post('/', declared, asy
   const submitted = await submitAll(network, principal, completionTasks(request), key)
   c.header('x-daicn-task', submitted.map(({ id }) => id).join())
   if (request.stream !== true) return c.json(textCompletion(request, await allSucceeded(network, principal, submitted)))
-  return streamSSE(c, async (stream) => {
-    stream.onAbort(async () => {
+  return streamEvents(c, async (stream) => {
+    stream.onGone(async () => {
       await Promise.all(submitted.map((task) => lineOf(network, task).cancel(principal.address, task.id)))
     })
-    const send = (chunk: object) => stream.writeSSE({ data: JSON.stringify(chunk) })
+    const send = (chunk: object) => stream.send({ data: JSON.stringify(chunk) })
     try {
       for (const chunk of textChunks(request, await allSucceeded(network, principal, submitted))) await send(chunk)
     } catch (error) {
       if (!(error instanceof DomainError)) throw error
       await send({ error: toOpenAiError(error, 'completions').error })
     }
-    await stream.writeSSE({ data: '[DONE]' })
+    await stream.send({ data: '[DONE]' })
   })
 })
