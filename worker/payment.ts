@@ -5,6 +5,7 @@ import { DomainError } from '#core/errors.ts'
 import { formatAmount } from '#core/money.ts'
 import type { Address } from '#core/protocol.ts'
 import type { TaskRequest } from '#core/request.ts'
+import { held } from '#core/task.ts'
 import { checkPayment, paymentRequired, paymentResponse, requirementsOf } from '#core/x402.ts'
 import type { Principal } from './auth.ts'
 import { fromBase64, toBase64 } from './base64.ts'
@@ -40,7 +41,7 @@ export const isPayable = (c: Context<AuthEnv>): boolean =>
 export async function takePayment(c: Context<AuthEnv>, requests: TaskRequest[]): Promise<Principal> {
   const network = networkOf(c.env)
   const { chainId, token } = network.chain!.deployment
-  const price = requests.reduce((sum, { bid, maxUnits }) => sum + bid * BigInt(maxUnits), 0n)
+  const price = requests.reduce((sum, request) => sum + held(request), 0n)
   const requirements = requirementsOf({ chainId, address: token }, network.edgeKey().address, price)
   const demand = (error: DomainError): DomainError => {
     const required = paymentRequired(c.req.url, requirements, error.details.detail ?? error.message)
