@@ -21,6 +21,7 @@ import {
   type Fairness,
   type Match,
   type Matching,
+  noteModel,
   removeSupply,
   removeWant,
   type Supply,
@@ -314,7 +315,7 @@ export function leaseOf(book: Book, { task }: OpenTask): HeldLease | undefined {
 function register(book: Book, address: Address, registration: Register, at: number): void {
   const known = book.providers.get(address)
   const reputations = known?.reputations ?? new Map()
-  const offers = asksOf(registration, reputations)
+  const offers = asksOf(registration, reputations, null)
   for (const { kind, model } of offers) book.classes.add(`${kind} ${model}`)
   const supply: Supply = {
     seq: known?.supply.seq ?? book.providers.size + 1,
@@ -323,6 +324,8 @@ function register(book: Book, address: Address, registration: Register, at: numb
     offers,
     room: 0,
     places: [],
+    loaded: null,
+    streak: 0,
   }
   if (known) {
     removeSupply(book.matching, known.supply)
@@ -350,11 +353,14 @@ function register(book: Book, address: Address, registration: Register, at: numb
 }
 
 /** A provider's offers as matching sees them. */
-export function asksOf({ offers }: Register, reputations: Provider['reputations']): Ask[] {
-  return offers.map((offer) => askOf(offer, score(reputations.get(classOf(offer)) ?? NEWCOMER)))
+export function asksOf({ offers }: Register, reputations: Provider['reputations'], loaded: Supply['loaded']): Ask[] {
+  return offers.map((offer) => {
+    const name = classOf(offer)
+    return askOf(offer, score(reputations.get(name) ?? NEWCOMER), offers.length === 1 || name === loaded)
+  })
 }
 
-function askOf(offer: Offer, reputation: number): Ask {
+function askOf(offer: Offer, reputation: number, warm: boolean): Ask {
   const { kind, model, ask, speed, context, digest, quantization, capabilities } = offer
   return {
     kind,
@@ -366,6 +372,7 @@ function askOf(offer: Offer, reputation: number): Ask {
     bits: (quantization === undefined ? null : bitsOf(quantization)) ?? 0,
     capabilities: capabilities ?? [],
     reputation,
+    warm,
   }
 }
 
@@ -462,6 +469,7 @@ function granted(book: Book, open: OpenTask, address: Address, at: number): void
   const lease = { seq: ++provider.lastSeq, task: id, attempt, expiresAt: at + LEASE_MS }
   provider.leases.set(leaseId(id, attempt), lease)
   provider.supply.room--
+  noteModel(book.matching, provider.supply, open.want)
   advance(book.fairness, open.want.tag)
   book.news.providers.add(address)
   countGranted(book.stats, open.task)

@@ -73,6 +73,8 @@ export type Ask = {
   capabilities: readonly string[]
   /** Its provider's score in this class; changed only by `setReputation`. */
   reputation: number
+  /** Its provider need not load the model first: it offers no other, or was given a task of it last. Changed only by `noteModel`. */
+  warm: boolean
 }
 
 /** What matching needs to know of a provider. */
@@ -85,6 +87,9 @@ export type Supply = {
   room: number
   /** Where its offers stand. Matching's own. */
   places: Place[]
+  /** The class of the task it was given last, and how many of that it was given one after the other. */
+  loaded: string | null
+  streak: number
 }
 
 export type Match = { want: Want; supply: Supply; offer: Ask }
@@ -184,6 +189,11 @@ const WEIGHTS: Record<Preference, { price: number; time: number; reputation: num
 }
 export const PREFERENCES = Object.keys(WEIGHTS) as Preference[]
 
+/** What a provider that must load the model first loses, whatever the preference: the time that this takes is paid by nobody. */
+const COLD = 0.7
+/** Tasks of the model that is loaded that a provider takes one after the other although the turn of another is before. */
+const MOST_IN_A_ROW = 32
+
 /** What each factor adds to the merit of an offer. */
 export type Merits = { price: number; time: number; reputation: number }
 
@@ -191,7 +201,7 @@ export function meritsOf(preference: Preference, offer: Ask): Merits {
   const weight = WEIGHTS[preference]
   return {
     price: -weight.price * Math.log(Number(offer.ask) + 1),
-    time: weight.time * Math.log(offer.speed),
+    time: weight.time * Math.log(offer.speed) - (offer.warm ? 0 : COLD),
     reputation: weight.reputation * Math.log(0.05 + offer.reputation),
   }
 }
@@ -228,12 +238,28 @@ export function removeWant(matching: Matching, want: Want): void {
   if (regions.size === 0) matching.queues.get(want.kind)!.delete(want.model)
 }
 
-/** The task this provider should take now: the first in order that it may run. */
+/**
+ * The task this provider should take now: the first in order that it may run, of the model that it has loaded while there is one.
+ * So that nobody waits for long because of that, it does so a limited number of times in a row.
+ */
 export function bestWant(matching: Matching, supply: Supply, now: number): Match | null {
   if (supply.room < 1) return null
+  if (supply.offers.length > 1 && supply.streak > 0 && supply.streak < MOST_IN_A_ROW) {
+    const warm = firstWant(
+      matching,
+      supply,
+      supply.offers.filter((offer) => offer.warm),
+      now,
+    )
+    if (warm) return warm
+  }
+  return firstWant(matching, supply, supply.offers, now)
+}
+
+function firstWant(matching: Matching, supply: Supply, offers: readonly Ask[], now: number): Match | null {
   const regions = supply.region === null ? [null] : [null, supply.region]
   let best: Match | undefined
-  for (const offer of supply.offers) {
+  for (const offer of offers) {
     const queues = matching.queues.get(offer.kind)?.get(offer.model)
     if (!queues) continue
     const accept = (want: Want) => suits(want, supply, offer, now)
@@ -307,11 +333,34 @@ export function setReputation(
   { kind, model }: { kind: Kind; model: string },
   reputation: number,
 ): void {
-  for (const place of supply.places) {
-    const { offer, preference, tree } = place
+  for (const offer of supply.offers) {
     if (offer.kind !== kind || offer.model !== model) continue
-    remove(matching.offers, tree, place.entry)
     offer.reputation = reputation
+    relist(matching, supply, offer)
+  }
+}
+
+/** A provider is given a task of this class: it has the model loaded from then on, and no other. */
+export function noteModel(matching: Matching, supply: Supply, { kind, model }: { kind: Kind; model: string }): void {
+  if (supply.offers.length < 2) return
+  let same = true
+  for (const offer of supply.offers) {
+    const warm = offer.kind === kind && offer.model === model
+    if (offer.warm === warm) continue
+    same = false
+    offer.warm = warm
+    relist(matching, supply, offer)
+  }
+  if (!same) supply.loaded = classOf({ kind, model })
+  supply.streak = same ? supply.streak + 1 : 1
+}
+
+/** Moves an offer to where its present merit puts it. */
+function relist(matching: Matching, supply: Supply, offer: Ask): void {
+  for (const place of supply.places) {
+    if (place.offer !== offer) continue
+    const { preference, tree } = place
+    remove(matching.offers, tree, place.entry)
     place.entry = offerEntry(preference, supply, offer)
     place.hidden = false
     insert(matching.offers, tree, place, place.entry)

@@ -4,6 +4,7 @@
  */
 import { addProvider, asksOf, type Book, createBook, openTask, type Provider } from './book.ts'
 import type { Charge } from './charges.ts'
+import type { Supply } from './matching.ts'
 import type { Outlook } from './outlook.ts'
 import type { Address } from './protocol.ts'
 import type { Purse } from './purse.ts'
@@ -105,6 +106,8 @@ function unlisted(provider: Provider): Provider {
  * charged what.
  */
 function listed({ reputations = new Map(), charged = 0n, ...provider }: Provider): Provider {
-  const offers = asksOf(provider.registration, reputations)
-  return { ...provider, reputations, charged, charges: new Map(), supply: { ...provider.supply, offers } }
+  const { loaded = null, streak = 0 } = provider.supply as Partial<Supply>
+  const offers = asksOf(provider.registration, reputations, loaded)
+  const supply = { ...provider.supply, offers, loaded, streak }
+  return { ...provider, reputations, charged, charges: new Map(), supply }
 }

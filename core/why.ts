@@ -91,7 +91,10 @@ function isAhead(preference: Preference, x: Offered, y: Offered): boolean {
 function comparison(preference: Preference, own: Offered, winner: Offered): string {
   const words: Record<keyof Merits, string> = {
     price: `your price ${formatAmount(own.offer.ask)} is above the winning ${formatAmount(winner.offer.ask)}`,
-    time: `your speed ${own.offer.speed} is below the winning ${winner.offer.speed}`,
+    time:
+      winner.offer.warm && !own.offer.warm
+        ? 'the winner has the model loaded, and you must load it first'
+        : `your speed ${own.offer.speed} is below the winning ${winner.offer.speed}`,
     reputation: `your reputation ${own.offer.reputation} is below the winning ${winner.offer.reputation}`,
   }
   const factors = behind(preference, own, winner)

@@ -1,22 +1,28 @@
-/** `npm run simulate -- --seed N [--tasks N] [--json] [--html FILE]`: a network of thousands in virtual time, on the real market. */
+/** `npm run simulate -- --seed N [--tasks N] [--json] [--html FILE]`: a network of thousands in virtual time, on the real market; with
+ * `--compare` the market's matching against that of others. */
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import { seconds, terminal } from '../client/cli/terminal.ts'
+import { type Comparison, compare, gainOf } from '../simulator/compare.ts'
 import type { Traces } from '../simulator/load.ts'
 import { pageOf } from '../simulator/page.ts'
 import { type Plan, plansOf } from '../simulator/plan.ts'
-import { type Report, reportLines, reportOf } from '../simulator/report.ts'
+import { duration, type Report, reportLines, reportOf } from '../simulator/report.ts'
 import { type Outcome, run } from '../simulator/run.ts'
 import { readTraces } from '../test/bench/traces.ts'
 import { Fault } from './checks.ts'
 
-const USAGE = 'usage: npm run simulate -- [--seed N] [--tasks N] [--json] [--html FILE]'
+const USAGE = 'usage: npm run simulate -- [--seed N] [--tasks N] [--json] [--html FILE | --compare]'
 
-type Options = { seed: number; tasks: number; json: boolean; html: string | undefined }
+type Options = { seed: number; tasks: number; json: boolean; html: string | undefined; compare: boolean }
 
-async function main({ seed, tasks, json, html }: Options): Promise<number> {
+async function main({ seed, tasks, json, html, compare: compares }: Options): Promise<number> {
   const traces = readTraces()
+  if (compares) {
+    tellComparisons(compare(seed, tasks, traces), seed, json)
+    return 0
+  }
   const from = performance.now()
   const report = reportOf(seed, tasks, await runCells(plansOf(seed, tasks), traces))
   const ms = performance.now() - from
@@ -63,6 +69,26 @@ function print(report: Report): void {
   out.fault(`The market broke its rules ${report.violations} times.`, `Replay it: ${report.command}`)
 }
 
+function tellComparisons(comparisons: Comparison[], seed: number, json: boolean): void {
+  if (json) {
+    console.log(
+      JSON.stringify({ compare: seed, comparisons: comparisons.map((one) => ({ ...one, gain: gainOf(one) })) }),
+    )
+    return
+  }
+  const out = terminal(process.stdout)
+  const share = (part: number) => `${Math.abs(part * 100).toFixed(0)} % ${part < 0 ? 'more' : 'less'}`
+  for (const comparison of comparisons) {
+    const { best, wait, price } = gainOf(comparison)
+    out.heading(comparison.mix)
+    for (const { matcher, waitP50, waitP95, waitMost, price, fairness, loads } of comparison.scores) {
+      const waits = `waits ${duration(waitP50)}, 95 % ${duration(waitP95)}, at most ${duration(waitMost)}`
+      out.item(matcher, `${waits}; price ${price.toFixed(3)}; fairness ${fairness.toFixed(3)}; ${loads} loads`)
+    }
+    out.item('', out.faint(`against ${best}: 95 % waits ${share(wait)}, price ${share(price)}`))
+  }
+}
+
 function options(): Options {
   try {
     const { values } = parseArgs({
@@ -71,6 +97,7 @@ function options(): Options {
         tasks: { type: 'string' },
         json: { type: 'boolean' },
         html: { type: 'string' },
+        compare: { type: 'boolean' },
       },
     })
     return {
@@ -78,6 +105,7 @@ function options(): Options {
       tasks: integer('--tasks', values.tasks ?? '10000', 1, 10_000_000),
       json: values.json ?? false,
       html: values.html,
+      compare: values.compare ?? false,
     }
   } catch (error) {
     if (error instanceof Fault) throw error

@@ -19,7 +19,7 @@ export type Order = {
 }
 
 /** Requests as they came, with the milliseconds since the first; and rates of requests in bins of ten minutes. */
-export type Traces = { requests: readonly (Size & { at: number })[]; rates: readonly number[] }
+export type Traces = { requests: readonly (Size & { at: number; service: string })[]; rates: readonly number[] }
 
 /** Milliseconds that a task of this size takes on a provider of a speed. */
 export const serviceMs = (size: Size, model: Model, speed: number): number =>

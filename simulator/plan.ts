@@ -53,7 +53,7 @@ export type Plan = {
 /** A run's beginning, by no clock. */
 export const EPOCH = Date.UTC(2026, 0, 1)
 
-const address = (n: number): Address => `0x${n.toString(16).padStart(40, '0')}`
+export const address = (n: number): Address => `0x${n.toString(16).padStart(40, '0')}`
 const FIRST_PROVIDER = 0xb0_0000
 const FIRST_REQUESTER = 0xa0_0000
 

@@ -203,10 +203,11 @@ function randomSupply(random: Random, seq: number, models = MODELS): Supply {
     digest: null,
     bits: 0,
     capabilities: [],
+    warm: false,
     reputation,
   }))
   const region = Region.options[Math.floor(random() * 4)]!
-  return { seq, address: address(REQUESTERS + seq), region, offers, room: 1, places: [] }
+  return { seq, address: address(REQUESTERS + seq), region, offers, room: 1, places: [], loaded: null, streak: 0 }
 }
 
 /** A few models are asked for much more than the rest. */

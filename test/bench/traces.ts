@@ -46,7 +46,12 @@ export function readArrivals(): Arrival[] {
 
 /** What the network simulator asks for is drawn from these. */
 export function readTraces(): Traces {
-  const requests = readArrivals().map(({ at, inTokens, outTokens }) => ({ at, in: inTokens, out: outTokens }))
+  const requests = readArrivals().map(({ at, model, inTokens, outTokens }) => ({
+    at,
+    service: model,
+    in: inTokens,
+    out: outTokens,
+  }))
   const rates = [...readRates(RATES).values()][0]!
   return { requests, rates: rates.filter((rate) => rate > 0) }
 }

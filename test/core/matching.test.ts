@@ -12,6 +12,7 @@ import {
   exclusion,
   type Matching,
   merit,
+  noteModel,
   PREFERENCES,
   removeSupply,
   removeWant,
@@ -46,11 +47,13 @@ const anyAsk: fc.Arbitrary<Ask> = fc.record({
   bits,
   capabilities,
   reputation: rank,
+  warm: fc.boolean(),
 })
 const anySupply = fc.record({
   region,
   offers: fc.array(anyAsk, { minLength: 1, maxLength: 3 }),
   room: fc.integer({ min: 0, max: 2 }),
+  streak: fc.constantFrom(0, 1, 31, 32),
 })
 const anyWant = fc.record({
   // Some requesters are providers too.
@@ -95,11 +98,14 @@ function bestMerit(want: Want, supplies: Supply[], now: number): number | null {
   return merits.length === 0 ? null : Math.max(...merits)
 }
 
-/** The first task in order that the provider may run, by looking at each. */
+/** The first task in order that the provider may run, by looking at each; of a model that it has loaded, 32 times in a row. */
 function firstWant(wants: Want[], one: Supply, now: number): Want | undefined {
-  return wants
-    .filter((want) => exclusion(want, one, now) === null)
-    .sort((x, y) => x.tag - y.tag || x.deadline - y.deadline || x.seq - y.seq)[0]
+  const first = (offers: readonly Ask[]) =>
+    wants
+      .filter((want) => exclusion(want, { ...one, offers }, now) === null)
+      .sort((x, y) => x.tag - y.tag || x.deadline - y.deadline || x.seq - y.seq)[0]
+  const goesOn = one.offers.length > 1 && one.streak > 0 && one.streak < 32
+  return (goesOn && first(one.offers.filter(({ warm }) => warm))) || first(one.offers)
 }
 
 function expectBestSupply(matching: Matching, want: Want, supplies: Supply[], now: number): void {
@@ -140,12 +146,40 @@ test('the task a provider takes is the first by turn, deadline and time of all t
   )
 })
 
+test('a provider of two models goes on with the one it has loaded, until another waits that has been passed over 32 times', () => {
+  const one = supply({ offers: [ask({ model: 'm' }), ask({ model: 'n' })] })
+  const wants = Array.from({ length: 80 }, (_, n) => want({ seq: n + 1, tag: n, model: n % 2 ? 'n' : 'm' }))
+  const matching = matchingOf(wants, [one])
+  const taken: string[] = []
+  for (let match = bestWant(matching, one, T0); match; match = bestWant(matching, one, T0)) {
+    taken.push(match.want.model)
+    removeWant(matching, match.want)
+    noteModel(matching, one, match.want)
+  }
+  const runs = taken
+    .join('')
+    .match(/m+|n+/g)!
+    .map(({ length }) => length)
+  expect(runs).toEqual([32, 32, 8, 8])
+})
+
+test('of two offers alike the one whose model is loaded goes first, whatever is preferred', () => {
+  for (const preference of PREFERENCES) {
+    const two = [1, 2].map((seq) => supply({ seq, offers: [ask({ model: 'm' }), ask({ model: 'n' })] }))
+    const matching = matchingOf([], two)
+    noteModel(matching, two[0]!, ask({ model: 'n' }))
+    noteModel(matching, two[1]!, ask({ model: 'm' }))
+    expect(bestSupply(matching, want({ preference, model: 'm' }), T0)?.supply.seq).toBe(2)
+  }
+})
+
 test('both stay right while tasks and providers come, go and fill up', () => {
   const change = fc.oneof(
     fc.record({ do: fc.constant('want' as const), part: anyWant }),
     fc.record({ do: fc.constant('unwant' as const), which: fc.nat() }),
     fc.record({ do: fc.constant('supply' as const), part: anySupply }),
     fc.record({ do: fc.constant('unlist' as const), which: fc.nat() }),
+    fc.record({ do: fc.constant('load' as const), which: fc.nat(), kind, model }),
     fc.record({ do: fc.constant('room' as const), which: fc.nat(), room: fc.integer({ min: 0, max: 2 }) }),
   )
   holds(
@@ -169,7 +203,9 @@ test('both stay right while tasks and providers come, go and fill up', () => {
           }
         } else if (op.do === 'unlist') {
           for (const gone of supplies.splice(op.which % (supplies.length + 1), 1)) removeSupply(matching, gone)
-        } else if (supplies.length > 0) setRoom(matching, supplies[op.which % supplies.length]!, op.room)
+        } else if (supplies.length === 0) continue
+        else if (op.do === 'load') noteModel(matching, supplies[op.which % supplies.length]!, op)
+        else setRoom(matching, supplies[op.which % supplies.length]!, op.room)
         for (const one of wants) expectBestSupply(matching, one, supplies, T0)
         for (const one of supplies) expectBestWant(matching, one, wants, T0)
       }

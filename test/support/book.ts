@@ -47,6 +47,7 @@ export const ask = (over: Partial<Ask> = {}): Ask => ({
   bits: 0,
   capabilities: [],
   reputation: 0.5,
+  warm: false,
   ...over,
 })
 
@@ -57,6 +58,8 @@ export const supply = (over: Partial<Supply> = {}): Supply => ({
   offers: [ask()],
   room: 1,
   places: [],
+  loaded: null,
+  streak: 0,
   ...over,
 })
 
