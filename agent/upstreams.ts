@@ -6,7 +6,8 @@ import { createUpstreamRunner } from './runners/openai-upstream.ts'
 /** Where ollama, vLLM and llama-server listen unless told otherwise. */
 export const USUAL = ['http://127.0.0.1:11434', 'http://127.0.0.1:8000', 'http://127.0.0.1:8080']
 
-const LOOK_MS = 1500
+/** A port that nobody listens on refuses at once; a machine that is starting much else may answer late. */
+const LOOK_MS = 10_000
 /** Each model has to be loaded to be probed; a box full of them would take an hour. */
 const MODELS = 8
 /** vLLM batches what comes together. */
