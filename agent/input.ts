@@ -1,7 +1,7 @@
 /** A lease's input as its runner takes it: checked, and with the content that it only refers to. */
 import { createHash } from 'node:crypto'
 import { INPUTS, type InputOf, type Lease } from '#core/protocol.ts'
-import { WASI_LIMITS, wasiSeconds } from '#core/wasi.ts'
+import { WASI_LIMITS, wasiSeconds } from '#core/wasi-limits.ts'
 import { EdgeError } from './edge.ts'
 import { RunnerError, type RunnerInput } from './runner.ts'
 import { backoff, pause, type Timing } from './timing.ts'

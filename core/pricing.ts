@@ -10,7 +10,7 @@
  */
 import { parseAmount } from './money.ts'
 import type { InputOf, Kind, Usage } from './protocol.ts'
-import { wasiSeconds } from './wasi.ts'
+import { wasiSeconds } from './wasi-limits.ts'
 
 const INPUT_TOKENS_A_UNIT = 4
 const BYTES_A_TOKEN = 4

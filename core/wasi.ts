@@ -1,21 +1,7 @@
 /** wasi.run: any program compiled to WASI (preview 1), named by its hash, with arguments and files in and files out. */
 import { z } from 'zod'
 import { BlobRef } from './blob-ref.ts'
-
-/** What a task may ask for, and what each of its providers must have. */
-export const WASI_LIMITS = {
-  seconds: 300,
-  defaultSeconds: 10,
-  files: 16,
-  /** Bytes of the module and all files in. */
-  inputBytes: 256 * 1024 * 1024,
-  /** Bytes of the folder that the program works in. */
-  folderBytes: 64 * 1024 * 1024,
-  /** Bytes of the program's memory. */
-  memoryBytes: 512 * 1024 * 1024,
-  /** Bytes of all that comes back, before it is base64. */
-  outputBytes: 512 * 1024,
-} as const
+import { WASI_LIMITS } from './wasi-limits.ts'
 
 /** No path: files stand in one folder, whatever anybody calls them. */
 const FileName = z
@@ -51,8 +37,6 @@ export const WasiOutput = z.strictObject({
   stderr: z.base64(),
   files: z.record(FileName, z.base64()).describe('Those of `outputs` that it left behind.'),
 })
-
-export const wasiSeconds = ({ seconds }: z.output<typeof WasiInput>): number => seconds ?? WASI_LIMITS.defaultSeconds
 
 type Places = { sha256: string; pointer: string }[]
 
