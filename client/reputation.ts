@@ -1,3 +1,4 @@
+import type { HourHead } from '#core/hour-log.ts'
 import type { HourList, ReputationList, ReputationView, TaskRecord } from '#core/public-log.ts'
 import { interval, NEWCOMER, type Reputations, recount, reputationKey, score } from '#core/reputation.ts'
 import { type Connection, insist, send } from './edge.ts'
@@ -29,7 +30,10 @@ export async function checkReputations(connection: Connection, options: Options 
   const counted: Reputations = new Map()
   const { hours } = await insist<HourList>(connection, 'GET', '/v1/exports', options)
   for (const { hour } of hours.toReversed()) {
-    for await (const line of linesOf(connection, hour, options)) recount(counted, JSON.parse(line) as TaskRecord, until)
+    for await (const line of linesOf(connection, hour, options)) {
+      const record = JSON.parse(line) as TaskRecord | HourHead
+      if ('attempts' in record) recount(counted, record, until)
+    }
   }
   return told.map((view) => {
     const reputation = counted.get(keyOf(view)) ?? NEWCOMER

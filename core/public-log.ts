@@ -3,6 +3,7 @@
  * it, and nothing of its content or its requester.
  */
 import { z } from 'zod'
+import { Sha256 } from './blob-ref.ts'
 import { Address, AttemptView, Interval, Kind, TaskSummary, type TaskView, Time } from './protocol.ts'
 
 /** An hour as the log names it: UTC, as in 2026-11-22T19. */
@@ -18,6 +19,9 @@ export const hourNumber = (name: string): number => hourOf(Date.parse(`${name}:0
 export const TaskRecord = TaskSummary.extend({
   finishedAt: Time,
   attempts: z.array(AttemptView.pick({ provider: true, state: true, grantedAt: true, endedAt: true, price: true })),
+  receipt: Sha256.exactOptional().describe(
+    'Names the receipt of its result, if its provider signed one; see core/receipt.ts.',
+  ),
 }).meta({ id: 'TaskRecord' })
 export type TaskRecord = z.output<typeof TaskRecord>
 

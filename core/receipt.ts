@@ -183,6 +183,19 @@ export async function draftOf(
   }
 }
 
+/** By what the public log names a receipt: whoever has the receipt finds it there, and nobody learns from it what was signed. */
+export const loggedHash = (
+  {
+    task,
+    attempt,
+    provider,
+    grantedAt,
+    acceptedAt,
+    signature,
+  }: Pick<Draft, 'task' | 'attempt' | 'provider' | 'grantedAt' | 'acceptedAt' | 'signature'>,
+  hash: Hash,
+): Promise<string> => hashOfJson({ task, attempt, provider, grantedAt, acceptedAt, signature }, hash)
+
 const TASK_RECEIPT = [
   { name: 'provider', type: 'address' },
   { name: 'task', type: 'bytes32' },

@@ -19,6 +19,14 @@ export const taskPages = sqliteTable(
   (table) => [primaryKey({ columns: [table.cell, table.pack] }), index('task_pages_hour').on(table.cell, table.hour)],
 )
 
+/** Hours of the public log that are closed; see core/hour-log.ts. */
+export const logHours = sqliteTable('log_hours', {
+  /** Since 1970. */
+  hour: integer('hour').primaryKey(),
+  /** JSON. */
+  head: text('head').notNull(),
+})
+
 /** What each market counted in each minute. */
 export const minutes = sqliteTable(
   'minutes',

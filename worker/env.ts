@@ -4,6 +4,7 @@ import type { Address, Poll, PollAnswer, TaskView } from '#core/protocol.ts'
 import { signerOf } from './chain/account-signer.ts'
 import { edgeKeyOf } from './chain/edge-key.ts'
 import { openFaucet } from './chain/faucet.ts'
+import { keccak } from './chain/keccak.ts'
 import { openReader } from './chain/reader.ts'
 import { chainSettings } from './chain/settings.ts'
 import { isSignedBy, recoverSigner, type SignInMessage } from './chain/signature.ts'
@@ -118,6 +119,7 @@ function wire(env: Env) {
     /** The key that spends for an account on the chain. */
     signerOf: (account: Address) => signerOf(env.EDGE_SECRET, account),
     recoverSigner,
+    keccak,
     /** By which the edge countersigns receipts. Made when it is first needed, for that is slow. */
     edgeKey: () => {
       edgeKey ??= edgeKeyOf(env.EDGE_SECRET)

@@ -16,7 +16,7 @@ import { watchNetwork, watchTask } from './watch.ts'
 const EXIT_CODES = `
 Exit codes:
   0    done
-  1    the network or a contract refused, the task did not succeed, or a receipt does not verify
+  1    the network or a contract refused, the task did not succeed, or a receipt or a log does not verify
   2    the command was not understood
   3    not logged in, or the key may not do this
   4    the account cannot pay for it
@@ -138,10 +138,12 @@ program
   .description('the signed receipt of a task that has succeeded')
   .action((task: string) => receipt(cli(), task))
 program
-  .command('verify <receipt>')
-  .description('check a receipt without asking anybody; - reads it from standard input')
+  .command('verify')
+  .description('check a receipt, or hours of the public log, without asking anybody')
+  .argument('[receipt]', 'a receipt; - reads it from standard input')
+  .option('--log <file...>', 'exports of hours, one after the other; a receipt must be in the last')
   .option('--output <file>', 'what the task put out, as JSON, or the task as `run --json` printed it')
-  .action((file: string, options: { output?: string }) => verify(cli(), file, options))
+  .action((file: string | undefined, options: { output?: string; log?: string[] }) => verify(cli(), file, options))
 program
   .command('models')
   .description('the models on offer')

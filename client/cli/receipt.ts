@@ -6,15 +6,15 @@ import { verifyReceipt } from '../receipt.ts'
 import { type Cli, open, print, UsageError } from './cli.ts'
 import { seconds } from './terminal.ts'
 
-/** A receipt does not verify; the checks have been told. */
+/** A receipt or a log does not verify; the checks have been told. */
 export class NotVerified extends Error {
   readonly code = 'receipt_not_verified'
-  readonly hint = 'Do not rely on this receipt.'
+  readonly hint = 'Do not rely on it.'
   readonly checks: Check[]
 
   constructor(checks: Check[]) {
     const fields = checks.filter(({ ok }) => !ok).map(({ field }) => field || 'all of it')
-    super(`The receipt does not verify: ${fields.join(', ')}`)
+    super(`The ${fields.every((field) => field === 'log') ? 'log' : 'receipt'} does not verify: ${fields.join(', ')}`)
     this.name = 'NotVerified'
     this.checks = checks
   }
@@ -26,14 +26,20 @@ export async function receipt(cli: Cli, task: string): Promise<void> {
 }
 
 /** Asks nobody. @throws NotVerified */
-export async function verify(cli: Cli, file: string, { output }: { output?: string }): Promise<void> {
-  const value = await jsonOf(file)
-  const { ok, checks } = await verifyReceipt(
-    value,
-    output === undefined ? {} : { output: outputOf(await jsonOf(output)) },
-  )
+export async function verify(
+  cli: Cli,
+  file: string | undefined,
+  { output, log }: { output?: string; log?: string[] },
+): Promise<void> {
+  if (file === undefined && !log) throw new UsageError('There is nothing to verify', 'Name a receipt, or --log FILE.')
+  const receipt = file === undefined ? undefined : await jsonOf(file)
+  const held = output === undefined ? {} : { output: outputOf(await jsonOf(output)) }
+  const own = file === undefined ? [] : (await verifyReceipt(receipt, held)).checks
+  const isWhole = own.every(({ ok }) => ok)
+  const checks = [...own, ...(log ? await logChecks(log, isWhole ? (receipt as Receipt | undefined) : undefined) : [])]
+  const ok = checks.every((check) => check.ok)
   if (!cli.json) {
-    if (ok) tell(cli, value as Receipt)
+    if (ok && file !== undefined) tell(cli, receipt as Receipt)
     for (const { field, what, ok } of checks) {
       if (ok) cli.out.line(`${cli.out.good('✓')} ${what}`)
       else cli.out.fault(`${field}:`, `not true: ${what}`)
@@ -41,6 +47,17 @@ export async function verify(cli: Cli, file: string, { output }: { output?: stri
   }
   if (!ok) throw new NotVerified(checks)
   if (cli.json) print(cli, { ok, checks }, () => {})
+}
+
+async function logChecks(files: string[], receipt: Receipt | undefined): Promise<Check[]> {
+  const { proofOf, verifyLog } = await import('../log.ts')
+  const exports = await Promise.all(files.map((file) => readFile(file, 'utf8')))
+  const { ok, checks } = await verifyLog(exports)
+  const told = checks.map((check) => ({ field: 'log', ...check }))
+  if (!receipt || !ok) return told
+  const found = await proofOf(receipt, exports.at(-1)!)
+  const what = found ? `it is in the log as ${found.hash}` : 'it is in the last of these hours'
+  return [...told, { field: 'log', what, ok: found !== null }]
 }
 
 function tell({ out }: Cli, receipt: Receipt): void {

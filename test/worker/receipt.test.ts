@@ -1,83 +1,15 @@
 /** Receipts by the real Worker: what a provider signs, what the edge makes of it, and what it refuses. */
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
-import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { expect, test } from 'vitest'
-import type { z } from 'zod'
 import { verifyReceipt } from '#client/daicn.ts'
-import type { Address, Health, Lease, Result, Signed } from '#core/protocol.ts'
-import { hashOfJson, hashOfRequest, prefixOf, type Receipt, receiptTypedData, type Statement } from '#core/receipt.ts'
-import { sha256 } from '#worker/auth.ts'
+import type { Lease, Result } from '#core/protocol.ts'
+import type { Receipt, Statement } from '#core/receipt.ts'
 import type { Env } from '#worker/env.ts'
 import type { Market } from '#worker/objects/market.ts'
 import { type MarketStore, pack } from '#worker/objects/market-store.ts'
-import {
-  CHAT,
-  denied,
-  failed,
-  OFFER,
-  type Person,
-  poll,
-  read,
-  requester,
-  send,
-  signIn,
-  submit,
-  succeeded,
-} from '../support/network.ts'
-
-const DIGEST = 'sha256:77'
-const health = async () => (await send<z.output<typeof Health>>('GET', '/v1/health')).body
-
-/** A provider that can sign, for a model of its own. */
-async function signer(model: string) {
-  const account = privateKeyToAccount(generatePrivateKey())
-  const { body } = await signIn(account)
-  const who: Person = { address: account.address.toLowerCase() as Address, token: body.token }
-  const offers = [{ ...OFFER, model, digest: DIGEST }]
-  await send('POST', '/v1/provider/register', { token: who.token, body: { slots: 4, offers } })
-  return { ...who, account }
-}
-type Signer = Awaited<ReturnType<typeof signer>>
-
-async function leased(who: Signer, me: Person, model: string): Promise<Lease> {
-  await submit(me, { ...CHAT, model })
-  const { leases } = await poll(who, { free: 1, waitSeconds: 20 })
-  return leases[0]!
-}
-
-/** The result of a lease, signed with what the agent would sign, or with something else. */
-async function signedResult(who: Signer, lease: Lease, over: Partial<Statement> = {}): Promise<Result> {
-  const result = succeeded(lease.id)
-  const { chainId, court } = await health()
-  const { requester, ask, digest } = lease.terms!
-  const request = {
-    kind: lease.kind,
-    model: lease.model,
-    digest,
-    input: await hashOfJson(lease.input, sha256),
-    prefix: await prefixOf(lease.prefix, sha256),
-  }
-  expect(ask).toBe(OFFER.ask)
-  const statement: Statement = {
-    domain: { chainId, court },
-    task: lease.id.slice(0, lease.id.lastIndexOf('.')),
-    attempt: 1,
-    provider: who.address,
-    requester,
-    ...request,
-    request: await hashOfRequest(request, sha256),
-    output: await hashOfJson(result.outcome.output, sha256),
-    units: 6,
-    price: '0.000006',
-    finishedAt: Math.floor(Date.now() / 1000) * 1000,
-    ...over,
-  }
-  const { units, finishedAt } = statement
-  const signature = await who.account.signTypedData(await receiptTypedData(statement, sha256))
-  const signed: Signed = { units, finishedAt, signature }
-  return { ...result, outcome: { ...result.outcome, signed } }
-}
+import { denied, failed, type Person, poll, read, requester, send, succeeded } from '../support/network.ts'
+import { DIGEST, health, leased, signedResult, signer } from '../support/signer.ts'
 
 const taskOf = (lease: Lease) => lease.id.slice(0, lease.id.lastIndexOf('.'))
 const receiptOf = (me: { token: string }, id: string) => send<Receipt>('GET', `/v1/tasks/${id}/receipt`, me)

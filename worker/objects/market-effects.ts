@@ -6,10 +6,12 @@ import { isBinOver } from '#core/outlook.ts'
 import type { Address, NetworkSnapshot, WatchEvent } from '#core/protocol.ts'
 import { recordOf } from '#core/public-log.ts'
 import { available, drawTargets, isUnsettled, parsePurseId } from '#core/purse.ts'
+import { loggedHash } from '#core/receipt.ts'
 import { MINUTE_MS, minutesUntil } from '#core/stats.ts'
 import { currentAttempt, isOver, statusOf, type Task } from '#core/task.ts'
 import { networkSnapshot, taskView } from '#core/views.ts'
 import { webhookEvent } from '#core/webhook.ts'
+import { sha256 } from '../auth.ts'
 import type { Network } from '../env.ts'
 import { logError } from '../log.ts'
 import { createOutbox, drain, type Outbox, signal } from '../outbox.ts'
@@ -173,7 +175,7 @@ export function createEffects(store: MarketStore, network: Network) {
     pack(store)
     for (let next = nextPack(store); next; next = nextPack(store)) {
       await tellWebhooks(next.tasks)
-      await network.history.savePage(book.cell, next.id, next.tasks.map(historyTask))
+      await network.history.savePage(book.cell, next.id, await Promise.all(next.tasks.map(logged)))
       markExported(store, next.id)
       for (const { view } of next.tasks) notified.delete(view.id)
     }
@@ -294,6 +296,17 @@ export function statusEvent(task: Task, at: number): WatchEvent {
   const attempt = currentAttempt(task)
   const event: WatchEvent = { type: 'status', status: statusOf(task), at }
   return attempt === 0 ? event : { ...event, attempt, provider: task.attempts[attempt - 1]!.provider }
+}
+
+/** As it goes into the public log, with the hash of its receipt. */
+async function logged(task: ArchivedTask): Promise<HistoryTask> {
+  const { view, receipt } = task
+  if (!receipt) return historyTask(task)
+  const { attempt, signed } = receipt
+  const { provider, grantedAt, endedAt } = view.attempts[attempt - 1]!
+  const { signature } = signed
+  const named = { task: view.id, attempt, provider, grantedAt, acceptedAt: endedAt!, signature }
+  return { ...historyTask(task), receipt: await loggedHash(named, sha256) }
 }
 
 export const historyTask = ({ requester, view }: ArchivedTask): HistoryTask => ({ requester, ...recordOf(view) })

@@ -3,8 +3,9 @@ import { stream } from 'hono/streaming'
 import { z } from 'zod'
 import { Address } from '#core/protocol.ts'
 import { Hour, HourList, hourName, hourNumber, ReputationList } from '#core/public-log.ts'
-import { CELLS, type Env, type Network, networkOf } from '../env.ts'
+import { CELLS, type Env, networkOf } from '../env.ts'
 import { operation } from '../middleware/operation.ts'
+import { linesOf } from '../public-log.ts'
 
 export const exports = new Hono<{ Bindings: Env }>()
   .get(
@@ -24,16 +25,19 @@ export const exports = new Hono<{ Bindings: Env }>()
     operation({
       summary: 'An hour of the public log',
       details:
-        'A `TaskRecord` a line, in the order in which they were written: every task that ended, and who attempted it.',
+        'A `TaskRecord` a line, in the order in which they were written: every task that ended, and who attempted it. Once the hour is closed, the line before them is its `HourHead`.',
       access: 'anyone',
       params: z.object({ hour: Hour }),
       answers: { 200: 'application/x-ndjson' },
     }),
     (c) => {
+      const { history } = networkOf(c.env)
+      const hour = hourNumber(c.req.valid('param').hour)
       c.header('content-type', 'application/x-ndjson')
       return stream(c, async (body) => {
-        for await (const lines of linesOf(networkOf(c.env), hourNumber(c.req.valid('param').hour)))
-          await body.write(lines)
+        const head = await history.readHead(hour)
+        if (head) await body.write(`${JSON.stringify(head)}\n`)
+        for await (const line of linesOf(history, hour)) await body.write(`${line}\n`)
       })
     },
   )
@@ -49,11 +53,3 @@ export const reputations = new Hono<{ Bindings: Env }>().get(
   }),
   async (c) => c.json({ reputations: await networkOf(c.env).market().reputations(c.req.valid('query').provider) }),
 )
-
-async function* linesOf({ history }: Network, hour: number): AsyncGenerator<string> {
-  for (const cell of CELLS) {
-    for await (const records of history.readPages(cell, hour)) {
-      yield records.map((record) => `${JSON.stringify(record)}\n`).join('')
-    }
-  }
-}

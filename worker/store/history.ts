@@ -1,9 +1,10 @@
 /** The history in D1. Written in batches by effects and cron, read by pages; never on the path of a task. */
-import { and, asc, between, desc, eq, gt, inArray, lt, sql } from 'drizzle-orm'
+import { and, asc, between, desc, eq, gt, inArray, lt, notInArray, sql } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/d1'
+import type { HourHead } from '#core/hour-log.ts'
 import type { Address, Metrics, Minute } from '#core/protocol.ts'
 import { hourOf, type TaskRecord } from '#core/public-log.ts'
-import { minutes, taskPages } from '#drizzle/schema.ts'
+import { logHours, minutes, taskPages } from '#drizzle/schema.ts'
 import { cost } from '../cost.ts'
 
 export type HistoryTask = TaskRecord & { requester: Address }
@@ -33,7 +34,8 @@ export function openHistory(database: D1Database) {
         firstAt: Math.min(...times),
         lastAt: Math.max(...times),
         count: tasks.length,
-        hour: hourOf(tasks.at(-1)!.finishedAt),
+        // Never of an hour that is closed, whatever the clocks say.
+        hour: sql`max(${hourOf(tasks.at(-1)!.finishedAt)}, coalesce((select max(hour) + 1 from log_hours), 0))`,
         tasks: JSON.stringify(tasks),
       }
       await counted(db.insert(taskPages).values(page).onConflictDoNothing().run())
@@ -48,6 +50,45 @@ export function openHistory(database: D1Database) {
         .groupBy(taskPages.hour)
         .orderBy(desc(taskPages.hour))
         .limit(HOURS_LISTED)
+    },
+
+    /** Hours before this one that are not closed, oldest first. */
+    async readOpenHours(cells: readonly string[], before: number): Promise<number[]> {
+      const rows = await db
+        .selectDistinct({ hour: taskPages.hour })
+        .from(taskPages)
+        .where(
+          and(
+            inArray(taskPages.cell, [...cells]),
+            gt(taskPages.hour, 0),
+            lt(taskPages.hour, before),
+            notInArray(taskPages.hour, db.select({ hour: logHours.hour }).from(logHours)),
+          ),
+        )
+        .orderBy(asc(taskPages.hour))
+      return rows.map(({ hour }) => hour)
+    },
+
+    /** Closes an hour; closing it again changes nothing. */
+    async saveHead(hour: number, head: HourHead): Promise<void> {
+      await counted(
+        db
+          .insert(logHours)
+          .values({ hour, head: JSON.stringify(head) })
+          .onConflictDoNothing()
+          .run(),
+      )
+    },
+
+    async readLastHead(): Promise<HourHead | null> {
+      const [row] = await db.select().from(logHours).orderBy(desc(logHours.hour)).limit(1)
+      return row ? (JSON.parse(row.head) as HourHead) : null
+    },
+
+    /** Null while the hour is not closed. */
+    async readHead(hour: number): Promise<HourHead | null> {
+      const [row] = await db.select().from(logHours).where(eq(logHours.hour, hour))
+      return row ? (JSON.parse(row.head) as HourHead) : null
     },
 
     /** What is public of a market's pages of an hour, page by page in the order of the log. */

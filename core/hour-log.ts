@@ -1,0 +1,117 @@
+/**
+ * An hour of the public log, closed: two Merkle trees over it, as the ReceiptLog contract checks them. A decision is the SHA-256 of
+ * a line, a receipt is what `loggedHash` makes of it. The first leaf of each tree is the root of the hour before, so that a root
+ * vouches for all that was ever logged.
+ *
+ * A leaf is the Keccak-256 of its hash; two nodes are hashed in sorted order; the shape is RFC 9162's (core/merkle.ts).
+ */
+import { z } from 'zod'
+import { Sha256 } from './blob-ref.ts'
+import { emptyGrowing, type Growing, grow, type Node, rootOfGrowing } from './merkle.ts'
+import { Hour, hourNumber, TaskRecord } from './public-log.ts'
+
+/** 32 bytes in lower-case hex. */
+const Root = Sha256
+const Tree = z.strictObject({ root: Root, leaves: z.int().min(1) })
+
+/** The first line of a closed hour's export. */
+export const HourHead = z
+  .strictObject({
+    hour: Hour,
+    decisions: Tree.describe('One leaf for the hour before, and one for each line.'),
+    receipts: Tree.describe('One leaf for the hour before, and one for each `receipt` of a line.'),
+    previous: z
+      .strictObject({ hour: Hour, decisions: Root, receipts: Root })
+      .nullable()
+      .describe('The roots of the last hour before in which anything was logged.'),
+  })
+  .meta({ id: 'HourHead' })
+export type HourHead = z.output<typeof HourHead>
+
+export type Tools = {
+  /** Hex of the SHA-256 of a text. */
+  hash: (text: string) => Promise<string>
+  /** Hex of the Keccak-256 of bytes in hex. */
+  keccak: (hex: string) => string
+}
+
+/** Where nothing was logged before. */
+const NOTHING = '00'.repeat(32)
+
+export const nodeBy =
+  ({ keccak }: Tools): Node =>
+  (x, y) =>
+    x < y ? keccak(x + y) : keccak(y + x)
+
+/** The trees of an hour from its lines, which need not be there at once. */
+export async function closeHour(
+  hour: string,
+  previous: HourHead['previous'],
+  lines: AsyncIterable<string> | Iterable<string>,
+  tools: Tools,
+): Promise<HourHead> {
+  const node = nodeBy(tools)
+  const begin = (root: string): Growing => {
+    const tree = emptyGrowing()
+    grow(tree, tools.keccak(root), node)
+    return tree
+  }
+  const decisions = begin(previous?.decisions ?? NOTHING)
+  const receipts = begin(previous?.receipts ?? NOTHING)
+  for await (const line of lines) {
+    grow(decisions, tools.keccak(await tools.hash(line)), node)
+    const { receipt } = JSON.parse(line) as TaskRecord
+    if (receipt !== undefined) grow(receipts, tools.keccak(receipt), node)
+  }
+  const treeOf = (tree: Growing) => ({ root: rootOfGrowing(tree, node), leaves: tree.size })
+  return { hour, decisions: treeOf(decisions), receipts: treeOf(receipts), previous }
+}
+
+export const previousOf = ({ hour, decisions, receipts }: HourHead): HourHead['previous'] => ({
+  hour,
+  decisions: decisions.root,
+  receipts: receipts.root,
+})
+
+/** One thing that was checked of an hour. */
+export type Check = { what: string; ok: boolean }
+
+/**
+ * Checks the export of a closed hour.
+ * @param before the head of the export before it, where that is at hand
+ */
+export async function checkHour(
+  lines: readonly string[],
+  before: HourHead | null,
+  tools: Tools,
+): Promise<{ head: HourHead | null; checks: Check[] }> {
+  const [first = '', ...rest] = lines
+  const head = parsed(HourHead, first)
+  if (!head) return { head: null, checks: [{ what: 'it begins with the head of a closed hour', ok: false }] }
+  const wrong = rest.findIndex((line) => parsed(TaskRecord.strict(), line) === null)
+  const form = wrong < 0 ? `its ${rest.length} lines are records` : `line ${wrong + 2} is a record`
+  if (wrong >= 0) return { head, checks: [{ what: form, ok: false }] }
+  const again = await closeHour(head.hour, head.previous, rest, tools)
+  const same = (tree: 'decisions' | 'receipts') =>
+    again[tree].root === head[tree].root && again[tree].leaves === head[tree].leaves
+  const checks = [
+    { what: form, ok: true },
+    { what: `their tree has the root ${head.decisions.root}`, ok: same('decisions') },
+    { what: `the tree of their receipts has the root ${head.receipts.root}`, ok: same('receipts') },
+    {
+      what: 'it comes after the hour before',
+      ok: !head.previous || hourNumber(head.previous.hour) < hourNumber(head.hour),
+    },
+  ]
+  if (!before) return { head, checks }
+  const follows = JSON.stringify(head.previous) === JSON.stringify(previousOf(before))
+  return { head, checks: [...checks, { what: `it goes on from ${before.hour}`, ok: follows }] }
+}
+
+function parsed<T>(schema: z.ZodType<T>, line: string): T | null {
+  try {
+    return schema.safeParse(JSON.parse(line)).data ?? null
+  } catch {
+    return null
+  }
+}
