@@ -3,7 +3,7 @@
  * they are told before the cursor moves on, so that none is passed over.
  */
 import type { Address } from '#core/protocol.ts'
-import type { Network } from '../env.ts'
+import { CELLS, type Network } from '../env.ts'
 import { logError } from '../log.ts'
 import type { BlockMark } from '../store/deposits.ts'
 
@@ -47,13 +47,19 @@ async function advance(network: Network, chain: Chain, confirmed: number, readAt
   const payers = [...new Set([...moves.map(({ payer }) => payer), ...(await deposits.payersFrom(from))])]
   const totals = await deposits.totalsBefore(from, payers)
   for (const { payer, amount } of moves) totals.set(payer, totals.get(payer)! + amount)
-  await Promise.all([...totals].map(([payer, total]: [Address, bigint]) => network.account(payer).fund(total, readAt)))
+  await Promise.all([...totals].map(([payer, total]) => tell(network, payer, total, readAt)))
   await deposits.advance(
     from,
     moves.map(({ account: _, ...move }) => move),
     mark,
   )
   return to < confirmed
+}
+
+/** What a payer has taken out, no market may go on spending: those that drew it in advance give back what is not held. */
+async function tell(network: Network, payer: Address, total: bigint, readAt: number): Promise<void> {
+  if (await network.account(payer).fund(total, readAt)) return
+  await Promise.all(CELLS.map((cell) => network.market(cell).recall(payer)))
 }
 
 /**

@@ -86,10 +86,14 @@ export class Account extends DurableObject<Env> {
     this.add({ type: 'earned', at: Date.now(), cell, total })
   }
 
-  /** From the chain: what was deposited and not taken out, in all, as it was read at a time. */
-  fund(total: bigint, readAt: number): void {
-    if (readAt < this.state.fundedAt || total === this.state.deposited) return
-    this.add({ type: 'funded', at: readAt, total })
+  /**
+   * From the chain: what was deposited and not taken out, in all, as it was read at a time.
+   * @returns false when markets have drawn more than that leaves
+   */
+  fund(total: bigint, readAt: number): boolean {
+    const isNews = readAt >= this.state.fundedAt && total !== this.state.deposited
+    if (isNews) this.add({ type: 'funded', at: readAt, total })
+    return freeOf(this.state) >= 0n
   }
 
   faucet() {

@@ -5,7 +5,7 @@ import { sealed } from '#core/market.ts'
 import { isBinOver } from '#core/outlook.ts'
 import type { Address, NetworkSnapshot, WatchEvent } from '#core/protocol.ts'
 import { recordOf } from '#core/public-log.ts'
-import { available, drawTargets, isUnsettled, parsePurseId } from '#core/purse.ts'
+import { available, drawTargets, isUnsettled, type Purse, parsePurseId } from '#core/purse.ts'
 import { loggedHash } from '#core/receipt.ts'
 import { MINUTE_MS, minutesUntil } from '#core/stats.ts'
 import { currentAttempt, isOver, statusOf, type Task } from '#core/task.ts'
@@ -138,9 +138,13 @@ export function createEffects(store: MarketStore, network: Network) {
     const purse = book.purses.get(id)!
     const now = Date.now()
     if (purse.held > 0n || now - purse.usedAt < IDLE_PURSE_MS) return signalPurse(id, now)
-    record(book, { type: 'restored', at: now, purse: id, total: purse.restored + available(purse) })
+    await giveBack(purse, now)
+  }
+
+  async function giveBack(purse: Purse, now: number): Promise<void> {
+    record(book, { type: 'restored', at: now, purse: purse.id, total: purse.restored + available(purse) })
     writeMarket(store)
-    await settle(id)
+    await settle(purse.id)
   }
 
   async function credit(address: `0x${string}`): Promise<void> {
@@ -234,6 +238,12 @@ export function createEffects(store: MarketStore, network: Network) {
         failed: (key, error, parked) =>
           logError('effect_failed', error, { cell: book.cell, effect: key.split(' ')[0]!, parked }),
       }),
+
+    /** Gives back what was drawn from an account and is not held, for its owner has taken it out. */
+    async recall(account: Address): Promise<void> {
+      const purses = [...book.purses.values()].filter(({ id }) => parsePurseId(id).account === account)
+      await Promise.all(purses.filter((purse) => available(purse) > 0n).map((purse) => giveBack(purse, Date.now())))
+    },
 
     /** Draws on the account so that the purse can cover what is short; rejects with insufficient_funds if it cannot. */
     draw: (id: string, short: bigint): Promise<void> => draw(id, drawTargets(purseOf(book, id), short)),

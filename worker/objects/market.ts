@@ -352,6 +352,11 @@ export class Market extends DurableObject<Env> {
     return forecastView(this.book, only, Date.now())
   }
 
+  /** Gives back what was drawn from an account and is not held. */
+  recall(account: Address): Promise<void> {
+    return this.effects.recall(account)
+  }
+
   rollUp(now: number) {
     return this.effects.rollUp(now)
   }

@@ -2,7 +2,7 @@ import { Hono } from 'hono'
 import { z } from 'zod'
 import type { ApiKey } from '#core/account.ts'
 import { DomainError } from '#core/errors.ts'
-import { formatAmount, parseAmount } from '#core/money.ts'
+import { formatAmount, max, parseAmount } from '#core/money.ts'
 import { AccountView, type Address, CreateKey, KeyView, Session, SignIn } from '#core/protocol.ts'
 import { SIGN_IN_WINDOW_MS } from '#core/sign-in.ts'
 import { issueSession, newKey } from '../auth.ts'
@@ -118,7 +118,8 @@ async function accountView(network: Network, address: Address): Promise<AccountV
   return {
     address,
     deposited: formatAmount(balances.deposited),
-    free: formatAmount(balances.free + sum('available')),
+    // Below nothing when what was held or charged has been taken out on the chain.
+    free: formatAmount(max(balances.free + sum('available'), 0n)),
     held: formatAmount(sum('held')),
     spent: formatAmount(sum('captured')),
     earned: formatAmount(balances.earned),
