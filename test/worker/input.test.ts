@@ -213,7 +213,7 @@ test('malformed ids lead nowhere, and make nothing', async () => {
 })
 
 test.each([
-  ['DELETE', '/v1/tasks', 'POST'],
+  ['DELETE', '/v1/tasks', 'GET, HEAD, POST'],
   ['PUT', '/v1/tasks/c1-000000000abcdefgh', 'GET, HEAD'],
   ['GET', '/v1/sign-in', 'POST'],
   ['POST', '/v1/network', 'GET, HEAD'],
