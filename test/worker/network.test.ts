@@ -73,7 +73,16 @@ test('the headline metrics are what their formulas make of a known set of tasks'
   })
   expect(health.reduce((sum, { weight }) => sum + weight, 0)).toBeCloseTo(1)
   expect(metrics.healthScore).toBeCloseTo(100 * 0.75 ** 0.4 * average ** 0.2, 6)
-  expect(status).toEqual({ queued: 1, leased: 1, running: 0, succeeded: 3, failed: 1, cancelled: 1, expired: 0, verifying: 0 })
+  expect(status).toEqual({
+    queued: 1,
+    leased: 1,
+    running: 0,
+    succeeded: 3,
+    failed: 1,
+    cancelled: 1,
+    expired: 0,
+    verifying: 0,
+  })
   expect(latest.slice(0, 4).map(({ id, status }) => [id, status])).toEqual([
     [queued.id, 'queued'],
     [held.id, 'leased'],
