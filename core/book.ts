@@ -184,9 +184,15 @@ export function createBook(cell: string): Book {
 
 /** Applies an event and logs it. */
 export function record(book: Book, event: BookEvent): Refusal | null {
+  const before = event.type === 'task' ? book.tasks.get(event.id)?.task : undefined
   const refused = apply(book, event)
-  if (refused === null) book.log.push(event)
-  return refused
+  if (refused !== null) return refused
+  book.log.push(event)
+  // Whom the end of a task bore out may now be good enough for what waits.
+  if (before?.deliveries && !book.tasks.has(before.spec.id)) {
+    for (const address of deliverersOf(before)) fill(book, book.providers.get(address)!, event.at)
+  }
+  return null
 }
 
 /** Applies an event without logging it: recovery, and the soft `started`. A refused event changes nothing. */
@@ -450,7 +456,11 @@ function applyToTask(book: Book, id: string, event: TaskEvent, at: number): Refu
   book.bytes += bytesOf(open.task) - bytesOf(before)
   if (before.state.is === 'queued' && open.task.state.is !== 'queued') removeWant(book.matching, open.want)
   if (before.state.is === 'sealing' && open.task.state.is !== 'sealing') book.sealing.delete(id)
-  if (open.task.deliveries !== before.deliveries) verify(book, open)
+  if (open.task.deliveries !== before.deliveries) {
+    verify(book, open)
+    // An attempt that was lost and delivers after all was no failure.
+    avoidFailed(open)
+  }
   if (event.type === 'granted') granted(book, open, event.provider, at)
   for (const effect of result.effects) applyEffect(book, open, effect, at)
   refreshLatest(book.stats, open.task)
