@@ -55,6 +55,8 @@ import { createWaiters, rouse, taskEnded, type Waiters, whenEnded, whenRoused } 
 /** With this many tasks open, calls are worth a moment's wait for others to share their journal row. */
 const GROUP_FROM = 4
 const GROUP_MS = 2
+/** An alarm that is so late was lost, and is set again on the next wake. */
+const LOST_MS = 5_000
 /** How long a call that cancels a stream waits to tell what it came to. */
 const SEAL_WAIT_MS = 5_000
 
@@ -357,8 +359,9 @@ export class Market extends DurableObject<Env> {
     return this.effects.recall(account)
   }
 
-  rollUp(now: number) {
-    return this.effects.rollUp(now)
+  async rollUp(now: number): Promise<void> {
+    await this.effects.rollUp(now)
+    this.publish()
   }
 
   /* Sockets of providers; the Worker has checked who they are. */
@@ -528,8 +531,10 @@ export class Market extends DurableObject<Env> {
   private arm(): void {
     const times = [nextDue(this.book), nextSignal(this.effects.outbox)].filter((time) => time !== null)
     if (times.length === 0) return
-    const next = Math.max(Math.min(...times), Date.now())
-    if (this.alarmAt !== null && this.alarmAt <= next) return
+    const now = Date.now()
+    const next = Math.max(Math.min(...times), now)
+    const isSet = this.alarmAt !== null && this.alarmAt > now - LOST_MS
+    if (isSet && this.alarmAt! <= next) return
     this.alarmAt = next
     this.ctx.storage.setAlarm(next)
     cost.objectRows++
