@@ -41,8 +41,8 @@ export default defineConfig({
           globalSetup: ['test/support/build.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          // Whole networks and a browser, which wait more than they work: after the others, and two at a time.
-          maxWorkers: 2,
+          // Whole networks and a browser, which wait more than they work: after the others, and four at a time.
+          maxWorkers: 4,
           sequence: { groupOrder: 1 },
         },
       },
