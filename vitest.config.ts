@@ -21,6 +21,7 @@ export default defineConfig({
               bindings: {
                 DEV: 'true',
                 EDGE_SECRET: 'a secret of the tests alone, of no use anywhere else',
+                OPERATOR_TOKEN: 'an-operator-of-the-tests-alone-0000',
                 MIGRATIONS: await readD1Migrations('drizzle/migrations'),
               },
             },

@@ -16,6 +16,7 @@ import { files } from './routes/openai/files.ts'
 import { models } from './routes/openai/models.ts'
 import { chat } from './routes/openai.ts'
 import { OpenApi, toOpenApi } from './routes/openapi.ts'
+import { operator } from './routes/operator.ts'
 import { leases, provider } from './routes/provider.ts'
 import { providers } from './routes/providers.ts'
 import { quote } from './routes/quote.ts'
@@ -59,6 +60,7 @@ export const app = new Hono<{ Bindings: Env }>()
   .route('/forecast', forecast)
   .route('/reputations', reputations)
   .route('/exports', exports)
+  .route('/operator', operator)
   .notFound((c) => onNotFound(c, methodsAt(c.req.path)))
   .onError(onError)
 

@@ -12,7 +12,8 @@ export type Principal = {
   scopes: readonly Scope[]
 }
 
-type Cached = { principal: Principal; until: number }
+/** What is known of a token: `origin` is where alone it is good, null for an API key. */
+type Cached = { principal: Principal; until: number; origin: string | null }
 
 /** How long a key's answer is believed without asking its account: a revoked key works at most this much longer. */
 const KEY_CACHE_MS = 30_000
@@ -25,25 +26,42 @@ export async function issueSession(network: Network, address: Address, audience:
   return { token, expiresAt: exp * 1000, address }
 }
 
+/** What a call comes with: its `authorization` header, and the address it was sent to. */
+export type Call = { header: string | undefined; url: string }
+
 /** @throws DomainError missing_credentials, invalid_credentials, expired_token */
-export async function authenticate(network: Network, header: string | undefined, now: number): Promise<Principal> {
+export async function authenticate(network: Network, { header, url }: Call, now: number): Promise<Principal> {
+  const token = tokenOf(header)
+  let known = cache.get(token)
+  if (!known || known.until <= now) {
+    known = token.startsWith('dk_') ? await byKey(network, token, now) : await bySession(network, token)
+    if (cache.size >= CACHE_SIZE) cache.clear()
+    cache.set(token, known)
+  }
+  if (known.origin !== null && !url.startsWith(`${known.origin}/`)) {
+    throw new DomainError('invalid_credentials', { detail: 'the token is of a sign-in at another address' })
+  }
+  return known.principal
+}
+
+/** True for the operator's own token, where one is set. */
+export const isOperator = (network: Network, header: string | undefined): boolean =>
+  network.operatorToken !== undefined && sameText(tokenOf(header), network.operatorToken)
+
+/** @throws DomainError missing_credentials, invalid_credentials */
+function tokenOf(header: string | undefined): string {
   if (!header) throw new DomainError('missing_credentials')
   const token = /^Bearer ([\w.~+/=-]{1,2048})$/i.exec(header)?.[1]
   if (!token) throw new DomainError('invalid_credentials', { detail: 'the header is not "Bearer <token>"' })
-  const known = cache.get(token)
-  if (known && known.until > now) return known.principal
-  const { principal, until } = token.startsWith('dk_')
-    ? await byKey(network, token, now)
-    : await bySession(network, token)
-  if (cache.size >= CACHE_SIZE) cache.clear()
-  cache.set(token, { principal, until })
-  return principal
+  return token
 }
 
 async function bySession({ secret }: Network, token: string): Promise<Cached> {
   try {
-    const { sub, exp } = await verify(token, secret, 'HS256')
-    return { principal: { address: Address.parse(sub), key: SESSION_KEY, scopes: SCOPES }, until: exp! * 1000 }
+    const { sub, aud, exp } = await verify(token, secret, 'HS256')
+    const principal = { address: Address.parse(sub), key: SESSION_KEY, scopes: SCOPES }
+    // Without an audience it is good nowhere.
+    return { principal, until: exp! * 1000, origin: typeof aud === 'string' ? aud : '' }
   } catch (error) {
     const expired = error instanceof Error && error.name === 'JwtTokenExpired'
     throw new DomainError(expired ? 'expired_token' : 'invalid_credentials')
@@ -67,7 +85,7 @@ async function byKey(network: Network, token: string, now: number): Promise<Cach
   if (key.expiresAt !== null && key.expiresAt <= now)
     throw new DomainError('expired_token', { detail: 'the API key has expired' })
   const until = Math.min(now + KEY_CACHE_MS, key.expiresAt ?? Number.POSITIVE_INFINITY)
-  return { principal: { address, key: key.id, scopes: key.scopes }, until }
+  return { principal: { address, key: key.id, scopes: key.scopes }, until, origin: null }
 }
 
 export function randomHex(bytes: number): string {

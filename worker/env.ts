@@ -41,6 +41,8 @@ export type Env = {
   FAUCET_KEY?: `0x${string}`
   DEV: string
   EDGE_SECRET: string
+  /** Lets its bearer read what is the operator's alone; without it nobody does. */
+  OPERATOR_TOKEN?: string
 }
 
 export type Network = ReturnType<typeof wire>
@@ -93,6 +95,9 @@ function wire(env: Env) {
   if (!env.EDGE_SECRET || env.EDGE_SECRET.length < 32) {
     throw new Error('EDGE_SECRET must be set to at least 32 characters: wrangler secret put EDGE_SECRET')
   }
+  if (env.OPERATOR_TOKEN && env.OPERATOR_TOKEN.length < 32) {
+    throw new Error('OPERATOR_TOKEN must have at least 32 characters: wrangler secret put OPERATOR_TOKEN')
+  }
   const chainId = Number(env.CHAIN_ID)
   if (!Number.isSafeInteger(chainId) || chainId < 1) throw new Error(`CHAIN_ID is not a chain id: ${env.CHAIN_ID}`)
   const settings = chainSettings(chainId, env)
@@ -105,6 +110,7 @@ function wire(env: Env) {
     chainId,
     isDevelopment: env.DEV === 'true',
     secret: env.EDGE_SECRET,
+    operatorToken: env.OPERATOR_TOKEN || undefined,
     /** True when a sign-in was signed for this chain by the key of its address. */
     isSignedIn: (message: SignInMessage, signature: `0x${string}`) => isSignedBy(chainId, message, signature),
     /** Whose proofs receipts are; see core/receipt.ts. */

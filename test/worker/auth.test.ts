@@ -131,6 +131,9 @@ test('a session token is believed only with our signature, until it expires', as
     await sign(claims, EDGE_SECRET, 'HS512'),
     await sign({ ...claims, sub: 'nobody' }, EDGE_SECRET, 'HS256'),
     await sign({ exp: claims.exp }, EDGE_SECRET, 'HS256'),
+    await sign({ ...claims, aud: 'https://other.test' }, EDGE_SECRET, 'HS256'),
+    await sign({ ...claims, aud: 'https://edge.tes' }, EDGE_SECRET, 'HS256'),
+    await sign({ sub: alice.address, exp: claims.exp }, EDGE_SECRET, 'HS256'),
     `${part({ alg: 'none', typ: 'JWT' })}.${part(claims)}.`,
     `${part({ alg: 'none', typ: 'JWT' })}.${part(claims)}.${signature}`,
     `${head}.${part({ ...claims, sub: bob.address })}.${signature}`,
@@ -143,7 +146,7 @@ test('a session token is believed only with our signature, until it expires', as
 
 test('a token that expires while it is known stops working then', async () => {
   const exp = Math.floor(Date.now() / 1000) + 2
-  const token = await sign({ sub: alice.address, exp }, bindings.EDGE_SECRET, 'HS256')
+  const token = await sign({ sub: alice.address, aud: ORIGIN, exp }, bindings.EDGE_SECRET, 'HS256')
   expect((await whoAmI(`Bearer ${token}`)).status).toBe(200)
   await until(exp * 1000 + 50)
   denied(await whoAmI(`Bearer ${token}`), 401, 'expired_token')

@@ -33,7 +33,7 @@ const Operation = z.strictObject({
   tags: z.tuple([z.string()]),
   summary: z.string().min(1),
   description: z.string().optional(),
-  security: z.array(z.partialRecord(z.enum(['apiKey', 'session']), z.array(z.string()))),
+  security: z.array(z.partialRecord(z.enum(['apiKey', 'session', 'operator']), z.array(z.string()))),
   parameters: z.array(Parameter),
   requestBody: z.strictObject({ required: z.literal(true), content: Content }).optional(),
   responses: z.record(z.string().regex(/^[1-5]\d\d$/), Answer),
@@ -52,7 +52,7 @@ const Document = z.strictObject({
   components: z.strictObject({
     schemas: z.record(z.string().regex(/^[\w.-]+$/), Schema),
     securitySchemes: z.record(
-      z.enum(['apiKey', 'session']),
+      z.enum(['apiKey', 'session', 'operator']),
       z.strictObject({
         type: z.literal('http'),
         scheme: z.literal('bearer'),

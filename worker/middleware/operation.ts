@@ -5,14 +5,14 @@ import { DomainError, type ErrorCode } from '#core/errors.ts'
 import type { TaskRequest } from '#core/request.ts'
 import type { Env } from '../env.ts'
 import { isPayable, takePayment } from '../payment.ts'
-import { type Access, type AuthEnv, admit } from './auth.ts'
+import { type Access, type AuthEnv, admit, admitOperator } from './auth.ts'
 import { parse, readJson } from './body.ts'
 
 export type Operation = {
   summary: string
   /** What the summary leaves out. */
   details?: string
-  access: 'anyone' | Access
+  access: 'anyone' | 'operator' | Access
   /** What a handler takes by `c.req.valid('param')`, `('header')`, `('query')` and `('json')`. */
   params?: z.ZodObject
   /** Their names in lower case. */
@@ -48,7 +48,7 @@ type Parsed<O> = {
   in: Passed<Inputs<Parts<O>>>
   out: { [T in keyof Parts<O>]: z.output<Parts<O>[T]> }
 }
-type EnvOf<O extends Operation> = O['access'] extends 'anyone' ? { Bindings: Env } : AuthEnv
+type EnvOf<O extends Operation> = O['access'] extends 'anyone' | 'operator' ? { Bindings: Env } : AuthEnv
 
 const declared = new WeakMap<object, Operation>()
 
@@ -62,7 +62,8 @@ export function operation<const O extends Operation>(
   const { access, params, headers, query, body, frames, tasks }: Operation = declaration
   const middleware: MiddlewareHandler<AuthEnv> = async (c, next) => {
     const paid = tasks !== undefined && isPayable(c)
-    if (access !== 'anyone' && !paid) c.set('principal', await admit(c, access))
+    if (access === 'operator') await admitOperator(c)
+    else if (access !== 'anyone' && !paid) c.set('principal', await admit(c, access))
     if (frames) mustUpgrade(c)
     if (params)
       c.req.addValidatedData(

@@ -39,6 +39,7 @@ const REQUEST_ID = '00000000-0000-4000-8000-000000000000'
 const SECURITY = {
   apiKey: { type: 'http', scheme: 'bearer', bearerFormat: 'dk_...', description: 'An API key, made by POST /v1/keys.' },
   session: { type: 'http', scheme: 'bearer', description: 'The token of a sign-in, made by POST /v1/sign-in.' },
+  operator: { type: 'http', scheme: 'bearer', description: "The operator's token, a secret of the edge." },
 }
 
 /** Which routes belong together, by the first part of their paths. */
@@ -60,9 +61,16 @@ const TAGS = [
     description: 'What everybody may see.',
     of: ['network', 'providers', 'forecast', 'reputations', 'exports', 'health', 'openapi.json'],
   },
+  { name: 'operator', description: 'For whoever runs the network.', of: ['operator'] },
 ]
 
-const REASONS: Record<number, string> = { 200: 'OK', 201: 'Created', 202: 'Accepted', 204: 'No content' }
+const REASONS: Record<number, string> = {
+  200: 'OK',
+  201: 'Created',
+  202: 'Accepted',
+  204: 'No content',
+  503: 'Not ready',
+}
 
 /** @returns the declared routes of an app as one document; an undeclared one is not in it */
 export function toOpenApi(routes: RouterRoute[]): OpenApi {
@@ -102,8 +110,7 @@ function describe(method: string, path: string, operation: Operation, schemas: J
     tags: [TAGS.find(({ of }) => of.includes(own[0]!))?.name ?? own[0]],
     summary,
     ...(details && { description: details }),
-    security:
-      access === 'anyone' ? [] : access === 'session' ? [{ session: [] }] : [{ apiKey: [access] }, { session: [] }],
+    security: securityOf(access),
     parameters: [...pathParameters(path, params), ...parameters('query', query), ...parameters('header', headers)],
     ...(body && {
       requestBody: {
@@ -125,6 +132,12 @@ function describe(method: string, path: string, operation: Operation, schemas: J
     }),
     responses: { ...answers(operation, schemas), ...refusals(path, operation, schemas) },
   }
+}
+
+function securityOf(access: Operation['access']): Record<string, string[]>[] {
+  if (access === 'anyone') return []
+  if (access === 'session' || access === 'operator') return [{ [access]: [] }]
+  return [{ apiKey: [access] }, { session: [] }]
 }
 
 /** Every parameter that a path names; one that is not declared is any text. */

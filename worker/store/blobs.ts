@@ -25,6 +25,11 @@ export function openBlobs(bucket: R2Bucket) {
       }
     },
 
+    /** Rejects while the bucket cannot be read. */
+    async isThere(): Promise<void> {
+      await bucket.head('nothing')
+    },
+
     async get(owner: Address, sha256: string): Promise<ReadableStream | null> {
       return (await bucket.get(key(owner, sha256)))?.body ?? null
     },

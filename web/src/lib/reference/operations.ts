@@ -83,6 +83,7 @@ function read(method: string, path: string, declared: Declared, known: Record<st
 
 function accessOf(security: Declared['security']): string | undefined {
   if (security.length === 0) return undefined
+  if (security.some(({ operator }) => operator)) return "The operator's token"
   const scope = security.find(({ apiKey }) => apiKey)?.apiKey?.[0]
   return scope === undefined ? 'The token of a sign-in' : `API key with ${scope}, or the token of a sign-in`
 }

@@ -1,0 +1,305 @@
+/** Who may make which call: every route against everybody there is. */
+import { sign } from 'hono/jwt'
+import { beforeAll, expect, test } from 'vitest'
+import { hourName, hourOf } from '#core/public-log.ts'
+import { app } from '#worker/app.ts'
+import { sha256 } from '#worker/auth.ts'
+import {
+  bindings,
+  CHAT,
+  OFFER,
+  ORIGIN,
+  poll,
+  provider,
+  request,
+  requester,
+  send,
+  submit,
+  work,
+} from '../support/network.ts'
+
+/**
+ * What is in a path belongs to the requester where an API key may do it, and to the provider where that takes a sign-in.
+ * Requesters come with API keys, providers with the sessions of sign-ins; the token that expired and the one for another
+ * audience are sessions of the requester, the revoked one was a key of its.
+ */
+type Caller =
+  | 'anonymous'
+  | 'requester'
+  | 'other requester'
+  | 'provider'
+  | 'other provider'
+  | 'operator'
+  | 'expired'
+  | 'revoked'
+  | 'wrong audience'
+/** A status of success, or the code of the refusal. */
+type Answer = number | string
+type Row = Record<Caller, Answer>
+
+const OUTSIDE = {
+  anonymous: 'missing_credentials',
+  operator: 'invalid_credentials',
+  expired: 'expired_token',
+  revoked: 'invalid_credentials',
+  'wrong audience': 'invalid_credentials',
+} as const
+
+const row = (requester: Answer, otherRequester: Answer, provider: Answer, otherProvider: Answer): Row => ({
+  ...OUTSIDE,
+  requester,
+  'other requester': otherRequester,
+  provider,
+  'other provider': otherProvider,
+})
+const anyone = (answer: Answer): Row => ({
+  ...row(answer, answer, answer, answer),
+  anonymous: answer,
+  operator: answer,
+  expired: answer,
+  revoked: answer,
+  'wrong audience': answer,
+})
+/** By key or sign-in; `others` is what whoever does not own it is told. */
+const accounts = (owner: Answer, others: Answer = owner) => row(owner, others, others, others)
+/** By sign-in alone. */
+const signedIn = (owner: Answer, others: Answer = owner) => row('forbidden', 'forbidden', owner, others)
+const operators = (answer: Answer): Row => ({
+  ...row('forbidden', 'forbidden', 'forbidden', 'forbidden'),
+  operator: answer,
+})
+
+const ROWS: Record<string, Row> = {
+  'GET /v1/health': anyone(200),
+  'GET /v1/openapi.json': anyone(200),
+  'POST /v1/sign-in': anyone('invalid_request'),
+  'GET /v1/account': accounts(200),
+  'POST /v1/account/faucet': signedIn(200),
+  'GET /v1/keys': signedIn(200),
+  'POST /v1/keys': signedIn(201),
+  'DELETE /v1/keys/:id': signedIn(204, 'not_found'),
+  'POST /v1/tasks': accounts(201),
+  'GET /v1/tasks': accounts(200),
+  'GET /v1/tasks/:id': accounts(200, 'task_not_found'),
+  'GET /v1/tasks/:id/receipt': accounts('receipt_unsigned', 'task_not_found'),
+  'GET /v1/tasks/:id/evidence': accounts('evidence_not_found', 'task_not_found'),
+  'GET /v1/tasks/:id/events': accounts(200, 'task_not_found'),
+  'GET /v1/tasks/:id/socket': accounts(101, 'task_not_found'),
+  'POST /v1/tasks/:id/cancel': accounts(200, 'task_not_found'),
+  'PUT /v1/blobs/:sha256': accounts(201),
+  'GET /v1/blobs/:sha256': accounts(200, 'blob_not_found'),
+  'POST /v1/quote': accounts(200),
+  'GET /v1/webhooks': accounts(200),
+  'POST /v1/webhooks': accounts(201),
+  'GET /v1/webhooks/:id/deliveries': accounts(200, 'webhook_not_found'),
+  'DELETE /v1/webhooks/:id': accounts(204, 'webhook_not_found'),
+  'GET /v1/models': anyone(200),
+  'GET /v1/models/:id{.+}': anyone(200),
+  'POST /v1/chat/completions': accounts('model_not_found'),
+  'POST /v1/completions': accounts('model_not_found'),
+  'POST /v1/embeddings': accounts('model_not_found'),
+  'POST /v1/files': accounts(200),
+  'GET /v1/files': accounts(200),
+  'GET /v1/files/:id': accounts(200, 'file_not_found'),
+  'GET /v1/files/:id/content': accounts(200, 'file_not_found'),
+  'POST /v1/batches': accounts(200, 'file_not_found'),
+  'GET /v1/batches': accounts(200),
+  'GET /v1/batches/:id': accounts(200, 'batch_not_found'),
+  'POST /v1/batches/:id/cancel': accounts(200, 'batch_not_found'),
+  'DELETE /v1/files/:id': accounts(200, 'file_not_found'),
+  'POST /v1/provider/register': signedIn(200),
+  'POST /v1/provider/poll': signedIn(200),
+  'GET /v1/provider/why': signedIn(200),
+  'GET /v1/provider/socket': signedIn(101),
+  'GET /v1/provider/vouchers': signedIn('no_chain'),
+  'GET /v1/providers': anyone(200),
+  'GET /v1/providers/:address': anyone(200),
+  'GET /v1/providers/:address/tasks': anyone(200),
+  'PUT /v1/leases/:id/output': signedIn(200, 'lease_not_found'),
+  'GET /v1/leases/:id/blobs/:sha256': signedIn(200, 'lease_not_found'),
+  'DELETE /v1/blobs/:sha256': accounts(204, 'blob_not_found'),
+  'GET /v1/leases/:id/output': signedIn(101, 'lease_not_found'),
+  'GET /v1/network': anyone(200),
+  'GET /v1/network/books': anyone(200),
+  'GET /v1/network/cost': anyone(200),
+  'GET /v1/network/series': anyone(200),
+  'GET /v1/network/socket': anyone(101),
+  'GET /v1/chain': anyone(200),
+  'GET /v1/forecast': anyone(200),
+  'GET /v1/reputations': anyone(200),
+  'GET /v1/exports': anyone(200),
+  'GET /v1/exports/:hour': anyone(200),
+  'GET /v1/operator/metrics': operators(200),
+  'GET /v1/operator/ready': operators(200),
+}
+
+const PAGE = 'a page to read'
+const UPLOADED = 'content of everybody'
+const OCR = { ...OFFER, kind: 'doc.ocr', model: 'reader' } as const
+const OFFERS = { slots: 8, offers: [OFFER, OCR] }
+
+const messages = [{ role: 'user', content: 'hello' }]
+/** What each call is made with, where it takes a body. */
+const BODIES: Record<string, unknown> = {
+  'POST /v1/sign-in': {},
+  'POST /v1/keys': { name: 'a key' },
+  'POST /v1/tasks': CHAT,
+  'POST /v1/quote': CHAT,
+  'POST /v1/webhooks': { url: 'https://hooks.example/daicn' },
+  'POST /v1/chat/completions': { model: 'nobody-has-this', messages },
+  'POST /v1/completions': { model: 'nobody-has-this', prompt: 'hello' },
+  'POST /v1/embeddings': { model: 'nobody-has-this', input: 'hello' },
+  'POST /v1/provider/register': OFFERS,
+  'POST /v1/provider/poll': { free: 0, seen: 0 },
+  'PUT /v1/leases/:id/output': { from: 0, deltas: ['x'] },
+}
+
+let tokens: Record<Caller, string>
+/** What stands for the parameters of a route's path, by the route or by what comes before them. */
+let ids: Record<string, string>
+
+beforeAll(async () => {
+  const [alice, mallory, bob, carol] = await Promise.all([
+    requester(),
+    requester(),
+    provider(OFFERS.offers),
+    provider(),
+  ])
+  const exp = Math.floor(Date.now() / 1000)
+  const sessionOf = (aud: string, exp: number) => sign({ sub: alice.address, aud, exp }, bindings.EDGE_SECRET, 'HS256')
+  const keyOf = async (token: string) => {
+    const { body } = await send<{ id: string; key: string }>('POST', '/v1/keys', { token, body: { name: 'a key' } })
+    return body
+  }
+  const revoked = await keyOf(alice.session)
+  await send('DELETE', `/v1/keys/${revoked.id}`, { token: alice.session })
+  tokens = {
+    anonymous: '',
+    requester: alice.token,
+    'other requester': mallory.token,
+    provider: bob.token,
+    'other provider': carol.token,
+    operator: bindings.OPERATOR_TOKEN!,
+    expired: await sessionOf(ORIGIN, exp - 1),
+    revoked: revoked.key,
+    'wrong audience': await sessionOf('https://other.test', exp + 600),
+  }
+  for (const { token } of [bob, carol]) await send('POST', '/v1/account/faucet', { token })
+
+  const { body: webhook } = await send<{ id: string }>('POST', '/v1/webhooks', {
+    token: alice.token,
+    body: { url: 'https://hooks.example/daicn' },
+  })
+  const [file, unused] = await Promise.all([upload(alice.token), upload(alice.token)])
+  const batch = await send<{ id: string }>('POST', '/v1/batches', { token: alice.token, body: batchOf(file!) })
+  const page = await sha256(PAGE)
+  await send('PUT', `/v1/blobs/${page}`, { token: alice.token, ...contentOf(PAGE) })
+  const done = await work(alice, bob)
+  const waiting = await submit(alice, {
+    ...CHAT,
+    deadlineSeconds: 600,
+    requirements: { minReputation: 0, exclude: [bob.address, carol.address] },
+  })
+  await submit(alice, { ...CHAT, stream: true })
+  await submit(alice, { kind: 'doc.ocr', model: 'reader', input: { image: { sha256: page }, mediaType: 'image/png' } })
+  const { leases } = await poll(bob, { free: 2 })
+  const leaseOf = (kind: string) => leases.find((lease) => lease.kind === kind)!.id
+  BODIES['POST /v1/batches'] = batchOf(file!)
+  ids = {
+    '/v1/keys': (await keyOf(bob.token)).id,
+    '/v1/tasks': done.id,
+    'POST /v1/tasks/:id/cancel': waiting.id,
+    '/v1/blobs': page,
+    'PUT /v1/blobs/:sha256': await sha256(UPLOADED),
+    '/v1/webhooks': webhook.id,
+    '/v1/models': OFFER.model,
+    '/v1/files': file!,
+    'DELETE /v1/files/:id': unused!,
+    '/v1/batches': batch.body.id,
+    '/v1/providers': bob.address,
+    '/v1/leases': leaseOf('llm.chat'),
+    'GET /v1/leases/:id/blobs/:sha256': leaseOf('doc.ocr'),
+    '/v1/exports': hourName(hourOf(Date.now())),
+  }
+})
+
+const batchOf = (file: string) => ({ input_file_id: file, endpoint: '/v1/chat/completions', completion_window: '24h' })
+
+const contentOf = (text: string) => ({ raw: text, headers: { 'content-length': String(text.length) } })
+
+const line = JSON.stringify({
+  custom_id: 'a',
+  method: 'POST',
+  url: '/v1/chat/completions',
+  body: { model: 'slow', messages },
+})
+
+async function formOf(): Promise<{ raw: ArrayBuffer; headers: Record<string, string> }> {
+  const form = new FormData()
+  form.append('purpose', 'batch')
+  form.append('file', new File([line], 'in.jsonl'))
+  const encoded = new Response(form)
+  const headers = { 'content-type': encoded.headers.get('content-type')! }
+  return { raw: await encoded.arrayBuffer(), headers }
+}
+
+async function upload(token: string): Promise<string> {
+  return (await send<{ id: string }>('POST', '/v1/files', { token, ...(await formOf()) })).body.id
+}
+
+const routes = [...new Set(app.routes.map(({ method, path }) => `${method} ${path}`))]
+
+test('every route says who may call it', () => {
+  const missing = routes.filter((route) => !(route in ROWS))
+  expect(missing, 'each needs a row in ROWS of test/worker/access.test.ts: what every caller is answered').toEqual([])
+  expect(
+    Object.keys(ROWS).filter((route) => !routes.includes(route)),
+    'rows of routes that are no more',
+  ).toEqual([])
+})
+
+test('everybody is answered as the table says', async () => {
+  const wrong: string[] = []
+  for (const [route, row] of Object.entries(ROWS)) {
+    // Who owns what the path names comes last, for it may be gone then.
+    const owners: Caller[] = ['requester', 'provider', 'operator']
+    const callers = (Object.keys(row) as Caller[]).sort((x, y) => owners.indexOf(x) - owners.indexOf(y))
+    for (const caller of callers) {
+      const answer = await answerTo(route, tokens[caller])
+      if (answer !== row[caller]) wrong.push(`${route} by ${caller}: ${answer} in place of ${row[caller]}`)
+    }
+  }
+  expect(wrong).toEqual([])
+})
+
+async function answerTo(route: string, token: string): Promise<Answer> {
+  const [method, path] = route.split(' ') as [string, string]
+  const id = ids[route] ?? Object.entries(ids).find(([start]) => path.startsWith(`${start}/`))?.[1]
+  const filled = path.replace(/:sha256$/, ids['/v1/blobs']!).replace(/:\w+(\{.*\})?/, id!)
+  const response = await request(route === 'PUT /v1/blobs/:sha256' ? `/v1/blobs/${id}` : filled, {
+    method,
+    ...(await partsOf(route, token)),
+  })
+  if (response.webSocket) {
+    response.webSocket.accept()
+    response.webSocket.close()
+  }
+  const text = new TextDecoder().decode(await response.arrayBuffer())
+  if (response.status < 400) return response.status
+  const refusal = JSON.parse(text) as { code?: string; error?: { code: string } }
+  return refusal.code ?? refusal.error!.code
+}
+
+async function partsOf(route: string, token: string): Promise<RequestInit> {
+  const isSocket = /socket$|^GET .*\/output$/.test(route)
+  const headers = { ...(token && { authorization: `Bearer ${token}` }), ...(isSocket && { upgrade: 'websocket' }) }
+  if (route in BODIES) {
+    return { headers: { ...headers, 'content-type': 'application/json' }, body: JSON.stringify(BODIES[route]) }
+  }
+  if (route === 'PUT /v1/blobs/:sha256') {
+    return { headers: { ...headers, 'content-length': String(UPLOADED.length) }, body: UPLOADED }
+  }
+  if (route !== 'POST /v1/files') return { headers }
+  const form = await formOf()
+  return { headers: { ...headers, ...form.headers }, body: form.raw }
+}

@@ -1,0 +1,60 @@
+import { Hono } from 'hono'
+import { z } from 'zod'
+import { metricsText, PROMETHEUS_TYPE } from '#core/prometheus.ts'
+import { cost } from '../cost.ts'
+import { type Env, type Network, networkOf } from '../env.ts'
+import { logError } from '../log.ts'
+import { operation } from '../middleware/operation.ts'
+
+const PARTS = ['market', 'database', 'blobs', 'chain'] as const
+type Part = (typeof PARTS)[number]
+const Ready = z.object({ ready: z.boolean(), parts: z.partialRecord(z.enum(PARTS), z.boolean()) })
+
+export const operator = new Hono<{ Bindings: Env }>()
+  .get(
+    '/metrics',
+    operation({
+      summary: "The market's counts in Prometheus' text format",
+      access: 'operator',
+      answers: { 200: 'text/plain' },
+    }),
+    async (c) => {
+      const market = networkOf(c.env).market()
+      const [snapshot, books] = await Promise.all([market.snapshot(), market.books()])
+      return c.body(metricsText(snapshot, books, cost), 200, { 'content-type': PROMETHEUS_TYPE })
+    },
+  )
+  .get(
+    '/ready',
+    operation({
+      summary: 'Whether each part that the edge needs answers',
+      details:
+        '503 when one does not. Without its database or chain the edge goes on to take tasks within what accounts have.',
+      access: 'operator',
+      answers: { 200: Ready, 503: Ready },
+    }),
+    async (c) => {
+      const parts = await partsOf(networkOf(c.env))
+      const ready = Object.values(parts).every((answers) => answers)
+      return c.json({ ready, parts }, ready ? 200 : 503)
+    },
+  )
+
+async function partsOf({ market, history, blobs, chain }: Network): Promise<Partial<Record<Part, boolean>>> {
+  const asked: Partial<Record<Part, Promise<unknown>>> = {
+    market: market().books(),
+    database: history.readLastHead(),
+    blobs: blobs.isThere(),
+    ...(chain && { chain: chain.reader.confirmedBlock() }),
+  }
+  const answers = Object.entries(asked).map(async ([part, answer]) => {
+    try {
+      await answer
+      return [part, true] as const
+    } catch (error) {
+      logError('part_away', error, { part })
+      return [part, false] as const
+    }
+  })
+  return Object.fromEntries(await Promise.all(answers))
+}
