@@ -83,7 +83,7 @@ export function sizeOf(value: unknown): number {
       let size = 16
       if (Array.isArray(value)) for (const item of value) size += sizeOf(item)
       else if (value instanceof Map) for (const [key, item] of value) size += sizeOf(key) + sizeOf(item)
-      else for (const [key, item] of Object.entries(value)) size += key.length + 4 + sizeOf(item)
+      else for (const key in value) size += key.length + 4 + sizeOf((value as Record<string, unknown>)[key])
       return size
     }
     default:

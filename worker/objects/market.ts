@@ -523,8 +523,9 @@ export class Market extends DurableObject<Env> {
   }
 
   private newTaskId(createdAt: number): string {
-    const random = Array.from(crypto.getRandomValues(new Uint8Array(10)), (byte) => (byte % 36).toString(36)).join('')
-    return makeTaskId(this.book.cell, createdAt, random)
+    const halves = crypto.getRandomValues(new Uint32Array(2))
+    const [first, last] = Array.from(halves, (half) => (half % 36 ** 5).toString(36).padStart(5, '0'))
+    return makeTaskId(this.book.cell, createdAt, first! + last!)
   }
 
   /** One alarm for whatever comes first; set again only when something comes earlier. */
