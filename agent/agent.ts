@@ -16,8 +16,12 @@ import { runLease, type Turns } from './work.ts'
 export type AgentOptions = {
   edge: Edge
   registration: Register
-  /** A result was accepted. */
-  onEarned?: () => void
+  /** Who knows whether work will be paid; without it, all is taken. */
+  payment?: {
+    /** False for a lease that is to be given back. */
+    takes: (lease: Lease) => Promise<boolean>
+    ended: (lease: string, accepted: boolean) => void
+  }
   /** Closed by whoever made them, for other edges may be served by them too. */
   runners: Runner[]
   turns: Turns
@@ -56,7 +60,7 @@ const FAREWELL_MS = 2000
 type Active = { lease: Lease; controller: AbortController; startedAt: number }
 
 export async function startAgent(options: AgentOptions): Promise<Agent> {
-  const { edge, runners, turns, spool, log, now, random, timing } = options
+  const { edge, payment, runners, turns, spool, log, now, random, timing } = options
   let { registration } = options
   const book = createBook(registration.slots)
   const tally = createTally()
@@ -70,13 +74,16 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const connection = connect({ edge, book, registration, onSettled, log, now, random, timing })
 
   function onSettled({ receipts, revoked, fresh }: Settled) {
-    if (receipts.some(({ accepted }) => accepted)) options.onEarned?.()
     for (const { lease, accepted, code } of receipts) {
+      payment?.ended(lease, accepted)
       countReceipt(tally, lease, accepted)
       if (!accepted) log('refused', { lease, code })
       void forget(lease)
     }
-    for (const id of revoked) end(id, 'revoked')
+    for (const id of revoked) {
+      payment?.ended(id, false)
+      end(id, 'revoked')
+    }
     for (const lease of fresh) void begin(lease)
     changed()
   }
@@ -97,6 +104,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     const { signal } = controller
     const startedAt = now()
     active.set(lease.id, { lease, controller, startedAt })
+    if (payment && !(await payment.takes(lease))) return giveBack(lease.id)
+    if (signal.aborted) return
     const sendFirst = (frame: OutputFrame) => connection.sendOutput(lease.id, frame)
     const output = lease.stream ? openOutput({ edge, lease: lease.id, sendFirst, timing, random }) : undefined
     const input = () =>
@@ -112,6 +121,13 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       end(lease.id, outcome.status, outcome.status === 'failed' ? outcome.error.code : undefined)
       connection.wake()
     } else await forget(lease.id)
+  }
+
+  /** To be done by another. */
+  function giveBack(id: string) {
+    finish(book, { lease: id, outcome: { status: 'returned' } }, 'run')
+    end(id, 'returned')
+    connection.wake()
   }
 
   async function save(result: Result) {
@@ -152,10 +168,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       book.open = false
       connection.wake()
       await settled(() => active.size === 0, AbortSignal.any([hurry, AbortSignal.timeout(graceMs)]))
-      for (const id of running(book)) {
-        finish(book, { lease: id, outcome: { status: 'returned' } }, 'run')
-        end(id, 'returned')
-      }
+      for (const id of running(book)) giveBack(id)
       connection.wake()
       await settled(() => book.entries.size === 0, AbortSignal.timeout(hurry.aborted ? FAREWELL_MS / 10 : FAREWELL_MS))
       await connection.close()

@@ -3,6 +3,7 @@ import type { LocalAccount } from 'viem'
 import type { ChainView } from '#core/deployment.ts'
 import type { Address } from '#core/protocol.ts'
 import { type Collector, startCollector } from './collector.ts'
+import { createCover } from './cover.ts'
 import { type Edge, EdgeError } from './edge.ts'
 import type { Log } from './log.ts'
 import type { Settings } from './settings.ts'
@@ -11,7 +12,7 @@ import { backoff, pause, TIMING } from './timing.ts'
 import { openVoucherBook } from './voucher-book.ts'
 
 type Collecting = {
-  settings: Pick<Settings, 'rpc' | 'state' | 'etherPrice'>
+  settings: Pick<Settings, 'rpc' | 'state' | 'etherPrice' | 'credit'>
   edge: Edge
   provider: LocalAccount
   log: Log
@@ -44,6 +45,7 @@ export async function collectFor({
     receiver,
     link,
     book,
+    cover: createCover(settings.credit),
     etherPrice: settings.etherPrice,
     log,
     timing: TIMING,

@@ -1,23 +1,29 @@
 /**
  * Collects what the provider is owed: fetches vouchers from the edge, checks each against the chain, keeps the latest on
- * disk, and claims them together when that costs little beside what it brings.
+ * disk, and claims them together when that costs little beside what it brings. Work is taken on as far as a lane covers it.
  */
 import { recoverTypedDataAddress } from 'viem'
+import type { LaneView } from '#core/lane.ts'
 import { formatAmount, ONE_TOKEN, parseAmount } from '#core/money.ts'
-import type { Address } from '#core/protocol.ts'
+import type { Address, Lease } from '#core/protocol.ts'
 import { MAX_LANE, type Settlement, voucherTypedData } from '#core/voucher.ts'
 import type { KeptVoucher, VoucherPage, VoucherView } from '#core/voucher-page.ts'
+import { type Cover, endedOf, endOf, isCovered, noteCharged, noteLane, settleLeases, shortOf, takeOn } from './cover.ts'
 import type { Log } from './log.ts'
 import { type LaneState, messageOf, payable, type SettlementLink } from './settlement.ts'
 import { pause, type Timing } from './timing.ts'
 import type { VoucherBook } from './voucher-book.ts'
 
 export type CollectorOptions = {
-  edge: { getVouchers: (after: string, signal: AbortSignal) => Promise<VoucherPage> }
+  edge: {
+    getVouchers: (after: string, signal: AbortSignal) => Promise<VoucherPage>
+    lockLane: (requester: Address, signal: AbortSignal) => Promise<LaneView>
+  }
   settlement: Settlement
   receiver: Address
   link: SettlementLink
   book: VoucherBook
+  cover: Cover
   /** What an ether is worth in tokens, base units. */
   etherPrice: bigint
   log: Log
@@ -25,8 +31,10 @@ export type CollectorOptions = {
 }
 
 export type Collector = {
-  /** Something was earned. */
-  wake: () => void
+  /** Whether a lease's work is covered; has its lane locked first where it is not. */
+  takes: (lease: Lease) => Promise<boolean>
+  /** The edge has answered for a lease; what was accepted has earned something. */
+  ended: (lease: string, accepted: boolean) => void
   /** Collects a last time. */
   stop: () => Promise<void>
 }
@@ -36,9 +44,11 @@ const BATCH = 100
 /** A claim pays when it costs at most this share of what it brings, in percent. */
 const COST_PERCENT = 1n
 const FAREWELL_MS = 10_000
+/** How long a lane may take to be locked. */
+const LOCK_MS = 15_000
 
 export function startCollector(options: CollectorOptions): Collector {
-  const { edge, log, timing } = options
+  const { edge, link, cover, log, timing } = options
   const closing = new AbortController()
   let after = '0'
   let woken = true
@@ -47,6 +57,7 @@ export function startCollector(options: CollectorOptions): Collector {
 
   /** Fetches what has grown since the last time. What cannot be checked now is fetched again. */
   async function fetchAll(signal: AbortSignal): Promise<void> {
+    const ended = endedOf(cover)
     for (let more = true; more; ) {
       const page = await edge.getVouchers(after, signal)
       const taken = await Promise.allSettled(page.vouchers.map((voucher) => takeVoucher(options, voucher)))
@@ -54,6 +65,33 @@ export function startCollector(options: CollectorOptions): Collector {
       after = page.next
       more = page.more
     }
+    settleLeases(cover, ended)
+  }
+
+  /** Has a lane locked, and looks at the chain for what came of it. */
+  async function secure(requester: Address, signal: AbortSignal): Promise<void> {
+    try {
+      const { account } = await edge.lockLane(requester, signal)
+      const lane = await link.laneOf(account)
+      if (lane) noteLane(cover, requester, account, lane, Date.now())
+    } catch (error) {
+      log('unpaid', { reason: `the lane of ${requester} is not locked: ${messageOf(error)}` })
+    }
+  }
+
+  async function takes(lease: Lease): Promise<boolean> {
+    takeOn(cover, lease)
+    const { requester } = lease.terms ?? {}
+    if (!requester || isCovered(cover, requester, Date.now())) return true
+    const signal = AbortSignal.any([AbortSignal.timeout(LOCK_MS), closing.signal])
+    // Vouchers first: what is signed counts as locked, and what was claimed meanwhile as paid.
+    await fetchAll(signal).catch(() => {})
+    await secure(requester, signal)
+    if (isCovered(cover, requester, Date.now())) return true
+    endOf(cover, lease.id, false)
+    // It may be given to us again at once.
+    await pause(timing.collectMs, closing.signal)
+    return false
   }
 
   async function collect(signal: AbortSignal): Promise<void> {
@@ -61,6 +99,7 @@ export function startCollector(options: CollectorOptions): Collector {
       await options.link.check()
       await fetchAll(signal)
       await claimAll(options, paysAt(options.etherPrice))
+      await Promise.all(shortOf(cover, Date.now()).map((requester) => secure(requester, signal)))
       reachable = true
     } catch (error) {
       // Told once: it may last, and is tried again.
@@ -89,7 +128,10 @@ export function startCollector(options: CollectorOptions): Collector {
 
   const done = run()
   return {
-    wake() {
+    takes,
+    ended(lease, accepted) {
+      endOf(cover, lease, accepted)
+      if (!accepted) return
       woken = true
       wake()
     },
@@ -102,23 +144,28 @@ export function startCollector(options: CollectorOptions): Collector {
   }
 }
 
-type Checks = Pick<CollectorOptions, 'settlement' | 'receiver' | 'link' | 'book' | 'log'>
+type Checks = Pick<CollectorOptions, 'settlement' | 'receiver' | 'link' | 'book' | 'cover' | 'log'>
 
 /** Keeps a voucher if it is worth more than the one there is, and its signer is the account's. */
-async function takeVoucher({ settlement, receiver, link, book, log }: Checks, view: VoucherView): Promise<void> {
-  const { account, signature } = view
+async function takeVoucher(options: Checks, view: VoucherView): Promise<void> {
+  const { settlement, receiver, link, book, cover, log } = options
+  const { account, requester, signature } = view
   const [charged, ceiling] = [parseAmount(view.charged), parseAmount(view.ceiling)]
   const known = book.vouchers.get(account)
-  if (known && ceiling === known.ceiling && charged <= known.charged) return
+  if (known && ceiling === known.ceiling && charged <= known.charged)
+    return noteCharged(cover, requester, known.charged)
   const refuse = (reason: string) => log('unpaid', { account, reason })
   if (ceiling < (known?.ceiling ?? 0n)) return refuse(`its voucher shrank from ${formatAmount(known!.ceiling)}`)
   if (charged > ceiling || ceiling > MAX_LANE) return refuse('its voucher is for less than it was charged')
-  const signer = known?.signer ?? (await link.laneOf(account))?.signer
+  const lane = await link.laneOf(account)
+  const signer = lane?.signer
   if (!signer) return refuse('nothing was ever paid into it')
   const message = voucherTypedData(settlement, { account, receiver, ceiling })
   const by = await recoverTypedDataAddress({ ...message, signature }).catch(() => null)
   if (by?.toLowerCase() !== signer) return refuse('its voucher is not signed by its signer')
   await book.keep({ settlement, receiver, account, signer, charged, ceiling, signature })
+  noteCharged(cover, requester, charged)
+  noteLane(cover, requester, account, lane, Date.now())
 }
 
 type Claims = Pick<CollectorOptions, 'link' | 'book' | 'log'>

@@ -2,6 +2,7 @@
 import type { PrivateKeyAccount } from 'viem/accounts'
 import { ChainView } from '#core/deployment.ts'
 import type { Problem } from '#core/errors.ts'
+import { LaneView } from '#core/lane.ts'
 import {
   type AccountView,
   type Address,
@@ -55,6 +56,8 @@ export type Edge = {
   getChain: () => Promise<ChainView>
   /** Vouchers whose accounts were charged more since `after`. */
   getVouchers: (after: string, signal: AbortSignal) => Promise<VoucherPage>
+  /** Has the lane of a requester locked as far as our leases may come to. */
+  lockLane: (requester: Address, signal: AbortSignal) => Promise<LaneView>
   /** Starts to open /v1/provider/socket or a lease's output socket. */
   openSocket: (path: string) => Promise<WebSocket>
 }
@@ -189,6 +192,8 @@ export function createEdge(url: string, signer: Signer, now: () => number): Edge
     getChain: async () => ChainView.parse(await call('GET', '/v1/chain', {})),
     getVouchers: async (after, signal) =>
       VoucherPage.parse(await authorized('GET', `/v1/provider/vouchers?after=${after}`, undefined, signal)),
+    lockLane: async (requester, signal) =>
+      LaneView.parse(await authorized('POST', '/v1/provider/lanes', { requester }, signal)),
     openSocket: async (path) =>
       new HeadedWebSocket(origin.replace(/^http/, 'ws') + path, {
         headers: { authorization: `Bearer ${await token()}` },

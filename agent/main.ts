@@ -2,7 +2,7 @@
 import './node-20.ts'
 import { Command, CommanderError, Option } from 'commander'
 import { KINDS, Region } from '#core/protocol.ts'
-import { DEFAULT_ETHER_PRICE, DEFAULT_STATE, type Given, LOGS } from './settings.ts'
+import { DEFAULT_CREDIT, DEFAULT_ETHER_PRICE, DEFAULT_STATE, type Given, LOGS } from './settings.ts'
 import { VERSION } from './version.ts'
 
 const collect = (value: string, values: string[] = []) => [...values, value]
@@ -41,6 +41,10 @@ program
   .option(
     '--ether-price <tokens>',
     `what an ether is worth in tokens, to tell when a claim pays (default ${DEFAULT_ETHER_PRICE})`,
+  )
+  .option(
+    '--credit <tokens>',
+    `what a requester may owe beyond what is locked for you on the chain (default ${DEFAULT_CREDIT})`,
   )
   .option('--runner <kind/model=file>', 'a runner of your own, see docs/provider.md; repeat for more', collect)
   .option('--price <kind=amount>', 'tokens to ask for a unit of a kind; repeat for more', collect)

@@ -13,6 +13,8 @@ import { parsePrices } from './price.ts'
 export const DEFAULT_STATE = join(homedir(), '.daicn', 'agent')
 /** Tokens; nobody trades them yet, so this takes one for a dollar. */
 export const DEFAULT_ETHER_PRICE = '3000'
+/** Tokens that a requester may owe beyond what is locked for us. */
+export const DEFAULT_CREDIT = '0.1'
 export const LOGS = ['json', 'pretty', 'live'] as const
 
 /** As it was written, on either side. */
@@ -26,6 +28,7 @@ export type Given = {
   upstream?: string[]
   rpc?: string
   etherPrice?: string
+  credit?: string
   runner?: string[]
   price?: string[]
   slots?: string
@@ -48,6 +51,8 @@ export type Settings = {
   rpc: string | undefined
   /** What an ether is worth in tokens, base units. */
   etherPrice: bigint
+  /** What each requester may owe beyond what its lane covers, base units. */
+  credit: bigint
   /** Runners of the owner's own, each by its module's file. */
   own: OwnRunner[]
   prices: Map<Kind, string>
@@ -100,6 +105,9 @@ export function fromToml(text: string): Given {
       case 'ether-price':
         given.etherPrice = String(value)
         break
+      case 'credit':
+        given.credit = String(value)
+        break
       case 'price':
         given.price = Object.entries(tableOf(key, value)).map(
           ([kind, ask]) => `${kind}=${textOf(`price.${kind}`, ask)}`,
@@ -125,6 +133,7 @@ function settingsOf(given: Given, state: string, file: string): Settings {
     upstreams: upstream.map((url) => origin('--upstream', url)),
     rpc: rpc === undefined ? undefined : rpcUrl(rpc),
     etherPrice: amount('--ether-price', given.etherPrice ?? DEFAULT_ETHER_PRICE),
+    credit: amount('--credit', given.credit ?? DEFAULT_CREDIT),
     own: runner.map(ownRunner),
     prices: parsePrices(price),
     slots: slots === undefined ? undefined : count('--slots', slots),
@@ -153,7 +162,7 @@ export function rpcUrl(url: string): string {
 }
 
 function amount(flag: string, value: string): bigint {
-  if (!isAmount(value)) throw new RangeError(`${flag} ${value}: write a number of tokens, as in ${DEFAULT_ETHER_PRICE}`)
+  if (!isAmount(value)) throw new RangeError(`${flag} ${value}: write a number of tokens, as in ${DEFAULT_CREDIT}`)
   return parseAmount(value)
 }
 

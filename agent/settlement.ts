@@ -10,12 +10,13 @@ import {
   WaitForTransactionReceiptTimeoutError,
 } from 'viem'
 import { daicnSettlementAbi as abi } from '#contracts/abi.ts'
+import type { LaneOnChain } from '#core/lane.ts'
 import { min } from '#core/money.ts'
 import type { Address } from '#core/protocol.ts'
 import { packVouchers, type Settlement, type SignedVoucher } from '#core/voucher.ts'
 
-/** What an account's lane to us stands at; base units, `unlockAt` in Unix seconds, 0 while nobody asked to unlock. */
-export type LaneState = { signer: Address; paid: bigint; cap: bigint; free: bigint; unlockAt: number }
+/** What an account's lane to us stands at. */
+export type LaneState = LaneOnChain
 
 /** What a claim would cost, in wei. */
 export type Cost = { gas: bigint; gasPrice: bigint }
@@ -53,12 +54,12 @@ export function linkSettlement(rpc: string, settlement: Settlement, provider: Lo
 
     /** Null for an account that was never paid into. */
     async laneOf(account: Hex): Promise<LaneState | null> {
-      const [{ signer, free }, { paid, cap, unlockAt }] = await Promise.all([
+      const [{ signer, free }, { paid, cap, epoch, unlockAt }] = await Promise.all([
         client.readContract({ abi, address, functionName: 'accounts', args: [account] }),
         client.readContract({ abi, address, functionName: 'lanes', args: [account, receiver] }),
       ])
       if (signer === NOBODY) return null
-      return { signer: signer.toLowerCase() as Address, paid, cap, free, unlockAt }
+      return { signer: signer.toLowerCase() as Address, paid, cap, free, epoch, unlockAt }
     },
 
     async costOf(vouchers: SignedVoucher[]): Promise<Cost> {

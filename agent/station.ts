@@ -96,7 +96,10 @@ export async function startStation(options: StationOptions): Promise<Station> {
       const agent = await startAgent({
         edge,
         registration,
-        onEarned: () => void collecting.then((collector) => collector?.wake()),
+        payment: {
+          takes: async (lease) => (await collecting)?.takes(lease) ?? true,
+          ended: (lease, accepted) => void collecting.then((collector) => collector?.ended(lease, accepted)),
+        },
         runners,
         turns,
         spool: await openSpool(spool, url),

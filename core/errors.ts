@@ -43,6 +43,7 @@ export const ERRORS = {
     'Sign one whose ceiling is what the lane was charged so far and the price of what comes next.',
   ],
   no_chain: [404, 'This network has no chain', 'Its tokens are those of its faucet; there is nothing to claim.'],
+  not_owed: [404, 'This requester owes you nothing', 'Ask for lanes of those whose leases you hold or have finished.'],
   not_comparable: [
     422,
     'Results of this task could not be compared',

@@ -15,6 +15,7 @@ export type Settlement = { chainId: number; address: Address }
 export type Voucher = { account: Hex; receiver: Address; ceiling: bigint }
 /** "What is free in the account is locked for the lane up to `cap`", by the account's signer, in one epoch of the lane. */
 export type Lock = { account: Hex; receiver: Address; cap: bigint; epoch: bigint }
+export type SignedLock = Lock & { signature: Hex }
 /** "The lane may be unlocked at once", by the receiver. Unix seconds. */
 export type Release = { account: Hex; receiver: Address; epoch: bigint; deadline: bigint }
 /** "Anybody may claim these packed vouchers for me", by the receiver. Unix seconds. */

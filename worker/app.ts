@@ -8,6 +8,7 @@ import { blobs } from './routes/blobs.ts'
 import { chain } from './routes/chain.ts'
 import { exports, reputations } from './routes/exports.ts'
 import { forecast } from './routes/forecast.ts'
+import { lanes } from './routes/lanes.ts'
 import { network } from './routes/network.ts'
 import { batches } from './routes/openai/batches.ts'
 import { completions } from './routes/openai/completions.ts'
@@ -53,6 +54,7 @@ export const app = new Hono<{ Bindings: Env }>()
   .route('/batches', batches)
   .route('/provider', provider)
   .route('/provider/vouchers', vouchers)
+  .route('/provider/lanes', lanes)
   .route('/providers', providers)
   .route('/leases', leases)
   .route('/network', network)

@@ -4,19 +4,22 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createWalletClient, encodeFunctionData, http, parseEther, parseGwei } from 'viem'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { startCollector } from '#agent/collector.ts'
+import { type CollectorOptions, startCollector } from '#agent/collector.ts'
+import { createCover } from '#agent/cover.ts'
 import type { LogEvent, LogFields } from '#agent/log.ts'
 import { linkSettlement } from '#agent/settlement.ts'
 import { TIMING } from '#agent/timing.ts'
 import { openVoucherBook } from '#agent/voucher-book.ts'
 import { daicnSettlementAbi, daicnTokenAbi } from '#contracts/abi.ts'
+import type { LaneView } from '#core/lane.ts'
 import { formatAmount, ONE_TOKEN, parseAmount } from '#core/money.ts'
-import type { Address } from '#core/protocol.ts'
+import type { Address, Lease } from '#core/protocol.ts'
 import type { SignedVoucher } from '#core/voucher.ts'
 import type { VoucherView } from '#core/voucher-page.ts'
 import { startAnvil } from '../../scripts/anvil.ts'
 import { DEPLOYER, keyed, send, startTestChain, type TestChain } from '../support/chain.ts'
-import { depositAndLock, type Requester, requester, transferCall, voucherOf } from '../support/requester.ts'
+import { depositAndLock, lockCall, type Requester, requester, transferCall, voucherOf } from '../support/requester.ts'
+import { startRpcProxy } from '../support/rpc-proxy.ts'
 
 const PATIENCE_MS = 400
 /** An ether that is worth so much that no claim pays. */
@@ -56,23 +59,65 @@ async function payer(): Promise<Requester> {
   return who
 }
 
+/** Whoever the edge says it is. */
+const nameOf = (account: string) => account.slice(0, 42) as Address
+
 const viewOf = ({ account, charged, ceiling, signature }: SignedVoucher): VoucherView => ({
   account: account as Address,
-  requester: `0x${'11'.repeat(20)}`,
+  requester: nameOf(account),
   charged: formatAmount(charged),
   ceiling: formatAmount(ceiling),
   signature,
 })
 
-/** Collects once what an edge hands out. */
-async function collect(vouchers: VoucherView[], etherPrice = 0n): Promise<void> {
-  const edge = { getVouchers: async () => ({ vouchers, next: '0', more: false }) }
-  const link = linkSettlement(chain.url, chain.settlement, provider, PATIENCE_MS)
+const CREDIT = ONE_TOKEN / 10n
+
+type Lying = {
+  vouchers?: VoucherView[]
+  etherPrice?: bigint
+  lockLane?: CollectorOptions['edge']['lockLane']
+  rpc?: string
+}
+
+/** A collector of what an edge hands out. */
+async function collector({ vouchers = [], etherPrice = 0n, lockLane = locksNothing, rpc = chain.url }: Lying) {
+  const edge = { getVouchers: async () => ({ vouchers, next: '0', more: false }), lockLane }
+  const link = linkSettlement(rpc, chain.settlement, provider, PATIENCE_MS)
   const log = (event: LogEvent, fields: LogFields = {}) => void said.push({ event, fields })
   const book = await bookOf()
-  const options = { edge, settlement: chain.settlement, receiver: receiver(), link, book, etherPrice, log }
-  await startCollector({ ...options, timing: TIMING }).stop()
+  const cover = createCover(CREDIT)
+  const options = { edge, settlement: chain.settlement, receiver: receiver(), link, book, cover, etherPrice, log }
+  return startCollector({ ...options, timing: { ...TIMING, collectMs: 10 } })
 }
+
+/** Collects once. */
+const collect = async (vouchers: VoucherView[], etherPrice = 0n) => (await collector({ vouchers, etherPrice })).stop()
+
+/** An edge that says what it likes of an account, and has locked so much. */
+const saysOf =
+  (account: string, cap = '0') =>
+  async (requester: Address): Promise<LaneView> => ({
+    requester,
+    account: account as Address,
+    due: '0',
+    paid: '0',
+    cap,
+    transaction: null,
+  })
+const locksNothing = saysOf(`0x${'00'.repeat(32)}`)
+
+/** A lease that may come to so much. */
+const leaseOf = ({ account }: Pick<Requester, 'account'>, price: bigint): Lease => ({
+  id: `t${names++}.1`,
+  seq: 1,
+  kind: 'llm.chat',
+  model: 'echo',
+  input: {},
+  maxUnits: 1,
+  stream: false,
+  terms: { requester: nameOf(account), ask: formatAmount(price), digest: null },
+  expiresAt: 0,
+})
 
 const paidTo = async ({ account }: Requester) =>
   (
@@ -139,6 +184,55 @@ test('a voucher that shrinks, of another signer, for less than was charged or wi
     'nothing was ever paid into it',
   ])
   expect([...(await bookOf()).vouchers.values()].map(({ ceiling }) => ceiling)).toEqual([2n * ONE_TOKEN])
+})
+
+test('a lease is taken as far as the lane covers it on the chain, and on a small credit beyond', async () => {
+  const [alice, bob] = [await payer(), await payer()]
+  const { takes, ended, stop } = await collector({ lockLane: saysOf(alice.account, '1000') })
+  const first = leaseOf(alice, ONE_TOKEN)
+  expect(await takes(first)).toBe(true)
+  // What it says that is locked counts for nothing; nor does the lane of one requester cover the work for another.
+  expect(await takes(leaseOf(alice, 2n * CREDIT))).toBe(false)
+  expect(await takes(leaseOf(bob, 2n * CREDIT))).toBe(false)
+  expect(await takes(leaseOf(bob, CREDIT))).toBe(true)
+  expect(await takes(leaseOf(bob, 1n))).toBe(false)
+  // Work that no voucher speaks of is not covered, whatever is locked.
+  ended(first.id, true)
+  expect(await takes(leaseOf(alice, 0n))).toBe(true)
+  await stop()
+})
+
+test('where the lane falls short it is locked further first; one that is being unlocked covers nothing', async () => {
+  const alice = await payer()
+  const { signer, account } = alice
+  let cap = ONE_TOKEN
+  const lockLane = async (requester: Address) => {
+    cap += ONE_TOKEN
+    const call = await lockCall(chain, alice, provider.address, cap, 0n)
+    await send(chain, alice.payer, chain.deployment.settlement, call)
+    return saysOf(account)(requester)
+  }
+  const { takes, stop } = await collector({ lockLane })
+  expect(await takes(leaseOf(alice, 2n * ONE_TOKEN))).toBe(true)
+  expect(cap).toBe(2n * ONE_TOKEN)
+  const args = [signer.address, provider.address] as const
+  const unlock = encodeFunctionData({ abi: daicnSettlementAbi, functionName: 'requestUnlock', args })
+  await send(chain, alice.payer, chain.deployment.settlement, unlock)
+  const later = await collector({ lockLane: saysOf(account) })
+  expect(await later.takes(leaseOf(alice, 2n * CREDIT))).toBe(false)
+  await Promise.all([stop(), later.stop()])
+})
+
+test('with the RPC away, work goes on within what is locked and no further', async () => {
+  const alice = await payer()
+  const rpc = await startRpcProxy(chain.url)
+  const { takes, stop } = await collector({ rpc: rpc.url, lockLane: saysOf(alice.account) })
+  expect(await takes(leaseOf(alice, ONE_TOKEN / 2n))).toBe(true)
+  rpc.setDown(true)
+  expect(await takes(leaseOf(alice, ONE_TOKEN / 2n))).toBe(true)
+  expect(await takes(leaseOf(alice, 2n * CREDIT))).toBe(false)
+  await stop()
+  await rpc.stop()
 })
 
 test('an RPC of another chain is noticed, and nothing is sent to it', async () => {

@@ -5,15 +5,17 @@ import { generatePrivateKey, type PrivateKeyAccount, privateKeyToAccount } from 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startCollector } from '../../agent/collector.ts'
 import { claim } from '../../agent/commands/claim.ts'
+import { createCover } from '../../agent/cover.ts'
 import { createEdge } from '../../agent/edge.ts'
 import { loadAccount } from '../../agent/key.ts'
 import { linkSettlement } from '../../agent/settlement.ts'
 import { TIMING } from '../../agent/timing.ts'
 import { openVoucherBook } from '../../agent/voucher-book.ts'
-import { signIn } from '../../client/account.ts'
+import { health, signIn } from '../../client/account.ts'
 import { call } from '../../client/edge.ts'
 import { daicnSettlementAbi } from '../../contracts/abi.ts'
 import type { ChainView } from '../../core/deployment.ts'
+import type { LaneView } from '../../core/lane.ts'
 import { ONE_TOKEN, parseAmount } from '../../core/money.ts'
 import type { AccountView, TaskView } from '../../core/protocol.ts'
 import { fuel, type LocalChain, readBalances, startLocalChain } from '../../scripts/chain.ts'
@@ -39,6 +41,8 @@ beforeAll(async () => {
   chain = await startLocalChain(join(folder.state, 'chain'))
   rpc = await startRpcProxy(chain.url)
   world = await createWorld({ ...chain.variables, RPC_URL: rpc.url, CONFIRMATIONS: '2' })
+  const { address } = await health({ edge: world.url })
+  await fuel(chain, address)
   const state = join(folder.state, 'provider')
   const key = await loadAccount(state)
   await fuel(chain, key.address)
@@ -113,7 +117,9 @@ async function collect(etherPrice = 0n): Promise<void> {
   const book = await openVoucherBook(provider.state, settlement, receiver)
   const link = linkSettlement(chain.url, settlement, provider.key)
   const edge = createEdge(world.url, provider.key, Date.now)
-  await startCollector({ edge, settlement, receiver, link, book, etherPrice, log: () => {}, timing: TIMING }).stop()
+  const cover = createCover(ONE_TOKEN)
+  const options = { edge, settlement, receiver, link, book, cover, etherPrice, log: () => {}, timing: TIMING }
+  await startCollector(options).stop()
 }
 
 const paidBy = ({ account }: Payer) => readBalances(chain, account.account).paidTo(provider.address)
@@ -142,6 +148,25 @@ test('a deposit counts when it is confirmed; what is spent of it is claimed to t
   expect(await paidBy(alice)).toBe(cost)
   expect((await wallet()) - before).toBe(cost - cost / 100n)
   expect(await freeOf(alice)).toBe(100n * ONE_TOKEN - cost)
+})
+
+test('a lane is locked for what its leases may come to, and its payer cannot take that out', async () => {
+  const alice = await payer()
+  const ask = () =>
+    call<LaneView>(provider.caller, 'POST', '/v1/provider/lanes', { body: { requester: alice.address } })
+  await expect(ask()).rejects.toMatchObject({ code: 'not_owed' })
+  const { id } = await submit(alice)
+  const [lease] = (await pollOnce(provider.caller, { free: 1, seen })).leases.slice(-1)
+  seen = lease!.seq
+  const [lane, again] = [await ask(), await ask()]
+  expect(parseAmount(lane.cap)).toBeGreaterThan(parseAmount(lane.due))
+  expect(lane).toMatchObject({ account: alice.account.account, transaction: expect.stringMatching(/^0x/) })
+  expect(again).toMatchObject({ cap: lane.cap, transaction: null })
+  await withdraw(alice, 100n * ONE_TOKEN - parseAmount(lane.cap))
+  await pollOnce(provider.caller, { seen, results: [resultOf(lease!.id, 7)] })
+  const { price } = await call<TaskView>(alice.caller, 'GET', `/v1/tasks/${id}`)
+  await collect()
+  expect(await paidBy(alice)).toBe(parseAmount(price!))
 })
 
 test('vouchers that were fetched are claimed with the edge gone', async () => {

@@ -1,7 +1,7 @@
 import { encodeAbiParameters, keccak256, stringToBytes } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
 import type { Address } from '#core/protocol.ts'
-import { type Settlement, voucherTypedData } from '#core/voucher.ts'
+import { type Lock, lockTypedData, type Settlement, voucherTypedData } from '#core/voucher.ts'
 
 /**
  * The key that spends for one account on the chain: its own, so that what it signs can never reach beyond that account's
@@ -17,6 +17,9 @@ export function signerOf(secret: string, payer: Address) {
     /** Signs that the lane to `receiver` has paid at most `ceiling` in all, base units. */
     signVoucher: (settlement: Settlement, receiver: Address, ceiling: bigint): Promise<`0x${string}`> =>
       key.signTypedData(voucherTypedData(settlement, { account, receiver, ceiling })),
+    /** Signs that what is free is locked for a lane. */
+    signLock: (settlement: Settlement, lock: Omit<Lock, 'account'>): Promise<`0x${string}`> =>
+      key.signTypedData(lockTypedData(settlement, { account, ...lock })),
   }
 }
 

@@ -1,5 +1,7 @@
 /** What the edge reads of the chain. */
-import { createPublicClient, http, parseAbiItem } from 'viem'
+import { createPublicClient, type Hex, http, parseAbiItem, zeroAddress } from 'viem'
+import { daicnSettlementAbi as abi } from '#contracts/abi.ts'
+import type { LaneOnChain } from '#core/lane.ts'
 import type { Address } from '#core/protocol.ts'
 import type { ChainSettings } from './settings.ts'
 
@@ -35,6 +37,17 @@ export function openReader({ rpc, deployment, confirmations }: ChainSettings) {
         isChecked = true
       }
       return Number(await client.getBlockNumber({ cacheTime: 0 })) - confirmations
+    },
+
+    /** As the latest block has it; null for an account that was never paid into. */
+    async laneOf(account: Hex, receiver: Address): Promise<LaneOnChain | null> {
+      const address = deployment.settlement
+      const [{ signer, free }, { paid, cap, epoch, unlockAt }] = await Promise.all([
+        client.readContract({ abi, address, functionName: 'accounts', args: [account] }),
+        client.readContract({ abi, address, functionName: 'lanes', args: [account, receiver] }),
+      ])
+      if (signer === zeroAddress) return null
+      return { signer: signer.toLowerCase() as Address, free, paid, cap, epoch, unlockAt }
     },
 
     async markOf(block: number): Promise<BlockMark> {

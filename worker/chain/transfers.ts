@@ -1,4 +1,4 @@
-/** Takes payments by ERC-3009 on the chain, and deposits them for whoever paid. */
+/** The edge's transactions: payments by ERC-3009, their deposits for whoever paid, and locks of lanes. */
 import {
   type BaseError,
   ContractFunctionRevertedError,
@@ -16,6 +16,7 @@ import { daicnSettlementAbi, daicnTokenAbi } from '#contracts/abi.ts'
 import { DomainError } from '#core/errors.ts'
 import { formatAmount } from '#core/money.ts'
 import type { Address } from '#core/protocol.ts'
+import { compactSignature, type SignedLock } from '#core/voucher.ts'
 import type { Payment } from '#core/x402.ts'
 import type { ChainSettings } from './settings.ts'
 
@@ -86,6 +87,12 @@ export function openTransfers({ rpc, deployment }: ChainSettings, account: Priva
         deployment.settlement,
         encodeFunctionData({ abi: daicnSettlementAbi, functionName: 'deposit', args: [payer, signer, amount] }),
       ),
+
+    /** Throws what the contract would refuse. */
+    signLock: ({ account: lane, receiver, cap, epoch, signature }: SignedLock): Promise<SignedTransaction> => {
+      const args = [lane, receiver, cap, epoch, compactSignature(signature)] as const
+      return sign(deployment.settlement, encodeFunctionData({ abi: daicnSettlementAbi, functionName: 'lock', args }))
+    },
 
     /** Lets the settlement take what is to be deposited, once for all: it takes from its caller alone. Null when it may. */
     async signApproval(): Promise<SignedTransaction | null> {

@@ -6,6 +6,7 @@ import { providerList, providerView } from '#core/directory.ts'
 import { DomainError } from '#core/errors.ts'
 import { type Idempotency, tasksOfEarlier } from '#core/idempotency.ts'
 import { isTooDeep } from '#core/json.ts'
+import { dueTo } from '#core/lane.ts'
 import { LEASE_MS, parseLeaseId } from '#core/lease.ts'
 import { cancel, poll, register, submit } from '#core/market.ts'
 import { setRoom } from '#core/matching.ts'
@@ -272,6 +273,11 @@ export class Market extends DurableObject<Env> {
   /** What requesters were charged for this provider's work since its charges came to `after`. */
   charges(address: Address, after: bigint, limit: number): Charge[] {
     return chargesAfter(this.book.providers.get(address)?.charges ?? new Map(), after, limit)
+  }
+
+  /** What a requester may come to owe this provider in all; null when they have nothing to do with each other. */
+  due(address: Address, requester: Address): bigint | null {
+    return dueTo(this.book, address, requester)
   }
 
   /** Where in the task's text the output of this lease begins; null when the provider does not hold it, so may deliver none. */

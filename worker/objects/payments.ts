@@ -1,12 +1,15 @@
 import { DurableObject } from 'cloudflare:workers'
 import { DomainError } from '#core/errors.ts'
 import type { Address } from '#core/protocol.ts'
+import type { SignedLock } from '#core/voucher.ts'
 import type { Payment } from '#core/x402.ts'
 import type { SignedTransaction, Transfers } from '../chain/transfers.ts'
 import { cost } from '../cost.ts'
 import { type Env, networkOf } from '../env.ts'
 import { logError } from '../log.ts'
 import { outcomeOf } from '../outcome.ts'
+
+type Hex = `0x${string}`
 
 /** A payment from before its first transaction until it has expired, so that none is lost and none counts twice. */
 type Kept = Payment & { signer: Address; deposit: SignedTransaction | null; isDone: boolean }
@@ -21,8 +24,8 @@ const forgottenAt = ({ authorization }: Kept): number => Number(authorization.va
 const AGAIN_MS = 10_000
 
 /**
- * Takes payments of whoever has no account, and deposits each into the payer's account in the settlement. There is one of these,
- * for the edge's key has one sequence of transactions.
+ * Takes payments of whoever has no account, and deposits each into the payer's account in the settlement; and has lanes locked.
+ * There is one of these, for the edge's key has one sequence of transactions.
  */
 export class Payments extends DurableObject<Env> {
   private readonly transfers: Transfers
@@ -31,6 +34,8 @@ export class Payments extends DurableObject<Env> {
   /** What calls see to themselves. */
   private readonly active = new Set<string>()
   private isApproved = false
+  /** Locks that are on their way, by account and receiver. */
+  private readonly locking = new Map<string, Promise<Hex>>()
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env)
@@ -59,6 +64,25 @@ export class Payments extends DurableObject<Env> {
         this.active.delete(id)
       }
     })
+  }
+
+  /** Sends a lock, unless it is on its way, and waits until it is in a block. @returns the transaction's hash */
+  lock(lock: SignedLock): Promise<Hex> {
+    const { account, receiver } = lock
+    const id = `${account} ${receiver}`
+    const locking = this.locking.get(id) ?? this.sendLock(lock).finally(() => this.locking.delete(id))
+    this.locking.set(id, locking)
+    return locking
+  }
+
+  private async sendLock(lock: SignedLock): Promise<Hex> {
+    const sent = await this.inTurn(async () => {
+      const signed = await this.transfers.signLock(lock)
+      await this.transfers.send(signed)
+      return signed
+    })
+    if (!(await this.transfers.mined(sent))) throw new Error(`the lock was reverted in ${sent.hash}`)
+    return sent.hash
   }
 
   /** Nothing was sent. */

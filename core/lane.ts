@@ -1,0 +1,70 @@
+/** Lanes as a market uses them: what of a deposit is locked for one provider, so that its work is paid for sure. */
+import { z } from 'zod'
+import type { Book } from './book.ts'
+import { parseLeaseId } from './lease.ts'
+import { max, min, ONE_TOKEN } from './money.ts'
+import { Address, Amount, Hex } from './protocol.ts'
+
+/** A lane and its account as the chain has them; base units, `unlockAt` in Unix seconds, 0 while nobody asked to unlock. */
+export type LaneOnChain = {
+  signer: Address
+  free: bigint
+  paid: bigint
+  cap: bigint
+  epoch: number
+  unlockAt: number
+}
+
+/** What a lane has paid or will pay for sure, over its life. One that is being unlocked promises nothing more. */
+export const coveredBy = ({ paid, cap, unlockAt }: Pick<LaneOnChain, 'paid' | 'cap' | 'unlockAt'>): bigint =>
+  unlockAt === 0 ? max(paid, cap) : paid
+
+/** A lock costs the edge a transaction, so it locks at least so much. */
+export const LEAST_LOCK = ONE_TOKEN / 100n
+/** Locked ahead of need, at least, so that locks stay rare. */
+const AHEAD = ONE_TOKEN / 10n
+
+/**
+ * The cap to lock a lane up to when it may come to pay `due` in all: what that needs, and a quarter of it ahead. Of what is free
+ * beyond the need it takes a quarter at most, for there are other providers.
+ * @returns null while what is locked will do, or when there is too little to be worth a lock
+ */
+export function nextCap(lane: LaneOnChain, due: bigint): bigint | null {
+  const { free, paid, cap, unlockAt } = lane
+  if (unlockAt !== 0) return null
+  const covered = max(paid, cap)
+  const ahead = max(AHEAD, due / 4n)
+  if (covered - due >= ahead / 2n) return null
+  const need = min(max(due - covered, 0n), free)
+  const added = need + min(ahead, (free - need) / 4n)
+  return added < LEAST_LOCK ? null : covered + added
+}
+
+/** What a provider was charged for and holds leases of, for one requester, at most; null when it has nothing to do with it. */
+export function dueTo(book: Book, address: Address, requester: Address): bigint | null {
+  const provider = book.providers.get(address)
+  if (!provider) return null
+  let due = provider.charges.get(requester)?.amount ?? null
+  for (const [id, { task }] of provider.leases) {
+    const { spec, attempts } = book.tasks.get(task)!.task
+    if (spec.requester !== requester) continue
+    due = (due ?? 0n) + attempts[parseLeaseId(id)!.attempt - 1]!.ask * BigInt(spec.maxUnits)
+  }
+  return due
+}
+
+export const LockLane = z
+  .strictObject({ requester: Address.describe('Of a lease that you hold, or whose work you have done.') })
+  .meta({ id: 'LockLane' })
+
+export const LaneView = z
+  .object({
+    requester: Address,
+    account: Hex.describe("The requester's account on the chain."),
+    due: Amount.describe('What it was charged for your work, and what your leases may come to, over all time.'),
+    paid: Amount,
+    cap: Amount.describe('What the lane has paid or will pay for sure, once `transaction` is in a block.'),
+    transaction: Hex.nullable().describe('The lock that was sent for this; null when none was needed or possible.'),
+  })
+  .meta({ id: 'Lane' })
+export type LaneView = z.output<typeof LaneView>

@@ -1,0 +1,38 @@
+/** Locks lanes for requesters whose account the edge signs for. */
+import { DomainError } from '#core/errors.ts'
+import { coveredBy, type LaneView, nextCap } from '#core/lane.ts'
+import { formatAmount } from '#core/money.ts'
+import type { Address } from '#core/protocol.ts'
+import type { Network } from './env.ts'
+import { logChainError } from './jobs/follow-chain.ts'
+
+/**
+ * Locks as much more as core/lane.ts says, if any. @returns the lane as it is once that is in a block
+ * @throws DomainError not_owed, chain_unreachable
+ */
+export async function lockLane(
+  network: Network,
+  { deployment, reader }: NonNullable<Network['chain']>,
+  receiver: Address,
+  requester: Address,
+): Promise<LaneView> {
+  const due = await network.market().due(receiver, requester)
+  if (due === null) throw new DomainError('not_owed')
+  const { account, signLock } = network.signerOf(requester)
+  const settlement = { chainId: network.chainId, address: deployment.settlement }
+  try {
+    const lane = await reader.laneOf(account, receiver)
+    const cap = lane && nextCap(lane, due)
+    let transaction: `0x${string}` | null = null
+    if (lane && cap !== null) {
+      const lock = { receiver, cap, epoch: BigInt(lane.epoch) }
+      transaction = await network.payments().lock({ account, ...lock, signature: await signLock(settlement, lock) })
+    }
+    const covered = cap ?? (lane ? coveredBy(lane) : 0n)
+    const [paid, shown] = [formatAmount(lane?.paid ?? 0n), formatAmount(covered)]
+    return { requester, account, due: formatAmount(due), paid, cap: shown, transaction }
+  } catch (error) {
+    logChainError(error)
+    throw new DomainError('chain_unreachable')
+  }
+}
