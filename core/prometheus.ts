@@ -1,4 +1,5 @@
 /** The market's counts in Prometheus' text format, version 0.0.4. */
+import type { CostView } from './cost.ts'
 import type { BooksView, NetworkSnapshot } from './protocol.ts'
 
 export const PROMETHEUS_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
@@ -10,14 +11,11 @@ type Family = {
   samples: [labels: string, value: number | null][]
 }
 
-/**
- * @param rows what this Worker's isolate has had written since it started: another isolate has counts of its own
- * @returns a line a sample; what cannot be measured yet is left out
- */
+/** @returns a line a sample; what cannot be measured yet is left out */
 export function metricsText(
   { metrics, status, health }: Pick<NetworkSnapshot, 'metrics' | 'status' | 'health'>,
   books: BooksView,
-  rows: { objectRows: number; databaseRows: number },
+  { parts }: CostView,
 ): string {
   const ended = ['succeeded', 'failed', 'cancelled', 'expired']
   const tasks = Object.entries(status)
@@ -64,11 +62,14 @@ export function metricsText(
     {
       name: 'daicn_rows_written_total',
       type: 'counter',
-      help: 'Rows of billed storage written since this isolate started.',
-      samples: [
-        [labels({ storage: 'objects' }), rows.objectRows],
-        [labels({ storage: 'database' }), rows.databaseRows],
-      ],
+      help: 'Rows of billed storage written, by part of the network.',
+      samples: parts.map(({ part, rowsWritten }) => [labels({ part }), rowsWritten]),
+    },
+    {
+      name: 'daicn_cost_usd_total',
+      type: 'counter',
+      help: "What the platform's published prices make of its use, by part; see GET /v1/network/cost.",
+      samples: parts.map(({ part, usd }) => [labels({ part }), usd]),
     },
   ]
   return families.map(textOf).join('')

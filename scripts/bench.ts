@@ -7,7 +7,7 @@ import type { Bar, Bench, Figures } from '../test/bench/bench.ts'
 import { Fault } from './checks.ts'
 import { ROOT } from './paths.ts'
 
-const NAMES = ['dispatch', 'match', 'stream', 'forecast', 'settle', 'agent']
+const NAMES = ['dispatch', 'match', 'stream', 'forecast', 'settle', 'agent', 'cost']
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -21,6 +21,7 @@ import { openBlobs } from './store/blobs.ts'
 import { openDeposits } from './store/deposits.ts'
 import { openFiles } from './store/files.ts'
 import { openHistory } from './store/history.ts'
+import { counted, used } from './usage.ts'
 
 export type Env = {
   MARKET: DurableObjectNamespace<Market>
@@ -103,7 +104,8 @@ function wire(env: Env) {
   const settings = chainSettings(chainId, env)
   let edgeKey: ReturnType<typeof edgeKeyOf> | undefined
   let transfers: Transfers | undefined
-  const market = (cell: string = DEFAULT_CELL) => env.MARKET.getByName(cell) as unknown as Remote<Market>
+  const market = (cell: string = DEFAULT_CELL) =>
+    counted(env.MARKET.getByName(cell) as unknown as Remote<Market>, used.market)
   const openTo = (cell: string) => marketLine(() => market(cell))
   const lines = new Map<string, ReturnType<typeof openTo>>()
   return {
@@ -137,19 +139,19 @@ function wire(env: Env) {
       transfers ??= openTransfers(settings!, edgeKey.account)
       return transfers
     },
-    payments: () => env.PAYMENTS.getByName('payments') as unknown as Remote<Payments>,
+    payments: () => counted(env.PAYMENTS.getByName('payments') as unknown as Remote<Payments>, used.payments),
     market,
     line: (cell: string = DEFAULT_CELL) => {
       const line = lines.get(cell) ?? openTo(cell)
       lines.set(cell, line)
       return line
     },
-    account: (address: Address) => env.ACCOUNT.getByName(address) as unknown as Remote<Account>,
-    room: (task: string) => env.TASK_ROOM.getByName(task) as unknown as Remote<TaskRoom>,
-    feed: () => env.NETWORK_FEED.getByName('network') as unknown as Remote<NetworkFeed>,
+    account: (address: Address) => counted(env.ACCOUNT.getByName(address) as unknown as Remote<Account>, used.account),
+    room: (task: string) => counted(env.TASK_ROOM.getByName(task) as unknown as Remote<TaskRoom>, used.room),
+    feed: () => counted(env.NETWORK_FEED.getByName('network') as unknown as Remote<NetworkFeed>, used.feed),
     history: openHistory(env.DB),
     blobs: openBlobs(env.BLOBS),
-    library: (address: Address) => env.LIBRARY.getByName(address) as unknown as Remote<Library>,
+    library: (address: Address) => counted(env.LIBRARY.getByName(address) as unknown as Remote<Library>, used.library),
     files: openFiles(env.BLOBS),
     /** For an object: what it waits for must not be answered by another. */
     ownLine: (cell: string = DEFAULT_CELL) => openTo(cell),

@@ -1,20 +1,45 @@
+import { waitUntil } from 'cloudflare:workers'
 import { app } from './app.ts'
 import { type Env, networkOf } from './env.ts'
 import { followChain } from './jobs/follow-chain.ts'
 import { rollUp } from './jobs/roll-up.ts'
 
-// biome-ignore-start lint/performance/noBarrelFile: the platform wants the classes here
-export { Account } from './objects/account.ts'
-export { Library } from './objects/library.ts'
-export { Market } from './objects/market.ts'
-export { NetworkFeed } from './objects/network-feed.ts'
-export { Payments } from './objects/payments.ts'
-export { TaskRoom } from './objects/task-room.ts'
-// biome-ignore-end lint/performance/noBarrelFile: the platform wants the classes here
+import { logError } from './log.ts'
+import { Account as AccountObject } from './objects/account.ts'
+import { Library as LibraryObject } from './objects/library.ts'
+import { Market as MarketObject } from './objects/market.ts'
+import { NetworkFeed as NetworkFeedObject } from './objects/network-feed.ts'
+import { Payments as PaymentsObject } from './objects/payments.ts'
+import { TaskRoom as TaskRoomObject } from './objects/task-room.ts'
+import { metered, usageToTell, used } from './usage.ts'
+
+export const Account = metered('account', AccountObject, tellUsage)
+export const Library = metered('library', LibraryObject, tellUsage)
+export const Market = metered('market', MarketObject, tellUsage)
+export const NetworkFeed = metered('feed', NetworkFeedObject, tellUsage)
+export const Payments = metered('payments', PaymentsObject, tellUsage)
+export const TaskRoom = metered('room', TaskRoomObject, tellUsage)
+
+/** Now and then the market is told what this isolate has used. */
+function tellUsage(env: Env): void {
+  const told = usageToTell(Date.now())
+  if (!told) return
+  waitUntil(
+    networkOf(env)
+      .market()
+      .takeUsage(told.id, told.usage)
+      .catch((error) => logError('usage_failed', error)),
+  )
+}
 
 export default {
-  fetch: app.fetch,
+  fetch(request, env, context) {
+    used.worker.requests++
+    tellUsage(env)
+    return app.fetch(request, env, context)
+  },
   async scheduled({ cron, scheduledTime }, env) {
+    used.worker.requests++
     const network = networkOf(env)
     // Networks on one machine look at their chain more often than cron can: by this name.
     if (cron === 'chain') return followChain(network)

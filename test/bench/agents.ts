@@ -9,7 +9,7 @@ import { openConnection, request } from './http.ts'
 export const MODEL = 'bench/echo'
 export const USAGE = { inputTokens: 10, outputTokens: 40 }
 
-const OUTCOME = JSON.stringify({
+export const OUTCOME = JSON.stringify({
   status: 'succeeded',
   output: { content: 'echo', finishReason: 'stop' },
   usage: USAGE,

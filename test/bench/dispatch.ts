@@ -5,13 +5,13 @@
  * a core is left for it; on a busier machine it loses more to wrk, but then on both sides of the ratio.
  */
 import { join } from 'node:path'
-import { call } from '../../client/edge.ts'
 import type { EdgeProcess } from '../../scripts/edge-process.ts'
 import { openRequester } from '../../scripts/requester.ts'
 import { registerProviders, startAgents } from './agents.ts'
 import { spawnBareWorker } from './bare-worker.ts'
 import { type Bench, type Figures, judge, type Limit } from './bench.ts'
 import { drive, type Load, median, type Times } from './load.ts'
+import { rowsWritten, settledCost, spent } from './spent.ts'
 import { type Clients, openHellos, openSubmitters } from './submitters.ts'
 import { cpuMs, memoryMb } from './usage.ts'
 import { inWorld } from './world.ts'
@@ -86,11 +86,11 @@ async function measure(network: Network, quick: boolean, log: (line: string) => 
 async function driveTasks(network: Network, load: Load1, times: Times): Promise<Sample> {
   const pid = network.edge.workerd!
   const agents = await startAgents(network.edge.url, network.providers[load.free]!.slice(0, load.agents), load.free)
-  const [cpuBefore, rowsBefore] = [cpuMs(pid), await rowsWritten(network.edge.url)]
+  const [cpuBefore, before] = [cpuMs(pid), await settledCost(network.edge.url)]
   const submitters = await openSubmitters(network.edge.url, network.apiKey, load.submitters, load.batch)
   const driven = await Promise.race([driveAll(submitters, times), agents.failed])
   await agents.stop()
-  const rows = (await settledRows(network.edge.url)) - rowsBefore
+  const rows = rowsWritten(spent(before, await settledCost(network.edge.url)))
   return { ...driven, cpuMs: cpuMs(pid) - cpuBefore, rows }
 }
 
@@ -100,23 +100,6 @@ async function driveAll(clients: Clients, times: Times): Promise<Load> {
   } finally {
     clients.close()
   }
-}
-
-/** Rows that the platform would bill: all objects and D1, since the edge started. */
-async function rowsWritten(edge: string): Promise<number> {
-  return (await call<{ rowsWritten: number }>({ edge }, 'GET', '/v1/network/cost')).rowsWritten
-}
-
-/** The history is written behind the tasks: waits until it has been still for a second, ten at most. */
-async function settledRows(edge: string): Promise<number> {
-  let rows = await rowsWritten(edge)
-  for (let still = 0, waited = 0; still < 4 && waited < 40; waited++) {
-    await new Promise((resolve) => setTimeout(resolve, 250))
-    const now = await rowsWritten(edge)
-    still = now === rows ? still + 1 : 0
-    rows = now
-  }
-  return rows
 }
 
 function summarise(samples: Record<string, { hello: Load; tasks: Sample }[]>): Figures {

@@ -2,8 +2,8 @@
 import { createScheduledController, evictDurableObject } from 'cloudflare:test'
 import { expect, test } from 'vitest'
 import { ForecastView } from '#core/protocol.ts'
-import { cost } from '#worker/cost.ts'
 import worker from '#worker/index.ts'
+import { used } from '#worker/usage.ts'
 import { bindings, OFFER, provider, refused, requester, send, work } from '../support/network.ts'
 
 const MINUTE = 60_000
@@ -59,9 +59,9 @@ test('what is ahead of a class is told to anybody, and outlasts the market', asy
 test('forty quiet spells later the forecast is learned, at a row each', async () => {
   const { from } = await forecast()
   await scheduled(from! + MINUTE)
-  const before = cost.objectRows
+  const before = used.market.rowsWritten
   for (let n = 1; n <= 45; n++) await scheduled(from! + n * BIN)
-  expect(cost.objectRows - before).toBe(45)
+  expect(used.market.rowsWritten - before).toBe(45)
   const [ahead] = (await forecast('?kind=llm.chat&model=ahead')).classes
   expect(ahead!.demand).toMatchObject({ latest: 0, tenMinutes: { basis: 'learned' }, day: { basis: 'early' } })
   expect(ahead!.demand!.tenMinutes.p50).toBeLessThan(1)

@@ -5,8 +5,9 @@ import {
   runInDurableObject,
 } from 'cloudflare:test'
 import { expect, test } from 'vitest'
+import { type CostView, PARTS, type Part, type Usage } from '#core/cost.ts'
 import { formatAmount, parseAmount } from '#core/money.ts'
-import type { Minute, ModelView, NetworkFrame, NetworkSnapshot } from '#core/protocol.ts'
+import type { EdgeFrame, Minute, ModelView, NetworkFrame, NetworkSnapshot, Poll } from '#core/protocol.ts'
 import worker from '#worker/index.ts'
 import type { Market } from '#worker/objects/market.ts'
 import {
@@ -259,5 +260,64 @@ async function alarmsUntil(holds: () => Promise<boolean>): Promise<void> {
     if (at === null) throw new Error('no alarm is set')
     if (at > Date.now()) await new Promise((resolve) => setTimeout(resolve, at - Date.now()))
     await runDurableObjectAlarm(market())
+  }
+}
+
+/** Of a task, by itself and in a batch of 100: calls, messages, alarms and rows. What is not here is nothing. */
+const COSTS: Record<'single' | 'batch', Partial<Record<Part, Partial<Usage>>>> = {
+  single: { worker: { requests: 1 }, market: { requests: 2, messages: 1, rowsWritten: 2 } },
+  batch: { worker: { requests: 0.01 }, market: { requests: 0.02, messages: 0.01, rowsWritten: 0.02 } },
+}
+const COUNTS = ['requests', 'messages', 'alarms', 'rowsRead', 'rowsWritten'] as const
+
+test('a task costs what is written down here, and at most a tenth more', async () => {
+  const [alice, bob] = [await requester(), await provider([{ ...OFFER, model: 'costed' }])]
+  const socket = await openSocket<EdgeFrame>('/v1/provider/socket', bob)
+  const answer = async () => (await socket.next()) as Extract<EdgeFrame, { type: 'answer' }>
+  const tell = async (frame: Partial<Poll>) => {
+    socket.send({ type: 'poll', free: 100, ...frame })
+    await answer()
+  }
+  const workOn = async (tasks: number) => {
+    const body = Array.from({ length: tasks }, () => ({ ...CHAT, model: 'costed' }))
+    const submitted = send('POST', '/v1/tasks?waitSeconds=20', { ...alice, body: tasks === 1 ? body[0] : body })
+    const { leases } = await answer()
+    await tell({ seen: leases.at(-1)!.seq, results: leases.map(({ id }) => succeeded(id)) })
+    expect((await submitted).status).toBe(201)
+  }
+  await tell({})
+  // What is written behind earlier tasks may fall into a round, but not into each of three.
+  const least = async (calls: number, tasks: number) => {
+    const costs: Awaited<ReturnType<typeof costOf>>[] = []
+    for (let round = 0; round < 3; round++) {
+      costs.push(
+        await costOf(async () => {
+          for (let call = 0; call < calls; call++) await workOn(tasks)
+        }),
+      )
+    }
+    return (part: Part, count: keyof Usage) => Math.min(...costs.map((cost) => cost(part, count)))
+  }
+  for (const [how, cost] of [['single', await least(20, 1)] as const, ['batch', await least(1, 100)] as const]) {
+    for (const part of PARTS) {
+      for (const count of COUNTS) {
+        const written = COSTS[how][part]?.[count] ?? 0
+        expect([how, part, count, cost(part, count)]).toSatisfy(([, , , value]) => value <= written * 1.1 + 1e-9)
+      }
+    }
+  }
+  socket.close()
+})
+
+/** What each task that ended meanwhile cost, but for the calls that ask. */
+async function costOf(work: () => Promise<void>): Promise<(part: Part, count: keyof Usage) => number> {
+  const read = async () => (await send<CostView>('GET', '/v1/network/cost')).body
+  const before = await read()
+  await work()
+  const after = await read()
+  return (part, count) => {
+    const [from, to] = [before, after].map(({ parts }) => parts.find((one) => one.part === part)![count])
+    const asked = count === 'requests' && (part === 'worker' || part === 'market') ? 1 : 0
+    return (to! - from! - asked) / (after.tasks - before.tasks)
   }
 }

@@ -5,7 +5,7 @@
 import { BLOB_LEAST_BYTES } from '#core/blob.ts'
 import { DomainError } from '#core/errors.ts'
 import { type BlobView, LIMITS } from '#core/protocol.ts'
-import { cost } from '../cost.ts'
+import { used } from '../usage.ts'
 
 /** R2 drops so many at a time. */
 const SWEPT_AT_ONCE = 1000
@@ -18,7 +18,7 @@ export function openAccountBlobs({ sql }: DurableObjectStorage) {
     stored integer not null, kept_until integer not null) without rowid`)
   const write = (statement: string, ...values: (string | number)[]): number => {
     const { rowsWritten } = sql.exec(statement, ...values)
-    cost.objectRows += rowsWritten
+    used.account.rowsWritten += rowsWritten
     return rowsWritten
   }
 

@@ -7,9 +7,9 @@ import { type DeliveryView, LIMITS, type WebhookEvent, type WebhookView } from '
 import { parseTaskId } from '#core/task-id.ts'
 import { DELIVERY_LOG_MS, messageId, retryAfterMs, webhookBody } from '#core/webhook.ts'
 import { checkWebhookUrl } from '#core/webhook-url.ts'
-import { cost } from '../cost.ts'
 import type { Network } from '../env.ts'
 import { type Outbox, signal } from '../outbox.ts'
+import { used } from '../usage.ts'
 import { sendWebhook } from '../webhook.ts'
 
 /** Messages that one endpoint is sent at once. */
@@ -46,7 +46,7 @@ export function openAccountWebhooks({ sql }: DurableObjectStorage, network: Netw
   sql.exec('create index if not exists due_deliveries on deliveries(webhook, due) where due is not null')
   const write = (statement: string, ...values: (string | number | null)[]): number => {
     const { rowsWritten } = sql.exec(statement, ...values)
-    cost.objectRows += rowsWritten
+    used.account.rowsWritten += rowsWritten
     return rowsWritten
   }
   const pending = sql.exec<{ webhook: string; due: number }>(

@@ -14,11 +14,11 @@ import {
   grantDraw,
 } from '#core/account.ts'
 import type { Address, BlobView, CreateKey, DeliveryView, WebhookView } from '#core/protocol.ts'
-import { cost } from '../cost.ts'
 import { type Env, networkOf } from '../env.ts'
 import { logError } from '../log.ts'
 import { createOutbox, drain, nextSignal } from '../outbox.ts'
 import { outcomeOf } from '../outcome.ts'
+import { used } from '../usage.ts'
 import { type AccountBlobs, openAccountBlobs } from './account-blobs.ts'
 import { type AccountWebhooks, type Notice, openAccountWebhooks } from './account-webhooks.ts'
 
@@ -232,7 +232,7 @@ export class Account extends DurableObject<Env> {
     const armed = await this.ctx.storage.getAlarm()
     if (armed !== null && armed <= next) return
     await this.ctx.storage.setAlarm(next)
-    cost.objectRows++
+    used.account.rowsWritten++
   }
 
   private add(event: AccountEvent): void {
@@ -240,10 +240,10 @@ export class Account extends DurableObject<Env> {
     applyToAccount(this.state, event)
     this.last++
     kv.put(`entry:${this.last - this.base}`, { number: this.last, event } satisfies Entry)
-    cost.objectRows++
+    used.account.rowsWritten++
     if (this.last - this.base < SNAPSHOT_EVERY) return
     kv.put('snapshot', { state: this.state, number: this.last })
-    cost.objectRows++
+    used.account.rowsWritten++
     this.base = this.last
   }
 }

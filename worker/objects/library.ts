@@ -3,12 +3,12 @@ import { type BatchView, type CreateBatch, FILE_LIMITS, type FileView, pageName 
 import { DomainError } from '#core/errors.ts'
 import { type Address, LIMITS } from '#core/protocol.ts'
 import { randomHex } from '../auth.ts'
-import { cost } from '../cost.ts'
 import { type Env, type Network, networkOf } from '../env.ts'
 import { idempotencyOf } from '../idempotency.ts'
 import { logError } from '../log.ts'
 import { fromJson, outcomeOf } from '../outcome.ts'
 import { encodeSubmission } from '../submission.ts'
+import { rowsOf, used } from '../usage.ts'
 import { type BatchIo, type BatchState, isOver, type Runs, stepBatch } from './batch-run.ts'
 
 const UPLOAD_MS = 3_600_000
@@ -230,15 +230,15 @@ export class Library extends DurableObject<Env> {
     const armed = await this.ctx.storage.getAlarm()
     if (armed !== null && armed <= at) return
     await this.ctx.storage.setAlarm(at)
-    cost.objectRows++
+    used.library.rowsWritten++
   }
 
   private rows<T extends Record<string, SqlStorageValue>>(query: string, ...values: (string | number)[]): T[] {
-    return this.ctx.storage.sql.exec<T>(query, ...values).toArray()
+    return rowsOf(this.ctx.storage.sql.exec<T>(query, ...values), used.library)
   }
 
   private write(statement: string, ...values: (string | number)[]): void {
-    cost.objectRows += this.ctx.storage.sql.exec(statement, ...values).rowsWritten
+    used.library.rowsWritten += this.ctx.storage.sql.exec(statement, ...values).rowsWritten
   }
 }
 

@@ -48,7 +48,7 @@ export function createEffects(store: MarketStore, network: Network) {
   const notified = new Set<string>()
   /** Draws whose answers are awaited, by purse. */
   const drawing = new Map<string, number>()
-  let feedTimer: ReturnType<typeof setTimeout> | null = null
+  let telling = false
   let feedSent = new Map<string, string>()
   const feed = { watched: true }
 
@@ -203,7 +203,7 @@ export function createEffects(store: MarketStore, network: Network) {
   }
 
   function publish(): void {
-    feedTimer = null
+    telling = false
     const changes: Record<string, unknown> = {}
     const snapshot = networkSnapshot(book, Date.now())
     for (const [name, value] of Object.entries(snapshot)) {
@@ -277,9 +277,11 @@ export function createEffects(store: MarketStore, network: Network) {
       })
     },
 
-    /** Lets the feed know soon that something changed. */
-    touch(): void {
-      if (feed.watched && feedTimer === null) feedTimer = setTimeout(publish, FEED_MS)
+    /** Lets the feed know soon that something changed. @returns when it is told, or null when nothing more will be told for this */
+    touch(): Promise<void> | null {
+      if (!feed.watched || telling) return null
+      telling = true
+      return new Promise<void>((resolve) => setTimeout(resolve, FEED_MS)).then(publish)
     },
 
     /** The feed starts anew from this snapshot. */

@@ -10,7 +10,7 @@ import { headOf, partsOf, restore, type SnapshotHead, type SnapshotPart, sizeOf 
 import type { Task } from '#core/task.ts'
 import { makeTaskId, parseTaskId } from '#core/task-id.ts'
 import { taskView } from '#core/views.ts'
-import { cost } from '../cost.ts'
+import { rowsOf, used } from '../usage.ts'
 
 /** Of a row's 2 MB: estimates are generous, but one event may itself be large. */
 const ROW_BYTES = 1_000_000
@@ -103,7 +103,7 @@ export function pack(store: MarketStore): void {
         row,
         json,
       )
-      cost.objectRows++
+      used.market.rowsWritten++
     }
   })
   book.ended.clear()
@@ -121,7 +121,7 @@ function packKeys({ book, storage }: MarketStore): void {
         body,
         tasks.join(' '),
       )
-      cost.objectRows += rowsWritten
+      used.market.rowsWritten += rowsWritten
     }
   })
   book.keys.clear()
@@ -131,10 +131,13 @@ function packKeys({ book, storage }: MarketStore): void {
 export function findKey({ book, storage }: MarketStore, key: string, now: number): Accepted | undefined {
   const recent = book.keys.get(key)
   if (recent) return recent
-  const [row] = storage.sql.exec<{ at: number; body: string; tasks: string }>(
-    'select at, body, tasks from keys where day in (?1, ?1 - 1) and key = ?2 order by day desc limit 1',
-    dayOf(now),
-    key,
+  const [row] = rowsOf(
+    storage.sql.exec<{ at: number; body: string; tasks: string }>(
+      'select at, body, tasks from keys where day in (?1, ?1 - 1) and key = ?2 order by day desc limit 1',
+      dayOf(now),
+      key,
+    ),
+    used.market,
   )
   return row && { ...row, tasks: row.tasks.split(' ') }
 }
@@ -172,33 +175,37 @@ export function findArchived({ storage }: MarketStore, ids: string[]): Map<strin
     for (const task of JSON.parse(tasks) as ArchivedTask[]) if (wanted.has(task.view.id)) found.set(task.view.id, task)
     if (found.size === wanted.size) break
   }
+  used.market.rowsRead += packs.rowsRead
   return found
 }
 
 /** The oldest pack that the history does not have yet. */
 export function nextPack({ storage }: MarketStore): { id: number; tasks: ArchivedTask[] } | null {
-  const [pack] = storage.sql.exec<{ id: number; tasks: string }>(
-    'select id, tasks from archive where exported = 0 order by id limit 1',
+  const [pack] = rowsOf(
+    storage.sql.exec<{ id: number; tasks: string }>(
+      'select id, tasks from archive where exported = 0 order by id limit 1',
+    ),
+    used.market,
   )
   return pack ? { id: pack.id, tasks: JSON.parse(pack.tasks) as ArchivedTask[] } : null
 }
 
 /** The packs that the history does not have yet. */
 export function unexported({ storage }: MarketStore): ArchivedTask[] {
-  const packs = storage.sql.exec<{ tasks: string }>('select tasks from archive where exported = 0')
-  return [...packs].flatMap(({ tasks }) => JSON.parse(tasks) as ArchivedTask[])
+  const packs = rowsOf(storage.sql.exec<{ tasks: string }>('select tasks from archive where exported = 0'), used.market)
+  return packs.flatMap(({ tasks }) => JSON.parse(tasks) as ArchivedTask[])
 }
 
 export function markExported({ storage }: MarketStore, id: number): void {
   storage.sql.exec('update archive set exported = 1 where id = ?', id)
-  cost.objectRows++
+  used.market.rowsWritten++
 }
 
 /** Drops outputs and idempotency keys whose time is over. */
 export function dropOld({ storage }: MarketStore, now: number): void {
   const { rowsWritten } = storage.sql.exec('delete from archive where exported = 1 and last < ?', now - RETENTION_MS)
   const keys = storage.sql.exec('delete from keys where day < ?', dayOf(now) - 1)
-  cost.objectRows += rowsWritten + keys.rowsWritten
+  used.market.rowsWritten += rowsWritten + keys.rowsWritten
 }
 
 export function archived(task: Task): ArchivedTask {
@@ -216,7 +223,7 @@ export function archived(task: Task): ArchivedTask {
 
 function put(store: MarketStore, key: string, value: unknown): void {
   store.storage.kv.put(key, value)
-  cost.objectRows++
+  used.market.rowsWritten++
 }
 
 /** Cuts a list into pieces that each fit a row. */

@@ -2,6 +2,7 @@ import { DurableObject } from 'cloudflare:workers'
 import { blobsIn } from '#core/blob.ts'
 import { type Book, breakOff, disconnect, expireSoon, nextDue, type Provider, pardon, tick } from '#core/book.ts'
 import { type Charge, chargesAfter } from '#core/charges.ts'
+import { type CostView, costOf, type IsolateUsage, keepUsage, noUsages } from '#core/cost.ts'
 import { providerList, providerView } from '#core/directory.ts'
 import { DomainError } from '#core/errors.ts'
 import { type Idempotency, tasksOfEarlier } from '#core/idempotency.ts'
@@ -33,12 +34,12 @@ import { makeTaskId } from '#core/task-id.ts'
 import { isOf, liveSummaries, summaryOfRecord, type Whose } from '#core/task-list.ts'
 import { booksOf, leasesAfter, modelsOf, networkSnapshot, pursesOf, reputationsOf, taskView } from '#core/views.ts'
 import { why } from '#core/why.ts'
-import { cost } from '../cost.ts'
 import { type Env, type Network, networkOf } from '../env.ts'
 import type { Call, CallAnswer, Exchange } from '../line.ts'
 import { logError } from '../log.ts'
 import { nextSignal } from '../outbox.ts'
 import { fromJson, type Json, type Outcome, outcomeOf, toJson } from '../outcome.ts'
+import { countEnded, used } from '../usage.ts'
 import { deliver, hold, type Mailboxes, mailboxOf, put, take } from './mailbox.ts'
 import { createEffects, historyTask, type MarketEffects } from './market-effects.ts'
 import {
@@ -75,6 +76,7 @@ export class Market extends DurableObject<Env> {
   private readonly effects: MarketEffects
   private readonly waiters: Waiters = createWaiters(() => this.publish())
   private readonly mailboxes: Mailboxes = new Map()
+  private readonly usages = noUsages()
   /** Names this life of the object: what it holds in memory ends with it. */
   private readonly epoch = crypto.randomUUID()
   private flushed: Promise<void> | null = null
@@ -360,6 +362,12 @@ export class Market extends DurableObject<Env> {
     return forecastView(this.book, only, Date.now())
   }
 
+  /** From an isolate: its totals. @returns what all of them have used that this market was told of */
+  takeUsage(isolate: string, usage: IsolateUsage): CostView {
+    keepUsage(this.usages, isolate, usage)
+    return costOf(this.usages)
+  }
+
   /** Gives back what was drawn from an account and is not held. */
   recall(account: Address): Promise<void> {
     return this.effects.recall(account)
@@ -449,6 +457,11 @@ export class Market extends DurableObject<Env> {
     return this.flushed
   }
 
+  /** What keeps this object awake though nobody called it. */
+  private async stay(until: Promise<void>): Promise<void> {
+    await until
+  }
+
   /** Writes down what has happened and hands out the answers to calls that were waiting for it. */
   private publish(): void {
     this.write()
@@ -470,8 +483,10 @@ export class Market extends DurableObject<Env> {
       taskEnded(this.waiters, task)
       this.effects.changed(task)
     }
+    countEnded(ended.length)
     for (const address of providers) this.tell(address)
-    if (isNews) this.effects.touch()
+    const shown = isNews && this.effects.touch()
+    if (shown) void this.stay(shown)
     this.arm()
   }
 
@@ -544,7 +559,7 @@ export class Market extends DurableObject<Env> {
     if (isSet && this.alarmAt! <= next) return
     this.alarmAt = next
     this.ctx.storage.setAlarm(next)
-    cost.objectRows++
+    used.market.rowsWritten++
   }
 }
 

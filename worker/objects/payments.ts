@@ -4,10 +4,10 @@ import type { Address } from '#core/protocol.ts'
 import type { SignedLock } from '#core/voucher.ts'
 import type { Payment } from '#core/x402.ts'
 import type { SignedTransaction, Transfers } from '../chain/transfers.ts'
-import { cost } from '../cost.ts'
 import { type Env, networkOf } from '../env.ts'
 import { logError } from '../log.ts'
 import { outcomeOf } from '../outcome.ts'
+import { used } from '../usage.ts'
 
 type Hex = `0x${string}`
 
@@ -53,6 +53,7 @@ export class Payments extends DurableObject<Env> {
       try {
         const state = await this.transfers.check(payment).catch((error) => this.forget(id, error))
         await this.ctx.storage.setAlarm(Date.now() + AGAIN_MS)
+        used.payments.rowsWritten++
         // One that another has sent to the chain before us is as good.
         if (state === 'due') await this.take(payment)
         return (await this.deposit(id)).hash
@@ -161,7 +162,7 @@ export class Payments extends DurableObject<Env> {
 
   private keep(id: string, kept: Kept): void {
     this.ctx.storage.kv.put(id, kept)
-    cost.objectRows++
+    used.payments.rowsWritten++
   }
 
   /** One after the other, whether or not the one before failed. */

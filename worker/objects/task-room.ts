@@ -4,6 +4,7 @@ import { isEnded, OutputFrame, type OutputOf, type Prefix, type TaskView, type W
 import { parseTaskId } from '#core/task-id.ts'
 import { type Env, type Network, networkOf } from '../env.ts'
 import { logError } from '../log.ts'
+import { used } from '../usage.ts'
 import { addDeltas, type OutputLog, offsetOf, openLog, textOf } from './output-log.ts'
 
 /** How often a room asks the market whether it missed the end, for watchers that do not ask it to. */
@@ -144,7 +145,7 @@ export class TaskRoom extends DurableObject<Env> {
   /** The end of a task is told once; should that be lost, the room asks. */
   override async alarm(): Promise<void> {
     if (this.done || this.ctx.getWebSockets('watcher').length === 0) return
-    if (!(await this.check())) await this.ctx.storage.setAlarm(Date.now() + CHECK_MS)
+    if (!(await this.check())) await this.checkLater()
   }
 
   /** @returns whether the task is over */
@@ -166,8 +167,13 @@ export class TaskRoom extends DurableObject<Env> {
       send(socket, { type: 'done', task })
       socket.close(1000, 'done')
     } else if (watcher.window === null && (await this.ctx.storage.getAlarm()) === null) {
-      await this.ctx.storage.setAlarm(Date.now() + CHECK_MS)
+      await this.checkLater()
     }
+  }
+
+  private async checkLater(): Promise<void> {
+    await this.ctx.storage.setAlarm(Date.now() + CHECK_MS)
+    used.room.rowsWritten++
   }
 
   /** Tells a watcher what it was not told yet, as far as it can take it. */

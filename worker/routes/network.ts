@@ -1,9 +1,10 @@
 import { Hono } from 'hono'
 import { z } from 'zod'
+import { CostView } from '#core/cost.ts'
 import { BooksView, HistoryMinute, NetworkFrame, NetworkSnapshot, SeriesQuery } from '#core/protocol.ts'
-import { cost } from '../cost.ts'
 import { CELLS, type Env, networkOf } from '../env.ts'
 import { operation } from '../middleware/operation.ts'
+import { usageOfIsolate } from '../usage.ts'
 
 const DAY_MS = 86_400_000
 
@@ -31,11 +32,17 @@ export const network = new Hono<{ Bindings: Env }>()
   .get(
     '/cost',
     operation({
-      summary: "Rows written to the platform's billed storage since this Worker started",
+      summary: 'What the network uses of the platform, and what a million tasks cost by that',
+      details:
+        'Counted in memory by each part of the network, and told about once a minute; prices are those that the platform publishes.',
       access: 'anyone',
-      answers: { 200: z.object({ objectRows: z.int(), databaseRows: z.int(), rowsWritten: z.int() }) },
+      answers: { 200: CostView },
     }),
-    (c) => c.json({ ...cost, rowsWritten: cost.objectRows + cost.databaseRows }),
+    async (c) => {
+      const { id, usage } = usageOfIsolate(Date.now())
+      const market = networkOf(c.env).market()
+      return c.json(await market.takeUsage(id, usage))
+    },
   )
   .get(
     '/series',

@@ -1,10 +1,10 @@
 import { Hono } from 'hono'
 import { z } from 'zod'
 import { metricsText, PROMETHEUS_TYPE } from '#core/prometheus.ts'
-import { cost } from '../cost.ts'
 import { type Env, type Network, networkOf } from '../env.ts'
 import { logError } from '../log.ts'
 import { operation } from '../middleware/operation.ts'
+import { usageOfIsolate } from '../usage.ts'
 
 const PARTS = ['market', 'database', 'blobs', 'chain'] as const
 type Part = (typeof PARTS)[number]
@@ -20,7 +20,12 @@ export const operator = new Hono<{ Bindings: Env }>()
     }),
     async (c) => {
       const market = networkOf(c.env).market()
-      const [snapshot, books] = await Promise.all([market.snapshot(), market.books()])
+      const { id, usage } = usageOfIsolate(Date.now())
+      const [snapshot, books, cost] = await Promise.all([
+        market.snapshot(),
+        market.books(),
+        market.takeUsage(id, usage),
+      ])
       return c.body(metricsText(snapshot, books, cost), 200, { 'content-type': PROMETHEUS_TYPE })
     },
   )

@@ -3,7 +3,7 @@ import { and, desc, eq, gte, inArray, lt } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/d1'
 import type { Address } from '#core/protocol.ts'
 import { chainCursors, chainMoves } from '#drizzle/schema.ts'
-import { cost } from '../cost.ts'
+import { used } from '../usage.ts'
 
 /** A block, with its hash, so that another at the same height is not taken for it. */
 export type BlockMark = { block: number; blockHash: string }
@@ -78,7 +78,7 @@ export function openDeposits(database: D1Database, settlement: Address) {
         ...pieces.map((piece) => db.insert(chainMoves).values(piece)),
         cursor.onConflictDoUpdate({ target: chainCursors.settlement, set: to }),
       ])
-      for (const { meta } of results) cost.databaseRows += meta.rows_written
+      for (const { meta } of results) used.database.rowsWritten += meta.rows_written
     },
   }
 }

@@ -5,7 +5,7 @@ import type { HourHead } from '#core/hour-log.ts'
 import type { Address, Metrics, Minute } from '#core/protocol.ts'
 import { hourOf, type TaskRecord } from '#core/public-log.ts'
 import { logHours, minutes, taskPages } from '#drizzle/schema.ts'
-import { cost } from '../cost.ts'
+import { used } from '../usage.ts'
 
 export type HistoryTask = TaskRecord & { requester: Address }
 
@@ -22,7 +22,7 @@ export function openHistory(database: D1Database) {
   const db = drizzle(database)
   const counted = async (work: Promise<D1Result>) => {
     const { meta } = await work
-    cost.databaseRows += meta.rows_written
+    used.database.rowsWritten += meta.rows_written
   }
   return {
     /** Keeps a pack of ended tasks; saving it again changes nothing. */
