@@ -104,7 +104,8 @@ export async function deposit(wallet: Wallet, amount: bigint, payer: Address, si
   ])
   const deadline = now + PERMIT_SECONDS
   const permit = { owner, spender: settlement, value: amount, nonce, deadline }
-  const signature = await account.signTypedData(permitTypedData({ chainId, address: token }, permit))
+  const typedData = permitTypedData({ chainId, address: token }, permit)
+  const signature = await told(node.signTypedData({ account, ...typedData }))
   const { r, s, yParity } = parseSignature(signature)
   const args = [payer, signer, amount, deadline, 27 + yParity, r, s] as const
   return send(wallet, { ...settlementOf(wallet), functionName: 'depositWithPermit', args })
@@ -120,7 +121,8 @@ export async function lock(wallet: Wallet, payer: Address, receiver: Address, am
   const account = accountId(payer, lower(wallet.account.address))
   const { paid, cap, epoch } = await laneOf(wallet, account, receiver)
   const message = { account, receiver, cap: max(cap, paid) + amount, epoch }
-  const signature = await wallet.account.signTypedData(lockTypedData({ chainId, address: settlement }, message))
+  const typedData = lockTypedData({ chainId, address: settlement }, message)
+  const signature = await told(wallet.node.signTypedData({ account: wallet.account, ...typedData }))
   const args = [account, receiver, message.cap, epoch, compactSignature(signature)] as const
   return send(wallet, { ...settlementOf(wallet), functionName: 'lock', args })
 }

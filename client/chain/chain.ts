@@ -1,13 +1,17 @@
 /** The contracts of a network on their chain, by a node and one's own key: with any edge, or with none. */
 import {
   type Abi,
+  type Address,
   type ContractFunctionName,
   type ContractFunctionParameters,
   createClient,
+  custom,
+  type EIP1193Provider,
   type EncodeFunctionDataParameters,
   encodeFunctionData,
   type Hex,
   http,
+  type JsonRpcAccount,
   type LocalAccount,
   publicActions,
   walletActions,
@@ -18,11 +22,11 @@ import { chainFault, told } from './fault.ts'
 import { dataFeeOf } from './fee.ts'
 
 export type ChainSettings = {
-  /** URL of a node. */
-  rpc: string
+  /** URL of a node, or a wallet in the browser, which asks one of its own. */
+  rpc: string | Pick<EIP1193Provider, 'request'>
   deployment: Deployment
-  /** Pays for and signs what is sent; reading needs none. */
-  account?: LocalAccount
+  /** Pays for and signs what is sent; reading needs none. An address is of the wallet that is the node, and signs itself. */
+  account?: LocalAccount | Address
   /** No transaction may cost more, its data on layer 1 included; wei. */
   maxFee?: bigint
 }
@@ -31,10 +35,11 @@ export type ChainSettings = {
 export type Chain = {
   deployment: Deployment
   node: ReturnType<typeof nodeAt>
-  account: LocalAccount | undefined
+  account: Account | undefined
   maxFee: bigint | undefined
 }
-export type Wallet = Chain & { account: LocalAccount }
+export type Wallet = Chain & { account: Account }
+type Account = LocalAccount | JsonRpcAccount
 
 /** A transaction that was mined and did what it should. Gas and fee are what it cost, the fee in wei. */
 export type Sent = { hash: Hex; block: bigint; gas: bigint; fee: bigint }
@@ -47,7 +52,7 @@ const POLLING_MS = 500
 const nodeAt = ({ rpc, account }: ChainSettings) =>
   createClient({
     ...(account && { account }),
-    transport: http(rpc, { timeout: TIMEOUT_MS, retryCount: 1 }),
+    transport: typeof rpc === 'string' ? http(rpc, { timeout: TIMEOUT_MS, retryCount: 1 }) : custom(rpc),
     pollingInterval: POLLING_MS,
   })
     .extend(publicActions)
@@ -55,16 +60,17 @@ const nodeAt = ({ rpc, account }: ChainSettings) =>
 
 /** Asks the node which chain it is of. @throws DaicnError if it is another, has no such contracts, or does not answer */
 export async function openChain(settings: ChainSettings): Promise<Chain> {
-  const { rpc, deployment, account, maxFee } = settings
+  const { rpc, deployment, maxFee } = settings
   const node = nodeAt(settings)
   const chainId = await told(node.getChainId())
   if (chainId !== deployment.chainId) {
-    throw chainFault('wrong_chain', `${rpc} is of chain ${chainId}, the contracts are on chain ${deployment.chainId}`)
+    const who = typeof rpc === 'string' ? rpc : 'the wallet'
+    throw chainFault('wrong_chain', `${who} is of chain ${chainId}, the contracts are on chain ${deployment.chainId}`)
   }
   if (!(await told(node.getCode({ address: deployment.settlement })))) {
     throw chainFault('not_deployed', `there is nothing at ${deployment.settlement}`)
   }
-  return { deployment, node, account, maxFee }
+  return { deployment, node, account: node.account, maxFee }
 }
 
 /**
@@ -75,17 +81,13 @@ export async function send<const A extends Abi, F extends ContractFunctionName<A
   wallet: Wallet,
   call: ContractFunctionParameters<A, 'nonpayable' | 'payable', F>,
 ): Promise<Sent> {
-  const { node, account, maxFee } = wallet
+  const { node, account } = wallet
   await told(node.simulateContract(call as never))
   const data = encodeFunctionData(call as EncodeFunctionDataParameters)
-  const request = await told(node.prepareTransactionRequest({ account, to: call.address, data, chain: null }))
-  const transaction = await account.signTransaction(request as never)
-  if (maxFee !== undefined) {
-    const { gas, maxFeePerGas = 0n, gasPrice = maxFeePerGas } = request
-    const fee = gas * gasPrice + (await dataFeeOf(wallet, transaction))
-    if (fee > maxFee) throw chainFault('fee_too_high', `it may cost ${formatAmount(fee)} ether`)
-  }
-  const hash = await told(node.sendRawTransaction({ serializedTransaction: transaction }))
+  const hash =
+    account.type === 'local'
+      ? await sendSigned({ ...wallet, account }, call.address, data)
+      : await told(node.sendTransaction({ account, to: call.address, data, chain: null }))
   const receipt = await told(node.waitForTransactionReceipt({ hash }))
   if (receipt.status !== 'success')
     throw chainFault('reverted', `the transaction ${hash} was reverted when it was mined`)
@@ -93,6 +95,19 @@ export async function send<const A extends Abi, F extends ContractFunctionName<A
   const { l1Fee = '0x0' } = receipt as { l1Fee?: Hex }
   const fee = receipt.gasUsed * receipt.effectiveGasPrice + BigInt(l1Fee)
   return { hash, block: receipt.blockNumber, gas: receipt.gasUsed, fee }
+}
+
+/** Signs a transaction and sends it, unless it may cost too much. */
+async function sendSigned({ account, ...chain }: Chain & { account: LocalAccount }, to: Address, data: Hex) {
+  const { node, maxFee } = chain
+  const request = await told(node.prepareTransactionRequest({ account, to, data, chain: null }))
+  const transaction = await account.signTransaction(request as never)
+  if (maxFee !== undefined) {
+    const { gas, maxFeePerGas = 0n, gasPrice = maxFeePerGas } = request
+    const fee = gas * gasPrice + (await dataFeeOf({ ...chain, account }, transaction))
+    if (fee > maxFee) throw chainFault('fee_too_high', `it may cost ${formatAmount(fee)} ether`)
+  }
+  return told(node.sendRawTransaction({ serializedTransaction: transaction }))
 }
 
 /** The chain's own time, Unix seconds. */

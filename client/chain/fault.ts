@@ -7,6 +7,7 @@ import {
   InsufficientFundsError,
   RpcRequestError,
   TimeoutError,
+  UserRejectedRequestError,
   BaseError as ViemError,
 } from 'viem'
 import { DaicnError } from '../error.ts'
@@ -21,6 +22,11 @@ const CHAIN_ERRORS = {
   insufficient_gas: [402, 'There is not enough ether to pay for the transaction', 'Send some ether to the address.'],
   fee_too_high: [402, 'The transaction would cost more than it may', 'Wait, or raise --max-fee.'],
   reverted: [409, 'The contract refused', 'Nothing was changed.'],
+  wallet_refused: [
+    403,
+    'The wallet was told not to sign',
+    'Nothing was done. Try again, and confirm it in the wallet.',
+  ],
   chain_refused: [409, 'The node refused', 'Look at what it says, or try another with --rpc.'],
 } as const
 
@@ -53,6 +59,7 @@ function toChainError(error: BaseError): DaicnError {
     error.walk((cause) => cause instanceof kind) as E | null
   const reverted = find(ContractFunctionRevertedError)
   if (reverted) return refused(reverted)
+  if (find(UserRejectedRequestError)) return chainFault('wallet_refused', error.shortMessage, error)
   // Of a transaction that is sent signed, viem leaves the node's words as they are.
   const isPoor = find(InsufficientFundsError) || InsufficientFundsError.nodeMessage.test(error.details.toLowerCase())
   if (isPoor) return chainFault('insufficient_gas', error.shortMessage, error)

@@ -37,7 +37,7 @@ const RULES: Record<string, Rule> = {
   'worker/routes': { parts: ['core', 'worker', 'worker/middleware'], packages: ['hono', 'zod'] },
   'worker/middleware': { parts: ['core', 'worker'], type: ['zod'], packages: ['hono'] },
   web: {
-    parts: ['core', 'contracts', 'client'],
+    parts: ['core', 'contracts', 'client', 'client/chain'],
     type: ['worker/app'],
     packages: ['svelte', '@sveltejs/kit', '$app', 'viem'],
   },
