@@ -1,14 +1,18 @@
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { connect } from '../../client/daicn.ts'
 import { startAgent } from '../../scripts/agents.ts'
 import { launchBrowser } from '../../scripts/browser.ts'
+import { fuel, type LocalChain, startLocalChain } from '../../scripts/chain.ts'
 import { openRequester, type Requester } from '../../scripts/requester.ts'
 import { type Agents, MODEL, registerProviders, startAgents } from '../bench/agents.ts'
+import { audit, beginAudit } from '../support/audit.ts'
 import { spawnEdge, type TestEdge, temporaryState } from '../support/edge.ts'
 import { injectWallet, type TestWallet } from '../support/test-wallet.ts'
 import { startUpstreamProcess, UPSTREAM_MODEL } from '../support/upstream-process.ts'
 
 let folder: Awaited<ReturnType<typeof temporaryState>>
+let chain: LocalChain
 let edge: TestEdge
 let agents: Agents
 let requester: Requester
@@ -21,13 +25,14 @@ const faults: string[] = []
 
 beforeAll(async () => {
   folder = await temporaryState()
-  edge = await spawnEdge({ state: folder.state })
+  chain = await startLocalChain(`${folder.state}/chain`)
+  edge = await spawnEdge({ state: folder.state, chain: chain.variables })
   agents = await startAgents(edge.url, await registerProviders(edge.url, 1, 1), 1)
   requester = await openRequester(edge.url, `${folder.state}/requester`)
   browser = await launchBrowser()
   page = await browser.newPage()
   page.setDefaultTimeout(20_000)
-  wallet = await injectWallet(page)
+  wallet = await injectWallet(page, chain.url)
   page.on('pageerror', (error) => faults.push(error.message))
   page.on('requestfailed', (request) => {
     const { errorText = '' } = request.failure() ?? {}
@@ -41,6 +46,7 @@ afterAll(async () => {
   await Promise.all(ends.map((end) => end()))
   await agents?.stop().catch(() => {})
   await edge?.stop()
+  await chain?.stop()
   await folder?.remove()
 })
 
@@ -82,7 +88,7 @@ test('a page of the dashboard is served under any address of its own', async () 
 test('the page comes back by itself after the edge was killed', async () => {
   await agents.stop()
   await edge.kill9()
-  edge = await spawnEdge({ state: folder.state, port: edge.port })
+  edge = await spawnEdge({ state: folder.state, port: edge.port, chain: chain.variables })
   agents = await startAgents(edge.url, await registerProviders(edge.url, 1, 1), 1)
   expect((await chat()).status).toBe('succeeded')
   await shows('Total tasks', '2')
@@ -195,6 +201,40 @@ test('a wallet of the browser signs in, and its owner makes a key of a budget', 
   expect(faults).toEqual([])
 })
 
+test('its owner takes tokens out of the account and puts some back, once the wallet agrees', async () => {
+  await fuel(chain, wallet.address)
+  await page.getByRole('button', { name: `Open ${wallet.name}` }).click()
+  const amount = page.getByLabel('Amount, DAICN')
+  await amount.fill('40')
+  wallet.refuse(true)
+  await page.getByRole('button', { name: 'Withdraw', exact: true }).click()
+  await page.getByText('The wallet was told not to sign').waitFor()
+  wallet.refuse(false)
+  await page.getByRole('button', { name: 'Withdraw', exact: true }).click()
+  await page.getByText('Withdrew 40 DAICN.').waitFor()
+  await amount.fill('15')
+  await page.getByRole('button', { name: 'Deposit', exact: true }).click()
+  await page.getByText('Deposited 15 DAICN.').waitFor()
+  // The network has seen both.
+  const free = page.getByRole('region', { name: 'Balance' }).getByText('75 DAICN').first()
+  await free.waitFor()
+
+  await wallet.switchTo('0x1')
+  await page.getByText('was switched to another network. Open it again to go on.').waitFor()
+  expect(faults).toEqual([])
+})
+
+test('a sign-in that is over says so, and can be made again', async () => {
+  await page.evaluate(() => {
+    const kept = JSON.parse(sessionStorage.getItem('daicn.session')!)
+    sessionStorage.setItem('daicn.session', JSON.stringify({ ...kept, expiresAt: Date.now() - 1 }))
+  })
+  await page.reload()
+  await page.getByText('Your sign-in has ended').waitFor()
+  await page.getByRole('button', { name: wallet.name }).click()
+  await page.getByText('Signed in as').waitFor()
+})
+
 test('a webhook is added and removed', async () => {
   await page.getByLabel('Address').fill('http://127.0.0.1:9/hook')
   await page.getByRole('button', { name: 'Add', exact: true }).click()
@@ -224,5 +264,33 @@ test('the page to provide sees an agent come online', async () => {
   const newcomer = await startAgents(edge.url, await registerProviders(edge.url, 1, 1), 1)
   ends.push(() => newcomer.stop())
   await page.getByText('is online with 1 offer and 1 slot').waitFor()
+  expect(faults).toEqual([])
+})
+
+test('everybody can use every page: axe finds nothing in either theme, and all fits a small phone', async () => {
+  await beginAudit(page)
+  const key = await page.evaluate(() => JSON.parse(sessionStorage.getItem('daicn.session')!).token)
+  const { id, provider } = await connect({ edge: edge.url, key }).run({
+    kind: 'llm.chat',
+    model: UPSTREAM_MODEL,
+    input: { messages: [{ role: 'user', content: HOSTILE }] },
+  })
+  const faults: string[] = []
+  for (const [path, shown] of Object.entries({
+    '/': 'Latest tasks',
+    '/playground': 'Message',
+    '/tasks': 'Your tasks',
+    [`/task?id=${id}`]: 'Accepted and paid',
+    '/providers': HOSTILE,
+    [`/provider?address=${provider}`]: 'Recent tasks',
+    '/market': 'Get a quote',
+    '/provide': 'Why I get the work I get',
+    '/account': 'API keys',
+    '/docs': '/v1/quote',
+  })) {
+    await page.goto(edge.url + path)
+    await page.getByText(shown).first().waitFor()
+    faults.push(...(await audit(page)).map((fault) => `${path}: ${fault}`))
+  }
   expect(faults).toEqual([])
 })
