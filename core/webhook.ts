@@ -1,5 +1,6 @@
 /** Webhooks: what is told when a task has ended, and when it is tried again. The form is that of Standard Webhooks. */
-import { isEnded, type TaskView, type WebhookEvent } from './protocol.ts'
+import { z } from 'zod'
+import { isEnded, TaskView, WebhookEvent } from './protocol.ts'
 
 /** Waits before the further attempts of a delivery. The last comes within 18 hours, while outputs are still kept. */
 const RETRY_SECONDS = [5, 60, 300, 1800, 7200, 18_000, 36_000]
@@ -22,11 +23,27 @@ export function webhookEvent(task: TaskView): WebhookEvent {
   return `task.${status}` as WebhookEvent
 }
 
+/** The headers of a message, as Standard Webhooks names them. */
+export const WebhookHeaders = z.object({
+  'webhook-id': z.string().describe('The same at each attempt, so that what came before can be told.'),
+  'webhook-timestamp': z.string().describe('When this attempt was made, in seconds since 1970.'),
+  'webhook-signature': z.string().describe('`v1,` and the HMAC-SHA256 of `<id>.<timestamp>.<body>`, in base64.'),
+})
+
 /** The body of a message, the same at each attempt. */
+export const WebhookMessage = z
+  .object({
+    type: WebhookEvent,
+    timestamp: z.iso.datetime().describe('When the task ended.'),
+    data: TaskView,
+  })
+  .meta({ id: 'WebhookMessage' })
+
 export function webhookBody(task: TaskView): string {
-  return JSON.stringify({
+  const message: z.output<typeof WebhookMessage> = {
     type: webhookEvent(task),
     timestamp: new Date(task.finishedAt!).toISOString(),
     data: task,
-  })
+  }
+  return JSON.stringify(message)
 }

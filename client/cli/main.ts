@@ -9,7 +9,7 @@ import { type Cli, NotLoggedIn, UsageError } from './cli.ts'
 import { models, providers } from './network.ts'
 import { NotVerified, receipt, verify } from './receipt.ts'
 import { reputation } from './reputation.ts'
-import { cancel, quote, type RunOptions, run } from './run.ts'
+import { assuranceOf, cancel, quote, type RunOptions, run } from './run.ts'
 import { terminal } from './terminal.ts'
 import { watchNetwork, watchTask } from './watch.ts'
 
@@ -105,6 +105,7 @@ const taskCommand = (name: string) =>
     .option('--max-price <tokens>', 'the most it may cost', amount)
     .option('--deadline <seconds>', 'how long it may take', number)
     .addOption(new Option('--preference <what>', 'which provider to take').choices(Preference.options))
+    .option('--assurance <level>', 'how sure of the result: none, spot, or quorum:2/3 as 2 of 3', assuranceOf)
     .option('--system <text>', 'llm.chat: the system message')
     .option('--max-tokens <n>', 'llm.chat: the most to write', number)
     .option('--temperature <n>', 'llm.chat: how freely', number)

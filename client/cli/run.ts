@@ -1,6 +1,8 @@
 /** `daicn run`, `quote` and `cancel`. */
 import { readFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
+import type { z } from 'zod'
+import type { Assurance } from '#core/assurance.ts'
 import { type Kind, LIMITS, type Preference, type TaskView } from '#core/protocol.ts'
 import type { Daicn } from '../daicn.ts'
 import { unsuccessful } from '../error.ts'
@@ -11,12 +13,23 @@ import { seconds } from './terminal.ts'
 /** Room in an input for all that is not the image. */
 const MARGIN_BYTES = 1024
 
+type NewAssurance = z.input<typeof Assurance>
+
+/** `none`, `spot`, or `quorum:K/N`: K of at most N results agree. @throws UsageError */
+export function assuranceOf(text: string): NewAssurance {
+  if (text === 'none' || text === 'spot') return { level: text }
+  const [, k, n] = /^quorum:(\d)\/(\d)$/.exec(text) ?? []
+  if (k !== undefined) return { level: 'quorum', k: Number(k), n: Number(n) }
+  throw new UsageError(`"${text}" is no level of assurance`, 'Write none, spot, or quorum:2/3.')
+}
+
 export type RunOptions = {
   kind: Kind
   model?: string
   maxPrice?: string
   deadline?: number
   preference?: Preference
+  assurance?: NewAssurance
   maxTokens?: number
   temperature?: number
   system?: string
@@ -25,7 +38,8 @@ export type RunOptions = {
 export async function run(cli: Cli, input: string[], options: RunOptions): Promise<void> {
   const daicn = await open(cli)
   const task = await taskOf(cli, daicn, input, options)
-  if (task.kind === 'llm.chat' && !cli.json) return chat(cli, daicn, task)
+  // What is compared with other results is not delivered before it was.
+  if (task.kind === 'llm.chat' && !cli.json && !isCompared(task)) return chat(cli, daicn, task)
   const stopSpinner = cli.err.spin(task.kind)
   const done = await daicn.run(task, { signal: cli.signal }).finally(stopSpinner)
   cli.err.done(task.kind, summary(done))
@@ -36,13 +50,20 @@ export async function quote(cli: Cli, input: string[], options: RunOptions): Pro
   const daicn = await open(cli)
   const told = await daicn.quote(await taskOf(cli, daicn, input, options), { signal: cli.signal })
   print(cli, told, () => {
-    const { price, wait, candidates, explanation } = told
+    const { price, wait, candidates, assurance, explanation } = told
     cli.out.item('price', `${price.expected ?? 'unknown'} tokens, at most ${price.ceiling}`)
     cli.out.item('wait', `${time(wait.p50Ms)}, nine times in ten under ${time(wait.p90Ms)}`)
     cli.out.item('providers', `${candidates}, with ${wait.free} of ${wait.slots} slots free`)
+    if (assurance) {
+      const { detection, results } = assurance
+      const caught = `a wrong result is caught in ${Math.round(detection * 100)} of 100`
+      cli.out.item('assurance', `${caught}, by ${results.least} to ${results.most} results`)
+    }
     cli.out.note(explanation)
   })
 }
+
+const isCompared = ({ assurance }: NewTask): boolean => assurance !== undefined && assurance.level !== 'none'
 
 const time = (ms: number | null) => (ms === null ? 'unknown' : seconds(ms))
 
@@ -83,12 +104,13 @@ const short = (address: string) => `${address.slice(0, 8)}…${address.slice(-6)
 
 /** The task that a command line describes. */
 async function taskOf(cli: Cli, daicn: Daicn, input: string[], options: RunOptions): Promise<NewTask> {
-  const { model, maxPrice, deadline, preference } = options
+  const { model, maxPrice, deadline, preference, assurance } = options
   const common = {
     ...(model !== undefined && { model }),
     ...(maxPrice !== undefined && { maxPrice }),
     ...(deadline !== undefined && { deadlineSeconds: deadline }),
     ...(preference !== undefined && { preference }),
+    ...(assurance !== undefined && { assurance }),
   }
   switch (options.kind) {
     case 'llm.chat': {

@@ -85,6 +85,13 @@ test('texts are also read from standard input', async () => {
   expect((value as { output: { embeddings: number[][] } }).output.embeddings).toHaveLength(2)
 })
 
+test('a quote says what an assurance takes', async () => {
+  const { code, value } = await json(['quote', '--kind', 'text.embed', 'a boat', '--assurance', 'quorum:2/3'])
+  expect({ code, value }).toMatchObject({ code: 0, value: { assurance: { results: { least: 2, most: 3 } } } })
+  const { stdout } = await run('quote', '--kind', 'text.embed', 'a boat', '--assurance', 'spot')
+  expect(stdout).toMatch(/assurance +a wrong result is caught in \d+ of 100, by 1 to 3 results/)
+})
+
 test('a receipt verifies without a network, and fails by the field that was changed', async () => {
   const { value } = await json(['run', '--kind', 'text.embed', 'a boat at dawn'])
   const task = value as { id: string; price: string; provider: string; output: { embeddings: number[][] } }
@@ -114,6 +121,7 @@ test.each([
   ['an unknown command', ['fly'], 2, 'usage'],
   ['a missing option', ['run', 'hello'], 2, 'usage'],
   ['an amount that is none', ['run', '--kind', 'llm.chat', 'hi', '--max-price', 'much'], 2, 'usage'],
+  ['an assurance that is none', ['quote', '--kind', 'text.embed', 'hi', '--assurance', 'half'], 2, 'usage'],
   ['a file that is no image', ['run', '--kind', 'doc.ocr', DAICN], 2, 'usage'],
   ['a file that is not there', ['run', '--kind', 'doc.ocr', 'gone.png'], 1, 'ENOENT'],
   ['a model that nobody has', ['run', '--kind', 'llm.chat', 'hi', '--model', 'none'], 1, 'unknown_model'],

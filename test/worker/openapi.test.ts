@@ -49,6 +49,9 @@ const Document = z.strictObject({
   servers: z.array(z.strictObject({ url: z.string() })),
   tags: z.array(z.strictObject({ name: z.string(), description: z.string() })),
   paths: z.record(z.string().startsWith('/v1/'), z.partialRecord(z.enum(['get', 'post', 'put', 'delete']), Operation)),
+  webhooks: z.strictObject({
+    'task.ended': z.strictObject({ post: Operation.extend({ responses: z.strictObject({ '2XX': Answer }) }) }),
+  }),
   components: z.strictObject({
     schemas: z.record(z.string().regex(/^[\w.-]+$/), Schema),
     securitySchemes: z.record(

@@ -3,6 +3,7 @@ import type { RouterRoute } from 'hono/types'
 import { z } from 'zod'
 import { DomainError, ERRORS, type ErrorCode } from '#core/errors.ts'
 import { PROTOCOL_VERSION } from '#core/protocol.ts'
+import { WebhookHeaders, WebhookMessage } from '#core/webhook.ts'
 import { type Operation, operationOf } from '../middleware/operation.ts'
 import { openAiRoute, refusalOf } from '../middleware/problem.ts'
 
@@ -93,6 +94,7 @@ export function toOpenApi(routes: RouterRoute[]): OpenApi {
     servers: [{ url: '/' }],
     tags: TAGS.map(({ name, description }) => ({ name, description })),
     paths,
+    webhooks: { 'task.ended': { post: webhook(schemas) } },
     components: { schemas, securitySchemes: SECURITY, examples: errorExamples() },
   }
   // Schemas with a name refer to each other where they were converted; here they stand in one place.
@@ -131,6 +133,23 @@ function describe(method: string, path: string, operation: Operation, schemas: J
       },
     }),
     responses: { ...answers(operation, schemas), ...refusals(path, operation, schemas) },
+  }
+}
+
+/** What an endpoint is told; it is signed, and tried again until it answers with success. */
+function webhook(schemas: Json): Json {
+  return {
+    operationId: 'webhook_task_ended',
+    tags: ['tasks'],
+    summary: 'A task that named this endpoint has ended',
+    description: 'Signed by Standard Webhooks. Any answer but success is followed by further attempts, over 18 hours.',
+    security: [],
+    parameters: parameters('header', WebhookHeaders),
+    requestBody: {
+      required: true,
+      content: { 'application/json': { schema: toSchema(WebhookMessage, 'output', schemas) } },
+    },
+    responses: { '2XX': { description: 'Taken: it is not sent again' } },
   }
 }
 
