@@ -9,7 +9,8 @@
  * | quorum(n,k) | k, and while they do not agree further ones up to n | k agree      |
  *
  * The lot of a spot check is a secret number that the market draws for the task when it is submitted, in 0..1; the task is checked
- * when it is below the rate of the provider whose result came (`spotRate`). That is the rule of BOINC's adaptive replication.
+ * when it is below the rate of the provider whose result came (`spotRate`). That is the rule of BOINC's adaptive replication. Who gives
+ * a further result is drawn by the lot too (core/verifier.ts).
  *
  * | kind       | two results agree when their distance is at most the tolerance (0 unless told)                     |
  * |------------|----------------------------------------------------------------------------------------------------|
@@ -67,6 +68,34 @@ const FLOOR = 0.01
 /** How likely the result of a provider is to be checked that has succeeded so many times in a row. */
 export const spotRate = (streak: number): number => (streak < TRIAL ? 1 : Math.max(FLOOR, 1 / streak))
 
+/**
+ * The chance that a wrong result does not stand, when this share of those who may be asked gives the very same one: that fewer than
+ * k - 1 of the n - 1 further results are theirs.
+ * @param rate how likely it is to be checked at all
+ */
+export function detection(assurance: Checked, rate: number, colluders: number): number {
+  const { n, k } = assurance.level === 'spot' ? SPOT : assurance
+  let [chance, ways] = [0, 1]
+  for (let theirs = 0; theirs <= k - 2; theirs++) {
+    chance += ways * colluders ** theirs * (1 - colluders) ** (n - 1 - theirs)
+    ways *= (n - 1 - theirs) / (theirs + 1)
+  }
+  return rate * chance
+}
+
+/** A checked result is held to this quorum. */
+const SPOT = { n: 3, k: 2 }
+
+/**
+ * Another lot in 0..1 of a task for each time, by which it is drawn who gives its next result. Bits are mixed as by MurmurHash3: the
+ * lots of checked tasks are small.
+ */
+export function lotOf(lot: number, now: number): number {
+  let bits = Math.imul(Math.floor(lot * 2 ** 32) ^ Math.imul(now, 0x9e3779b9), 0x85ebca6b)
+  bits = Math.imul(bits ^ (bits >>> 13), 0xc2b2ae35)
+  return ((bits ^ (bits >>> 16)) >>> 0) / 2 ** 32
+}
+
 /** A result that is held against others. */
 export type Delivery = {
   attempt: number
@@ -92,7 +121,7 @@ export function judge(assurance: Checked, kind: Kind, deliveries: readonly Deliv
   const spot = assurance.level === 'spot'
   const first = deliveries[0]!
   if (spot && deliveries.length === 1 && !drawn) return { is: 'agreed', attempts: [first.attempt] }
-  const { n, k } = spot ? { n: 3, k: 2 } : assurance
+  const { n, k } = spot ? SPOT : assurance
   const allowed = assurance.tolerance ?? (kind === 'text.embed' ? EMBED_TOLERANCE : 0)
   const most = deliveries
     .map((one) => deliveries.filter((other) => distance(kind, one.output, other.output) <= allowed))

@@ -3,6 +3,7 @@
  * Everything that lasts changes only through `record`: the event is applied and logged, and applying the same events to the
  * same book gives the same book, which is how a market recovers. What is soft (who is connected, when a lease expires) is set directly.
  */
+import { lotOf } from './assurance.ts'
 import { bitsOf } from './capability.ts'
 import { addCharge, type Charges } from './charges.ts'
 import { createGrants, type Grants, noteGrant } from './grants.ts'
@@ -63,6 +64,7 @@ import {
   transition,
   triesOf,
 } from './task.ts'
+import { drawVerifier } from './verifier.ts'
 
 /** What lasts. Amounts are bigint; core/journal.ts writes them down. */
 export type BookEvent =
@@ -256,12 +258,29 @@ export function tick(book: Book, now: number): void {
   }
 }
 
-/** Gives a queued task to the best provider that waits for work; false when none may run it. */
+/** Gives a queued task to the best provider that waits for work, or whom was drawn for it; false when none may run it now. */
 export function place(book: Book, open: OpenTask, now: number): boolean {
-  const match = bestSupply(book.matching, open.want, now)
+  const match = open.task.deliveries ? verifierOf(book, open, now) : bestSupply(book.matching, open.want, now)
   if (match) grant(book, open, match, now)
   return match !== null
 }
+
+/** Draws who gives the next result, and keeps the task for it for a while when it is busy. */
+function verifierOf(book: Book, open: OpenTask, now: number): Match | null {
+  const { task, want } = open
+  if (want.drawn !== null && now < want.drawn.until) return null
+  want.drawn = null
+  // Who holds a lease is there, and has room again when it is done.
+  const isBusy = ({ address }: Supply) => book.providers.get(address)!.leases.size > 0
+  const match = drawVerifier(book.matching, want, lotOf(task.spec.lot ?? 0, now), isBusy, now)
+  if (match === null || match.supply.room > 0) return match
+  want.drawn = { address: match.supply.address, until: now + DRAWN_MS }
+  schedule(book, open, now)
+  return null
+}
+
+/** After so long another is drawn. */
+const DRAWN_MS = 4 * LEASE_MS
 
 /** Gives a provider the tasks it should take, as many as it has room for. */
 export function fill(book: Book, provider: Provider, now: number): void {
@@ -419,6 +438,7 @@ export function openTask(book: Book, task: Task, tag: number, deadline: number, 
     deadline: spec.deadline,
     avoid: NOBODY,
     avoidUntil: 0,
+    drawn: null,
     queued: false,
   }
   const open: OpenTask = { task, want, deadline, due: null }
@@ -491,6 +511,7 @@ function applyEffect(book: Book, open: OpenTask, effect: Effect, at: number): vo
   switch (effect.type) {
     case 'queue':
       avoidFailed(open)
+      open.want.drawn = null
       addWant(book.matching, open.want)
       return
     case 'seal':
@@ -574,7 +595,10 @@ function avoidFailed({ task, want }: OpenTask): void {
 function dueOf(book: Book, open: OpenTask, now: number): number {
   const { deadline, want } = open
   const { state } = open.task
-  if (state.is === 'queued') return want.avoidUntil > now ? Math.min(want.avoidUntil, deadline) : deadline
+  if (state.is === 'queued') {
+    const again = Math.min(...[want.avoidUntil, want.drawn?.until ?? 0].filter((time) => time > now))
+    return Math.min(again, deadline)
+  }
   if (state.is === 'sealing' && state.next.is !== 'queued') return Number.POSITIVE_INFINITY
   return Math.min(leaseOf(book, open)?.expiresAt ?? deadline, deadline)
 }

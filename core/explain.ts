@@ -52,6 +52,10 @@ const WORDS: Record<Reason, { providers: [string, string]; tasks: [string, strin
     providers: ['failed it a moment ago', 'failed it a moment ago'],
     tasks: ['failed with you a moment ago', 'failed with you a moment ago'],
   },
+  drawn: {
+    providers: ['was not drawn to give the next result', 'were not drawn to give the next result'],
+    tasks: ['was drawn for another to check', 'were drawn for others to check'],
+  },
   slot: {
     providers: ['has no free slot', 'have no free slot'],
     tasks: ['needs a free slot of yours', 'need a free slot of yours'],

@@ -31,6 +31,7 @@ export const EXCLUSIONS = [
   'reputation',
   'excluded',
   'avoided',
+  'drawn',
   'slot',
 ] as const
 export type Exclusion = (typeof EXCLUSIONS)[number]
@@ -57,6 +58,8 @@ export type Want = {
   /** Providers that failed it, kept away until `avoidUntil` so that a retry goes to another where there is one. */
   avoid: readonly Address[]
   avoidUntil: number
+  /** Of an assured task, who was drawn to give the next result, and until when it is waited for; see core/verifier.ts. */
+  drawn: { address: Address; until: number } | null
   /** Whether it stands in the queue. Matching's own. */
   queued: boolean
 }
@@ -156,6 +159,7 @@ function termsExclusion(want: Want, supply: Supply, offer: Ask, now: number): Ex
   if (offer.reputation < want.minReputation) return 'reputation'
   if (want.exclude.includes(supply.address)) return 'excluded'
   if (now < want.avoidUntil && want.avoid.includes(supply.address)) return 'avoided'
+  if (want.drawn !== null && want.drawn.address !== supply.address) return 'drawn'
   if (supply.room < 1) return 'slot'
   return null
 }

@@ -258,6 +258,9 @@ export const Quote = z
         enough: z.boolean(),
         results: z.object({ least: Count, expected: z.number(), most: Count }),
         detection: z.number().describe('The chance that a wrong result which no other provider gives too is caught.'),
+        collusion: z
+          .array(z.object({ share: z.number(), detection: z.number() }))
+          .describe('The same where this share of the candidates gives the same wrong result.'),
       })
       .nullable()
       .describe('What its assurance takes; null where there is none. Formulas in docs/trust.md.'),

@@ -4,8 +4,8 @@
  * | figure         | formula                                                                                    |
  * |----------------|--------------------------------------------------------------------------------------------|
  * | price.ceiling  | bid x most units x most results: what submitting it holds                                  |
- * | price.expected | ask of the best candidate x the most units x (units paid for / most units) of its class    |
- * |                | x results expected                                                                         |
+ * | price.expected | ask of the best candidate x the most units x (units paid for / most units) of its class;   |
+ * |                | for each further result that is expected, the mean ask of the candidates instead           |
  * | assurance      | see assuranceOf                                                                            |
  * | wait, free     | 0 while a candidate has a free slot                                                        |
  * | wait, learned; | what the class's tasks have taught (core/forecast/eta.ts), once that is enough and while   |
@@ -15,7 +15,7 @@
  *
  * Quantiles of the Erlang distribution are by Wilson and Hilferty (1931). What was never measured is null.
  */
-import { leastResults, mostResults, spotRate } from './assurance.ts'
+import { detection, leastResults, mostResults, spotRate } from './assurance.ts'
 import type { Book, Provider } from './book.ts'
 import { DomainError } from './errors.ts'
 import { type Counts, census, failing, inWords, type Reason, suitable, total } from './explain.ts'
@@ -34,6 +34,8 @@ import { held } from './task.ts'
 /** Standard normal quantiles of 50 % and 90 %. */
 const Z50 = 0
 const Z90 = 1.2815515655446004
+/** Shares of colluders for which a quote tells what is caught. */
+const COLLUDERS = [0.1, 0.3]
 /** More than any ask. */
 const ANY_PRICE = 1n << 128n
 /** Why a provider may not run a task of the class whatever else it asks for. */
@@ -53,7 +55,7 @@ export function quote(book: Book, requester: Address, request: TaskRequest, now:
     candidates: candidates.length,
     price: {
       ceiling: formatAmount(held(request)),
-      expected: expectedPrice(book, want, best?.offer, request.maxUnits, assurance?.results.expected ?? 1),
+      expected: expectedPrice(book, want, best?.offer, request.maxUnits, further(want, candidates, assurance, now)),
     },
     ...etaOf(book, want, candidates, excluded, request.maxUnits, now),
     assurance,
@@ -77,6 +79,7 @@ function wantOf(book: Book, requester: Address, request: TaskRequest, now: numbe
     deadline: now + request.deadlineMs,
     avoid: [],
     avoidUntil: 0,
+    drawn: null,
     queued: false,
   }
 }
@@ -108,7 +111,8 @@ function assuranceOf(
   const reputation = best && book.providers.get(best.supply.address)!.reputations.get(classOf(want))
   const rate = level === 'spot' ? spotRate((reputation ?? NEWCOMER).streak) : 1
   const results = { least, expected: level === 'spot' ? 1 + rate : least, most: mostResults(assurance) }
-  return { level, enough: candidates.length >= least, results, detection: rate }
+  const collusion = COLLUDERS.map((share) => ({ share, detection: detection(assurance, rate, share) }))
+  return { level, enough: candidates.length >= least, results, detection: rate, collusion }
 }
 
 function expectedPrice(
@@ -116,12 +120,24 @@ function expectedPrice(
   want: Want,
   best: Ask | undefined,
   maxUnits: number,
-  results: number,
+  { results, ask }: Further,
 ): string | null {
   const measured = book.measured.get(classOf(want))
   if (!best || (!measured && !isMeteredByInput(want.kind))) return null
   const share = isMeteredByInput(want.kind) ? 1 : measured!.units / measured!.maxUnits
-  return formatAmount(best.ask * BigInt(Math.ceil(Math.min(1, share) * maxUnits * results)))
+  const units = Math.min(1, share) * maxUnits
+  return formatAmount(best.ask * BigInt(Math.ceil(units)) + ask * BigInt(Math.ceil(units * results)))
+}
+
+/** Results beyond the first: how many are expected, and what each asks for a unit. */
+type Further = { results: number; ask: bigint }
+
+/** Whoever may run a task is as likely as any other to give a further result of it. */
+function further(want: Want, candidates: Provider[], assurance: Quote['assurance'], now: number): Further {
+  if (!assurance || candidates.length === 0) return { results: 0, ask: 0n }
+  const asks = candidates.flatMap(({ supply }) => suitable(want, supply, now).map(({ ask }) => ask))
+  const mean = asks.reduce((sum, ask) => sum + ask, 0n) / BigInt(asks.length)
+  return { results: assurance.results.expected - 1, ask: mean }
 }
 
 /** The offer of most merit: of those with a free slot, while there is one. */

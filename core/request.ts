@@ -39,7 +39,7 @@ export type TaskRequest = {
   stream: boolean
   webhook?: string
   assurance?: Checked
-  /** Of a spot check; drawn by the market. */
+  /** Of an assured task; drawn by the market. */
   lot?: number
 }
 

@@ -50,7 +50,7 @@ export type TaskSpec = {
   /** The endpoint of its requester that is told of its end. */
   webhook?: string
   assurance?: Checked
-  /** The lot of a spot check, in 0..1; nobody is told. Without one it is checked. */
+  /** The lot of an assured task, in 0..1; nobody is told. Without one it is checked. */
   lot?: number
 }
 

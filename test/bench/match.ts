@@ -188,6 +188,7 @@ function randomWant(random: Random, fairness: Fairness, seq: number, models = MO
     deadline: Math.floor(random() * 600_000),
     avoid: NOBODY,
     avoidUntil: 0,
+    drawn: null,
     queued: false,
   }
 }

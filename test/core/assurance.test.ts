@@ -1,6 +1,16 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { Assurance, type Checked, type Delivery, distance, judge, mostResults, spotRate } from '#core/assurance.ts'
+import {
+  Assurance,
+  type Checked,
+  type Delivery,
+  detection,
+  distance,
+  judge,
+  lotOf,
+  mostResults,
+  spotRate,
+} from '#core/assurance.ts'
 import { type Book, nextDue, type Provider, tick } from '#core/book.ts'
 import { DomainError } from '#core/errors.ts'
 import type { Kind } from '#core/protocol.ts'
@@ -9,6 +19,7 @@ import { isOver } from '#core/task.ts'
 import { reputationsOf, taskView } from '#core/views.ts'
 import {
   failed,
+  holderOf,
   join,
   openBook,
   order,
@@ -70,6 +81,23 @@ test.each<[string, unknown]>([
 
 test('a provider is checked always at first, then ever less often, and never less than one time in a hundred', () => {
   expect([0, 9, 10, 20, 50, 100, 1e6].map(spotRate)).toEqual([1, 1, 0.1, 0.05, 0.02, 0.01, 0.01])
+})
+
+test('what is caught falls with the share of those who lie alike, as if each further result were drawn by itself', () => {
+  const lies = (assurance: Checked, share: number) => detection(assurance, 1, share)
+  expect(lies({ level: 'spot' }, 0)).toBe(1)
+  expect(detection({ level: 'spot' }, 0.02, 0.3)).toBeCloseTo(0.02 * 0.49)
+  expect(lies({ level: 'quorum', n: 2, k: 2 }, 0.3)).toBeCloseTo(0.7)
+  expect(lies({ level: 'quorum', n: 3, k: 3 }, 0.3)).toBeCloseTo(1 - 0.09)
+  expect(lies({ level: 'quorum', n: 5, k: 3 }, 0.3)).toBeCloseTo(0.7 ** 4 + 4 * 0.3 * 0.7 ** 3)
+  expect(lies({ level: 'quorum', n: 9, k: 5 }, 1)).toBe(0)
+})
+
+test('who gives a further result is drawn evenly, also where only small lots are checked at all', () => {
+  const counts = [0, 0, 0, 0]
+  for (let lot = 0; lot < 0.01; lot += 1e-6) counts[Math.floor(lotOf(lot, 1) * 4)]! += 1
+  for (const count of counts) expect(Math.abs(count - 2500)).toBeLessThan(150)
+  expect(lotOf(0.005, 1)).not.toBe(lotOf(0.005, 2))
 })
 
 const delivery = (attempt: number, text: string): Delivery => ({
@@ -157,6 +185,41 @@ test('a quorum of honest providers gives the result, pays each of them and refut
   ])
   expect(money(book)).toEqual({ held: 0n, captured: 100n * 2n * 2n })
   expect(standing(book)).toEqual({ [providerOf(1)]: [1, 10], [providerOf(2)]: [1, 0], [providerOf(3)]: [1, 0] })
+})
+
+test('who gives a further result is drawn, waited for while it is busy, and drawn again when that takes too long', () => {
+  const holders = new Set<string | null>()
+  for (let lot = 0.05; lot < 1; lot += 0.1) {
+    const book = market(5)
+    const [id] = order(book, 1, [checked(quorum(2, 2), lot)], T0)
+    const [first] = [...book.providers.values()].filter(({ leases }) => leases.size > 0) as [Provider]
+    say(book, first, { seen: 1, results: [succeeded([...first.leases.keys()][0]!, RIGHT)] }, T0)
+    holders.add(holderOf(book, id!))
+  }
+  expect(holders.size).toBe(4)
+
+  const book = market(3)
+  // All are busy.
+  order(book, 1, [request(), request()], T0)
+  const [id] = order(book, 1, [checked(quorum(2, 2))], T0)
+  const [first] = [...book.providers.values()].filter(({ leases }) =>
+    [...leases.values()].some(({ task }) => task === id),
+  )
+  const leases = [...book.providers.values()].flatMap(({ leases }) => [...leases.values()])
+  say(book, first!, { seen: 1, results: [succeeded([...first!.leases.keys()][0]!, RIGHT)] }, T0)
+  const { drawn } = book.tasks.get(id!)!.want
+  expect([holderOf(book, id!), drawn?.until]).toEqual([null, T0 + 120_000])
+  for (const lease of leases) lease.expiresAt = T0 + 600_000
+  const other = [...book.providers.values()].find(
+    ({ supply }) => supply.address !== first!.supply.address && supply.address !== drawn!.address,
+  )!
+  say(book, other, { free: 1, seen: 1, results: [succeeded([...other.leases.keys()][0]!)] }, T0 + 1)
+  expect(holderOf(book, id!)).toBeNull()
+  tick(book, T0 + 120_000)
+  expect(holderOf(book, id!) ?? book.tasks.get(id!)!.want.drawn?.until).toBeTruthy()
+  const chosen = book.providers.get(drawn!.address)!
+  say(book, chosen, { free: 1, seen: 1, results: [succeeded([...chosen.leases.keys()][0]!)] }, T0 + 120_001)
+  expect([drawn!.address, other.supply.address]).toContain(holderOf(book, id!))
 })
 
 test('results that cannot agree cost nothing, and mark nobody', () => {

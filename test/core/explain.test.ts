@@ -46,6 +46,7 @@ const BREAKS: Record<Exclude<Reason, 'slot'>, (want: Want, provider: Provider) =
   reputation: (w, p) => [{ ...w, minReputation: p.supply.offers[0]!.reputation + 0.1 }, p],
   excluded: (w, p) => [{ ...w, exclude: [p.supply.address] }, p],
   avoided: (w, p) => [{ ...w, avoid: [p.supply.address], avoidUntil: T0 + 1 }, p],
+  drawn: (w, p) => [{ ...w, drawn: { address: providerOf(9), until: T0 + 1 } }, p],
   away: (w, p) => [w, { ...p, reachable: false, heardAt: T0 - 3_600_000 }],
 }
 const factors = Object.keys(BREAKS) as (keyof typeof BREAKS)[]

@@ -71,6 +71,7 @@ const anyWant = fc.record({
   deadline: fc.integer({ min: 0, max: 2 }).map((n) => T0 + n * 1000),
   avoid: someProviders,
   avoidUntil: fc.constantFrom(0, T0 + 1),
+  drawn: fc.constantFrom(null, { address: providerOf(1), until: T0 + 1 }, { address: providerOf(2), until: T0 + 1 }),
 })
 const some = <T>(of: fc.Arbitrary<T>, max: number) => fc.array(of, { minLength: 1, maxLength: max })
 
@@ -229,6 +230,7 @@ const MENDS: Record<Exclusion, (want: Want, one: Supply) => [Want, Supply]> = {
   reputation: (w, s) => [{ ...w, minReputation: 0 }, s],
   excluded: (w, s) => [{ ...w, exclude: [] }, s],
   avoided: (w, s) => [{ ...w, avoidUntil: 0 }, s],
+  drawn: (w, s) => [{ ...w, drawn: null }, s],
   slot: (w, s) => [w, { ...s, room: 1 }],
 }
 
@@ -266,6 +268,7 @@ test.each<[Exclusion, Partial<Want>, Partial<Supply>]>([
   ['reputation', { minReputation: 0.51 }, {}],
   ['excluded', { exclude: [providerOf(1)] }, {}],
   ['avoided', { avoid: [providerOf(1)], avoidUntil: T0 + 1 }, {}],
+  ['drawn', { drawn: { address: providerOf(2), until: T0 + 1 } }, {}],
   ['slot', {}, { room: 0 }],
 ])('the reason is %s', (reason, wantPart, supplyPart) => {
   expect(exclusion(want(wantPart), supply(supplyPart), T0)).toBe(reason)

@@ -33,6 +33,7 @@ export const want = (over: Partial<Want> = {}): Want => ({
   deadline: T0 + 600_000,
   avoid: [],
   avoidUntil: 0,
+  drawn: null,
   queued: false,
   ...over,
 })

@@ -120,6 +120,7 @@ test('a quote tells what an assurance takes, and how likely it catches a wrong r
     enough: true,
     results: { least: 1, expected: 2, most: 3 },
     detection: 1,
+    collusion: [0.1, 0.3].map((share) => ({ share, detection: expect.closeTo((1 - share) ** 2) })),
   })
   const quorum = await quote({ level: 'quorum', n: 5, k: 3 })
   expect(quorum.assurance).toEqual({
@@ -127,6 +128,10 @@ test('a quote tells what an assurance takes, and how likely it catches a wrong r
     enough: false,
     results: { least: 3, expected: 3, most: 5 },
     detection: 1,
+    collusion: [
+      { share: 0.1, detection: expect.closeTo(0.9477) },
+      { share: 0.3, detection: expect.closeTo(0.6517) },
+    ],
   })
   const ceiling = ({ price }: Quote) => Math.round(Number(price.ceiling) / Number(none.price.ceiling))
   expect([ceiling(spot), ceiling(quorum)]).toEqual([3, 5])
