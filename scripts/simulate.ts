@@ -1,26 +1,44 @@
 /** `npm run simulate -- --seed N [--tasks N] [--json] [--html FILE]`: a network of thousands in virtual time, on the real market; with
- * `--compare` the market's matching against that of others. */
+ * `--compare` the market's matching against that of others, with `--cheaters` what its assurances are worth. */
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import { seconds, terminal } from '../client/cli/terminal.ts'
-import { type Comparison, compare, gainOf } from '../simulator/compare.ts'
+import { trialsOf } from '../simulator/cheaters.ts'
+import { compare, gainOf } from '../simulator/compare.ts'
 import type { Traces } from '../simulator/load.ts'
 import { pageOf } from '../simulator/page.ts'
 import { type Plan, plansOf } from '../simulator/plan.ts'
-import { duration, type Report, reportLines, reportOf } from '../simulator/report.ts'
+import { reportOf } from '../simulator/report.ts'
 import { type Outcome, run } from '../simulator/run.ts'
+import type { TrialScore } from '../simulator/verdicts.ts'
 import { readTraces } from '../test/bench/traces.ts'
 import { Fault } from './checks.ts'
+import { tellComparisons, tellReport, tellTrials } from './simulate-tell.ts'
 
-const USAGE = 'usage: npm run simulate -- [--seed N] [--tasks N] [--json] [--html FILE | --compare]'
+const USAGE = 'usage: npm run simulate -- [--seed N] [--tasks N] [--json] [--html FILE | --compare | --cheaters]'
 
-type Options = { seed: number; tasks: number; json: boolean; html: string | undefined; compare: boolean }
+type Options = {
+  seed: number
+  tasks: number
+  json: boolean
+  html: string | undefined
+  compare: boolean
+  cheaters: boolean
+}
 
-async function main({ seed, tasks, json, html, compare: compares }: Options): Promise<number> {
+async function main({ seed, tasks, json, html, compare: compares, cheaters }: Options): Promise<number> {
   const traces = readTraces()
   if (compares) {
-    tellComparisons(compare(seed, tasks, traces), seed, json)
+    const comparisons = compare(seed, tasks, traces).map((one) => ({ ...one, gain: gainOf(one) }))
+    if (json) console.log(JSON.stringify({ compare: seed, comparisons }))
+    else tellComparisons(comparisons)
+    return 0
+  }
+  if (cheaters) {
+    const scores = await runTrials(seed, tasks)
+    if (json) console.log(JSON.stringify({ cheaters: seed, tasks, scores }))
+    else tellTrials(scores)
     return 0
   }
   const from = performance.now()
@@ -36,7 +54,7 @@ async function main({ seed, tasks, json, html, compare: compares }: Options): Pr
       'simulate.digest': digest,
     }
     console.log(JSON.stringify({ simulate: seed, figures, report: rest }))
-  } else print(report)
+  } else tellReport(report)
   // Not part of the report, which says the same each time.
   errors.note(`${tasksPerS.toLocaleString('en')} tasks a second, ${seconds(ms)}.`)
   return report.violations === 0 ? 0 : 1
@@ -46,47 +64,25 @@ async function main({ seed, tasks, json, html, compare: compares }: Options): Pr
 async function runCells(plans: Plan[], traces: Traces): Promise<Outcome[]> {
   const [only] = plans
   if (plans.length === 1) return [run(only!, traces)]
-  return Promise.all(
-    plans.map((plan) => {
-      const { promise, resolve, reject } = Promise.withResolvers<Outcome>()
-      const thread = new Worker(new URL('./simulate-cell.ts', import.meta.url), { workerData: { plan, traces } })
-      thread.once('message', resolve)
-      thread.once('error', reject)
-      return promise
-    }),
+  return Promise.all(plans.map((plan) => onThread<Outcome>('./simulate-cell.ts', { plan, traces })))
+}
+
+/** Every other trial on a thread of its own. */
+async function runTrials(seed: number, tasks: number): Promise<TrialScore[]> {
+  const all = trialsOf()
+  const halves = [0, 1].map((half) => all.filter((_, n) => n % 2 === half))
+  const [even, odd] = await Promise.all(
+    halves.map((trials) => onThread<TrialScore[]>('./simulate-trials.ts', { trials, seed, tasks })),
   )
+  return all.map((_, n) => (n % 2 === 0 ? even! : odd!)[n >> 1]!)
 }
 
-function print(report: Report): void {
-  const out = terminal(process.stdout)
-  out.heading(`Simulation, seed ${report.seed}`)
-  for (const [label, text] of reportLines(report)) out.item(label, text)
-  if (report.violations === 0) return
-  out.line()
-  for (const { at, rule, what } of report.firstViolations) {
-    out.warning(`${rule}: ${what}`, `at ${new Date(at).toISOString()}`)
-  }
-  out.fault(`The market broke its rules ${report.violations} times.`, `Replay it: ${report.command}`)
-}
-
-function tellComparisons(comparisons: Comparison[], seed: number, json: boolean): void {
-  if (json) {
-    console.log(
-      JSON.stringify({ compare: seed, comparisons: comparisons.map((one) => ({ ...one, gain: gainOf(one) })) }),
-    )
-    return
-  }
-  const out = terminal(process.stdout)
-  const share = (part: number) => `${Math.abs(part * 100).toFixed(0)} % ${part < 0 ? 'more' : 'less'}`
-  for (const comparison of comparisons) {
-    const { best, wait, price } = gainOf(comparison)
-    out.heading(comparison.mix)
-    for (const { matcher, waitP50, waitP95, waitMost, price, fairness, loads } of comparison.scores) {
-      const waits = `waits ${duration(waitP50)}, 95 % ${duration(waitP95)}, at most ${duration(waitMost)}`
-      out.item(matcher, `${waits}; price ${price.toFixed(3)}; fairness ${fairness.toFixed(3)}; ${loads} loads`)
-    }
-    out.item('', out.faint(`against ${best}: 95 % waits ${share(wait)}, price ${share(price)}`))
-  }
+function onThread<T>(file: string, workerData: object): Promise<T> {
+  const { promise, resolve, reject } = Promise.withResolvers<T>()
+  const thread = new Worker(new URL(file, import.meta.url), { workerData })
+  thread.once('message', resolve)
+  thread.once('error', reject)
+  return promise
 }
 
 function options(): Options {
@@ -98,6 +94,7 @@ function options(): Options {
         json: { type: 'boolean' },
         html: { type: 'string' },
         compare: { type: 'boolean' },
+        cheaters: { type: 'boolean' },
       },
     })
     return {
@@ -106,6 +103,7 @@ function options(): Options {
       json: values.json ?? false,
       html: values.html,
       compare: values.compare ?? false,
+      cheaters: values.cheaters ?? false,
     }
   } catch (error) {
     if (error instanceof Fault) throw error

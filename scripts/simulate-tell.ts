@@ -1,0 +1,48 @@
+/** What `npm run simulate` prints. */
+import { terminal } from '../client/cli/terminal.ts'
+import { type Comparison, gainOf } from '../simulator/compare.ts'
+import { duration, type Report, reportLines } from '../simulator/report.ts'
+import { type TrialScore, withinQuote } from '../simulator/verdicts.ts'
+
+export function tellReport(report: Report): void {
+  const out = terminal(process.stdout)
+  out.heading(`Simulation, seed ${report.seed}`)
+  for (const [label, text] of reportLines(report)) out.item(label, text)
+  if (report.violations === 0) return
+  out.line()
+  for (const { at, rule, what } of report.firstViolations) {
+    out.warning(`${rule}: ${what}`, `at ${new Date(at).toISOString()}`)
+  }
+  out.fault(`The market broke its rules ${report.violations} times.`, `Replay it: ${report.command}`)
+}
+
+export function tellComparisons(comparisons: Comparison[]): void {
+  const out = terminal(process.stdout)
+  const share = (part: number) => `${Math.abs(part * 100).toFixed(0)} % ${part < 0 ? 'more' : 'less'}`
+  for (const comparison of comparisons) {
+    const { best, wait, price } = gainOf(comparison)
+    out.heading(comparison.mix)
+    for (const { matcher, waitP50, waitP95, waitMost, price, fairness, loads } of comparison.scores) {
+      const waits = `waits ${duration(waitP50)}, 95 % ${duration(waitP95)}, at most ${duration(waitMost)}`
+      out.item(matcher, `${waits}; price ${price.toFixed(3)}; fairness ${fairness.toFixed(3)}; ${loads} loads`)
+    }
+    out.item('', out.faint(`against ${best}: 95 % waits ${share(wait)}, price ${share(price)}`))
+  }
+}
+
+export function tellTrials(scores: TrialScore[]): void {
+  const out = terminal(process.stdout)
+  const percent = (share: number) => `${(share * 100).toFixed(1)} %`
+  let last = ''
+  for (const score of scores) {
+    const heading = `${Math.round(score.share * 100)} % of providers ${score.cheater}`
+    if (heading !== last) out.heading(heading)
+    last = heading
+    const { level, wrong, caught, quoted, deceived, profit, income, results, price } = score
+    const told = caught === null ? 'no wrong result' : `${wrong} wrong first, ${percent(caught)} caught`
+    const quote = quoted === null ? '' : `, quoted ${percent(quoted)}${withinQuote(score) ? '' : ' (!)'}`
+    const brought = profit === null ? '' : `, each brought ${profit.toFixed(3)} tokens`
+    const rest = `${percent(deceived)} of tasks deceived, income ${income.toFixed(2)} of the honest`
+    out.item(level, `${told}${quote}${brought}; ${rest}; ${results.toFixed(2)} results at ${price.toFixed(4)} tokens`)
+  }
+}

@@ -1,0 +1,225 @@
+/**
+ * What an assurance is worth against those who cheat: on the real core, with providers that do their work in virtual time. Of each
+ * wrong result that came first it is known how likely the quote said that it would be caught, and whether it was.
+ */
+import { type Checked, mostResults } from '#core/assurance.ts'
+import { type Book, createBook, disconnect, type Provider, record } from '#core/book.ts'
+import { poll, register, submit } from '#core/market.ts'
+import { formatAmount, ONE_TOKEN } from '#core/money.ts'
+import type { Address, Quote, Result } from '#core/protocol.ts'
+import { purseId } from '#core/purse.ts'
+import { quote } from '#core/quote.ts'
+import type { TaskRequest } from '#core/request.ts'
+import type { Task } from '#core/task.ts'
+import { advance, after, createAgenda } from './agenda.ts'
+import { address, EPOCH } from './plan.ts'
+import { chance, exponential, lognormal, type Random, randomOf } from './random.ts'
+
+/**
+ * `lazy`: never does its work, and makes something up. `colluding`: the same, and all of them make up the same. `sometimes`: does one
+ * task in ten so, when it is known for good work. `whitewashing`: lazy, under a new address after each time it was caught. `sybil`:
+ * colluding, of one owner, who asks so little that all tasks go to its addresses first.
+ */
+export const CHEATERS = ['lazy', 'colluding', 'sometimes', 'whitewashing', 'sybil'] as const
+export type Cheater = (typeof CHEATERS)[number]
+
+export const SHARES = [0.1, 0.3] as const
+
+export const LEVELS = ['none', 'spot', 'quorum(3,2)'] as const
+type Level = (typeof LEVELS)[number]
+const ASSURANCES: Record<Level, Checked | undefined> = {
+  none: undefined,
+  spot: { level: 'spot' },
+  'quorum(3,2)': { level: 'quorum', n: 3, k: 2 },
+}
+
+export type Trial = { cheater: Cheater; share: number; level: Level }
+
+const PROVIDERS = 200
+const REQUESTERS = 10
+const WORK_MS = 10_000
+/** Of the providers' time so much would be taken if every task took as many results as it may. */
+const LOAD = 0.75
+const OFFER = { kind: 'doc.ocr' as const, model: 'pages', speed: 1 }
+/** A page, in base units: a two-hundredth of a token. */
+const ASK = 5e15
+const BID = BigInt(ASK * 20)
+const DISCOUNTS: Record<Cheater, number> = { lazy: 0.5, colluding: 0.5, sometimes: 0.7, whitewashing: 0.5, sybil: 0.1 }
+
+export const trialsOf = (cheaters: readonly Cheater[] = CHEATERS): Trial[] =>
+  cheaters.flatMap((cheater) => SHARES.flatMap((share) => LEVELS.map((level) => ({ cheater, share, level }))))
+
+/** Of a task in the trial, what was quoted, and whether its first result was wrong. */
+type Case = { quoted: number; lied: boolean }
+
+type Player = { provider: Provider; cheats: boolean }
+
+export type Court = Trial & {
+  random: Random
+  book: Book
+  agenda: ReturnType<typeof createAgenda>
+  players: Map<Address, Player>
+  cases: Map<string, Case>
+  /** Attempts that sent something wrong. */
+  lies: Set<string>
+  begun: Set<string>
+  made: number
+  /** Providers that cheat; one that washes itself counts once. */
+  liars: number
+  ended: Task[]
+}
+
+/** A network of which some cheat, until all tasks have ended. */
+export function hold(trial: Trial, seed: number, tasks: number): Court {
+  const random = randomOf(seed, `${trial.cheater} ${trial.share} ${trial.level}`)
+  const court: Court = {
+    ...trial,
+    random,
+    book: createBook('c1'),
+    agenda: createAgenda(EPOCH),
+    players: new Map(),
+    cases: new Map(),
+    lies: new Set(),
+    begun: new Set(),
+    made: 0,
+    liars: Math.round(PROVIDERS * trial.share),
+    ended: [],
+  }
+  const { book, agenda } = court
+  for (let n = 0; n < REQUESTERS; n++) {
+    record(book, { type: 'drew', at: EPOCH, purse: purseOf(n), total: 1_000_000_000n * ONE_TOKEN })
+  }
+  for (let n = 0; n < PROVIDERS; n++) enrol(court, n < court.liars)
+  const assurance = ASSURANCES[trial.level]
+  const meanMs = (WORK_MS * mostResults(assurance)) / PROVIDERS / LOAD
+  let asked = 0
+  const next = () => {
+    ask(court, asked)
+    if (++asked < tasks) after(agenda, exponential(random, meanMs), next)
+  }
+  next()
+  while (advance(agenda));
+  return court
+}
+
+const requesterOf = (n: number) => address(0xa0_0000 + n)
+const purseOf = (n: number) => purseId(requesterOf(n), 'session')
+
+/** Another provider, that has room. */
+function enrol(court: Court, cheats: boolean): void {
+  const { book, cheater, random, agenda } = court
+  // Who does no work can do it for less.
+  const median = cheats ? ASK * DISCOUNTS[cheater] : ASK
+  const price = Math.round(lognormal(random, median, 0.3) / 1e4) * 1e4
+  const at = address(0xb0_0000 + court.made++)
+  const offers = [{ ...OFFER, ask: formatAmount(BigInt(price)) }]
+  const provider = register(book, at, { name: '', slots: 1, offers, agent: '' }, agenda.now)
+  court.players.set(at, { provider, cheats })
+  say(court, provider, [])
+}
+
+/** A requester asks what a task would cost, then for the task. */
+function ask(court: Court, n: number): void {
+  const { book, agenda, random, level } = court
+  const assurance = ASSURANCES[level]
+  const who = n % REQUESTERS
+  const request: TaskRequest = {
+    kind: OFFER.kind,
+    model: OFFER.model,
+    variant: null,
+    input: {},
+    bytes: 100,
+    bid: BID,
+    maxUnits: 1,
+    preference: 'cheapest',
+    minReputation: 0,
+    minContext: 0,
+    region: null,
+    exclude: [],
+    deadlineMs: 86_400_000,
+    maxAttempts: 3,
+    stream: false,
+    ...(assurance && { assurance, lot: random() }),
+  }
+  const said = assurance && quote(book, requesterOf(who), request, agenda.now).assurance
+  const id = `t${n}`
+  court.cases.set(id, { quoted: said ? quotedOf(court, said) : 0, lied: false })
+  submit(book, { requester: requesterOf(who), purse: purseOf(who), requests: [request], newId: () => id }, agenda.now)
+  follow(court)
+}
+
+function quotedOf({ cheater, share }: Court, { detection, collusion }: NonNullable<Quote['assurance']>): number {
+  if (cheater !== 'colluding' && cheater !== 'sybil') return detection
+  return collusion.find((one) => one.share === share)!.detection
+}
+
+/** Has everybody begin what was given out, and notes what has ended. */
+function follow(court: Court): void {
+  const { book } = court
+  const { providers, ended } = book.news
+  book.news = { ended: [], changed: [], providers: new Set() }
+  book.log.length = 0
+  book.ended.clear()
+  for (const task of ended) {
+    court.ended.push(task)
+    if (court.cheater === 'whitewashing') for (const one of refutedBy(task)) wash(court, one)
+  }
+  for (const at of providers) {
+    const { provider } = court.players.get(at)!
+    for (const [lease, held] of provider.leases) {
+      if (court.begun.has(lease)) continue
+      court.begun.add(lease)
+      // Its agent would renew it for as long as it works.
+      held.expiresAt = Number.POSITIVE_INFINITY
+      after(court.agenda, exponential(court.random, WORK_MS), () => finish(court, at, lease, held.task))
+    }
+  }
+}
+
+const refutedBy = ({ attempts }: Task): Address[] =>
+  attempts.filter(({ state }) => state.is === 'refuted').map(({ provider }) => provider)
+
+/** Leaves its name, which works on nothing then, and comes back under another. */
+function wash(court: Court, at: Address): void {
+  const { provider, cheats } = court.players.get(at)!
+  if (!cheats || !provider.reachable) return
+  disconnect(court.book, provider)
+  enrol(court, true)
+}
+
+function finish(court: Court, at: Address, lease: string, id: string): void {
+  const { book, lies, cases } = court
+  const player = court.players.get(at)!
+  const lie = lieOf(court, player)
+  if (lie !== null) {
+    lies.add(lease)
+    if (!book.tasks.get(id)!.task.deliveries) cases.get(id)!.lied = true
+  }
+  const output = { text: lie ?? 'right', confidence: 1 }
+  const usage = { inputTokens: 0, outputTokens: 0 }
+  say(court, player.provider, [{ lease, outcome: { status: 'succeeded', output, usage } }])
+  follow(court)
+}
+
+/** Something wrong, or null for honest work. */
+function lieOf({ cheater, random }: Court, { cheats, provider }: Player): string | null {
+  if (!cheats) return null
+  switch (cheater) {
+    case 'lazy':
+    case 'whitewashing':
+      return `made up ${random()}`
+    case 'sometimes': {
+      const [reputation] = provider.reputations.values()
+      return (reputation?.streak ?? 0) >= 20 && chance(random, 0.1) ? `made up ${random()}` : null
+    }
+    case 'colluding':
+    case 'sybil':
+      return 'agreed upon'
+  }
+}
+
+/** A poll of a provider of one slot, with what it has done. */
+function say({ book, agenda }: Court, provider: Provider, results: Result[]): void {
+  poll(book, provider, { free: 1, seen: provider.lastSeq, results, renew: [] }, agenda.now)
+  provider.reachable = true
+}

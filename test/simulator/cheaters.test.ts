@@ -1,0 +1,27 @@
+import { readFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import type { Trial } from '../../simulator/cheaters.ts'
+import { SLASH_BASIS_POINTS, STAKE, scoreOf } from '../../simulator/verdicts.ts'
+
+const trial = (cheater: Trial['cheater'], level: Trial['level'], tasks = 400) =>
+  scoreOf({ cheater, share: 0.3, level }, 5, tasks)
+
+test('wrong results that nobody else gives are caught as quoted, and colluders as often as the quote says of their share', () => {
+  expect(trial('lazy', 'none')).toMatchObject({ caught: 0, quoted: 0 })
+  expect(trial('whitewashing', 'spot')).toMatchObject({ caught: 1, quoted: 1, deceived: 0, income: 0 })
+  const colluding = trial('colluding', 'quorum(3,2)')
+  // Of some 250 results chance alone makes six points.
+  expect(Math.abs(colluding.caught! - colluding.quoted!)).toBeLessThan(0.1)
+  expect(colluding.quoted).toBeCloseTo(0.49)
+  expect(colluding.profit).toBeLessThan(0)
+})
+
+test('the same seed gives the same trial', () => {
+  expect(trial('colluding', 'spot', 80)).toEqual(trial('colluding', 'spot', 80))
+})
+
+test('the stake is the one that the contracts begin with', () => {
+  const contract = readFileSync('contracts/src/Parameters.sol', 'utf8')
+  expect(contract).toContain(`_set(Name.MinimumStake, ${STAKE / 10n ** 18n} ether)`)
+  expect(contract).toContain(`_set(Name.WrongResultSlash, ${SLASH_BASIS_POINTS})`)
+})
