@@ -28,7 +28,7 @@ const FRAME_BYTES = LIMITS.bodyBytes / 2
 export const RESEND_MS = 30_000
 const ENDED_KEPT = 4096
 /** Refusals that are about the moment, not about the result. */
-const PASSING = new Set(['overloaded', 'internal'])
+const PASSING = new Set(['overloaded', 'rate_limited', 'internal'])
 
 export function createBook(slots: number): LeaseBook {
   return { slots, open: true, seen: 0, entries: new Map(), ended: new Set() }

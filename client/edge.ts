@@ -24,7 +24,15 @@ export type CallOptions = {
 const TIMEOUT_MS = 30_000
 const TRIES = 5
 /** What stands in the way now and may be gone at the next try. */
-const PASSING: ReadonlySet<string> = new Set(['unreachable', 'timed_out', 'overloaded', 'market_restarted', 'internal'])
+const PASSING: ReadonlySet<string> = new Set([
+  'unreachable',
+  'timed_out',
+  'overloaded',
+  'open_tasks_limit',
+  'rate_limited',
+  'market_restarted',
+  'internal',
+])
 
 export const isPassing = (error: unknown): error is DaicnError => error instanceof DaicnError && PASSING.has(error.code)
 

@@ -33,6 +33,7 @@ import {
 } from './matching.ts'
 import { type Measured, measure } from './measured.ts'
 import { parseAmount, splitFee } from './money.ts'
+import { createOccupancy, type Occupancy, occupy } from './occupancy.ts'
 import {
   createIndex,
   emptyTree,
@@ -122,8 +123,8 @@ export type Provider = {
 export type Book = {
   cell: string
   tasks: Map<string, OpenTask>
-  /** Bytes of the open tasks' inputs and prefixes. */
-  bytes: number
+  /** Of the open tasks; bytes are those of their inputs and prefixes. */
+  occupancy: Occupancy
   /** Streams whose rooms must be asked what an ended attempt delivered. */
   sealing: Set<string>
   /** Open tasks with results that others must agree with. */
@@ -160,7 +161,7 @@ export function createBook(cell: string): Book {
   return {
     cell,
     tasks: new Map(),
-    bytes: 0,
+    occupancy: createOccupancy(),
     sealing: new Set(),
     verifying: new Set(),
     providers: new Map(),
@@ -443,7 +444,7 @@ export function openTask(book: Book, task: Task, tag: number, deadline: number, 
   }
   const open: OpenTask = { task, want, deadline, due: null }
   book.tasks.set(spec.id, open)
-  book.bytes += bytesOf(task)
+  occupy(book.occupancy, spec.requester, 1, bytesOf(task))
   if (task.state.is === 'sealing') book.sealing.add(spec.id)
   if (task.deliveries) verify(book, open)
   if (task.state.is === 'queued') {
@@ -473,7 +474,8 @@ function applyToTask(book: Book, id: string, event: TaskEvent, at: number): Refu
   const result = transition(before, event, at)
   if ('refused' in result) return result.refused
   open.task = result.task
-  book.bytes += bytesOf(open.task) - bytesOf(before)
+  const grown = bytesOf(open.task) - bytesOf(before)
+  if (grown !== 0) occupy(book.occupancy, open.task.spec.requester, 0, grown)
   if (before.state.is === 'queued' && open.task.state.is !== 'queued') removeWant(book.matching, open.want)
   if (before.state.is === 'sealing' && open.task.state.is !== 'sealing') book.sealing.delete(id)
   if (open.task.deliveries !== before.deliveries) {
@@ -547,7 +549,7 @@ function applyEffect(book: Book, open: OpenTask, effect: Effect, at: number): vo
       unschedule(book, open)
       book.tasks.delete(spec.id)
       book.verifying.delete(spec.id)
-      book.bytes -= bytesOf(open.task)
+      occupy(book.occupancy, spec.requester, -1, -bytesOf(open.task))
       book.ended.set(spec.id, open.task)
       countEnded(book.stats, open.task)
       measure(book.measured, open.task)

@@ -106,7 +106,21 @@ export const ERRORS = {
   provider_not_found: [404, 'No such provider', 'GET /v1/providers lists those that ever registered here.'],
   not_registered: [409, 'The provider is not registered here', 'POST /v1/provider/register first.'],
   upgrade_required: [426, 'This address speaks WebSocket', 'Connect with a WebSocket client.'],
-  overloaded: [429, 'The market is full', 'Wait as long as Retry-After says, then send it again.'],
+  overloaded: [
+    429,
+    'There is more to do than there is room for',
+    'Wait as long as Retry-After says, then send it again.',
+  ],
+  open_tasks_limit: [
+    429,
+    'You have as many tasks open as there is room for',
+    'Wait for some of them to end, or cancel some; others need what room is left.',
+  ],
+  rate_limited: [
+    429,
+    'You call too often',
+    'Wait as long as Retry-After says; RateLimit-Policy tells how often you may call.',
+  ],
   task_failed: [502, 'Every attempt at the task failed', '`attempts` of the task names each error.'],
   upstream_refused: [
     422,
@@ -161,6 +175,7 @@ export const SUBMIT_ERRORS = [
   'no_provider',
   'insufficient_funds',
   'overloaded',
+  'open_tasks_limit',
   'idempotency_conflict',
   'market_restarted',
 ] as const satisfies ErrorCode[]

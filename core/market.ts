@@ -7,6 +7,7 @@ import { DomainError, type ErrorCode, type ErrorDetails } from './errors.ts'
 import type { Idempotency } from './idempotency.ts'
 import { LEASE_MS, parseLeaseId } from './lease.ts'
 import { type Ask, classOf, EXCLUSIONS, type Exclusion, setRoom, variantExclusion } from './matching.ts'
+import { checkRoom } from './occupancy.ts'
 import { meter } from './pricing.ts'
 import {
   type Address,
@@ -25,9 +26,6 @@ import type { TaskRequest } from './request.ts'
 import { sizeOf } from './snapshot.ts'
 import { held, type Task, type TaskEvent, type TaskSpec } from './task.ts'
 
-/** The most a market holds open; beyond that it sheds. Inputs live in its memory, which the platform bounds at 128 MB. */
-export const CAPACITY = { tasks: 100_000, bytes: 48 * 1024 * 1024 }
-
 type Submission = {
   requester: Address
   purse: string
@@ -44,9 +42,7 @@ export function submit(book: Book, submission: Submission, now: number): { tasks
   tick(book, now)
   const { requester, purse, requests, newId, idempotency } = submission
   const bytes = requests.reduce((sum, request) => sum + request.bytes, 0)
-  if (book.tasks.size + requests.length > CAPACITY.tasks || book.bytes + bytes > CAPACITY.bytes) {
-    throw new DomainError('overloaded', { retryAfterSeconds: 5 })
-  }
+  checkRoom(book.occupancy, requester, requests.length, bytes)
   const models = requests.map((request) => modelOf(book, request))
   checkVariants(book, requests, models)
   for (const [i, request] of requests.entries()) {

@@ -37,7 +37,7 @@ export const app = new Hono<{ Bindings: Env }>()
     },
   )
   .get('/openapi.json', operation({ summary: 'This document', access: 'anyone', answers: { 200: OpenApi } }), (c) =>
-    c.json(document(), 200, { 'cache-control': 'public, max-age=300' }),
+    c.json(document(), 200, { 'cache-control': 'public, max-age=300', vary: 'origin' }),
   )
   .route('/sign-in', signIn)
   .route('/account', account)

@@ -45,7 +45,7 @@ export async function authenticate(network: Network, { header, url }: Call, now:
 }
 
 /** True for the operator's own token, where one is set. */
-export const isOperator = (network: Network, header: string | undefined): boolean =>
+export const isOperator = (network: Network, header: string): boolean =>
   network.operatorToken !== undefined && sameText(tokenOf(header), network.operatorToken)
 
 /** @throws DomainError missing_credentials, invalid_credentials */
@@ -68,18 +68,25 @@ async function bySession({ secret }: Network, token: string): Promise<Cached> {
   }
 }
 
-/* API keys: dk_<account>_<key id>_<secret>. The account is in the key so that its object can be asked without a look-up. */
+/*
+ * API keys: dk_<account>_<key id>_<secret>. The account is in the key so that its object can be asked without a look-up; the id
+ * follows from the rest by the edge's secret, so that what somebody made up asks, and so makes, no object at all.
+ */
 
-export async function newKey(address: Address) {
-  const id = randomHex(6)
+export async function newKey(network: Network, address: Address) {
   const secret = randomHex(24)
+  const id = await keyId(network, address, secret)
   return { id, hash: await sha256(secret), key: `dk_${address.slice(2)}_${id}_${secret}` }
 }
+
+const keyId = async (network: Network, address: Address, secret: string): Promise<string> =>
+  (await sha256(`DAICN key id\n${address}\n${secret}\n${network.secret}`)).slice(0, 12)
 
 async function byKey(network: Network, token: string, now: number): Promise<Cached> {
   const match = /^dk_([0-9a-f]{40})_([0-9a-f]{12})_([0-9a-f]{48})$/.exec(token)
   if (!match) throw new DomainError('invalid_credentials')
   const address: Address = `0x${match[1]!}`
+  if (!sameText(match[2]!, await keyId(network, address, match[3]!))) throw new DomainError('invalid_credentials')
   const key = await network.account(address).key(match[2]!)
   if (!key || !sameText(key.hash, await sha256(match[3]!))) throw new DomainError('invalid_credentials')
   if (key.expiresAt !== null && key.expiresAt <= now)

@@ -1,6 +1,7 @@
 /** The platform's bindings, and the one place where the parts are wired to each other. */
 import { waitUntil } from 'cloudflare:workers'
 import type { Address, Poll, PollAnswer, TaskView } from '#core/protocol.ts'
+import { rateLimits } from '#core/rate-limit.ts'
 import { signerOf } from './chain/account-signer.ts'
 import { edgeKeyOf } from './chain/edge-key.ts'
 import { openFaucet } from './chain/faucet.ts'
@@ -41,6 +42,8 @@ export type Env = {
   /** Of a development network on a chain alone. */
   FAUCET_KEY?: `0x${string}`
   DEV: string
+  /** Calls a minute of one API key; see rateLimits. */
+  CALLS_PER_MINUTE?: string
   EDGE_SECRET: string
   /** Lets its bearer read what is the operator's alone; without it nobody does. */
   OPERATOR_TOKEN?: string
@@ -112,6 +115,7 @@ function wire(env: Env) {
     chainId,
     isDevelopment: env.DEV === 'true',
     secret: env.EDGE_SECRET,
+    rates: rateLimits(env.CALLS_PER_MINUTE, env.DEV === 'true'),
     operatorToken: env.OPERATOR_TOKEN || undefined,
     /** True when a sign-in was signed for this chain by the key of its address. */
     isSignedIn: (message: SignInMessage, signature: `0x${string}`) => isSignedBy(chainId, message, signature),

@@ -1,9 +1,9 @@
 import { waitUntil } from 'cloudflare:workers'
 import { app } from './app.ts'
+import { crossOrigin } from './cross-origin.ts'
 import { type Env, networkOf } from './env.ts'
 import { followChain } from './jobs/follow-chain.ts'
 import { rollUp } from './jobs/roll-up.ts'
-
 import { logError } from './log.ts'
 import { Account as AccountObject } from './objects/account.ts'
 import { Library as LibraryObject } from './objects/library.ts'
@@ -36,7 +36,8 @@ export default {
   fetch(request, env, context) {
     used.worker.requests++
     tellUsage(env)
-    return app.fetch(request, env, context)
+    const call = () => app.fetch(request, env, context)
+    return request.headers.has('origin') ? crossOrigin(request, call) : call()
   },
   async scheduled({ cron, scheduledTime }, env) {
     used.worker.requests++

@@ -49,6 +49,8 @@ export type Carrier = {
 
 /** The platform lets a request work for thirty seconds after it was answered; the last exchange may be held for ten. */
 const DUTY_MS = 10_000
+/** Calls that may wait at once: each holds memory here and a place in the market. */
+const MOST_WAITING = 10_000
 /** Longer than any call is held. */
 const LIMIT_MS = 60_000
 const RESTARTED = JSON.stringify({ code: 'market_restarted', details: { retryAfterSeconds: 1 } })
@@ -59,6 +61,7 @@ export function openLine(isolate: string): Line {
 
 /** Makes a call and waits for its answer. @returns the value as JSON @throws DomainError */
 export async function ask(line: Line, carrier: Carrier, question: Question): Promise<string> {
+  if (line.seats.size >= MOST_WAITING) throw new DomainError('overloaded', { retryAfterSeconds: 1 })
   const id = ++line.lastId
   const seat: Seat = { answer: null, wake: () => {} }
   line.seats.set(id, seat)

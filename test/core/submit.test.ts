@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { type Book, createBook, record } from '#core/book.ts'
-import { CAPACITY, submit } from '#core/market.ts'
+import { cancel, submit } from '#core/market.ts'
+import { CAPACITY, checkRoom, createOccupancy, occupy } from '#core/occupancy.ts'
 import { available, purseId } from '#core/purse.ts'
 import type { TaskRequest } from '#core/request.ts'
 import { booksOf, modelsOf, pursesOf, taskView } from '#core/views.ts'
@@ -68,9 +69,34 @@ test('a market that is full refuses more, in tasks and in bytes', () => {
   const book = openBook()
   const overloaded = { code: 'overloaded', details: { retryAfterSeconds: expect.any(Number) } }
   expect(thrown(book, [request({ bytes: CAPACITY.bytes + 1 })])).toMatchObject(overloaded)
-  order(book, 1, [request({ bytes: CAPACITY.bytes })], T0)
-  expect(thrown(book, [request()])).toMatchObject(overloaded)
-  expect(thrown(openBook(), new Array(CAPACITY.tasks + 1).fill(request()))).toMatchObject(overloaded)
+  expect(thrown(book, new Array(CAPACITY.tasks + 1).fill(request()))).toMatchObject(overloaded)
+})
+
+test('a requester alone may fill nine tenths of the room, and another still finds some', () => {
+  const book = openBook([1, 2, 3])
+  const most = Math.floor(0.9 * CAPACITY.bytes)
+  const full = { code: 'open_tasks_limit', details: { retryAfterSeconds: expect.any(Number) } }
+  const before = booksOf(book)
+  expect(thrown(book, [request({ bytes: most + 1 })])).toMatchObject(full)
+  expect(booksOf(book)).toEqual(before)
+  const [heavy] = order(book, 1, [request({ bytes: most })], T0)
+  expect(thrown(book, [request()])).toMatchObject(full)
+  const left = CAPACITY.bytes - most
+  order(book, 2, [request({ bytes: Math.floor(0.9 * left) })], T0)
+  order(book, 3, [request({ bytes: Math.floor(0.09 * left) })], T0)
+  // What ends makes room again.
+  cancel(book, heavy!, T0)
+  order(book, 1, [request()], T0)
+})
+
+test('a requester may have nine tenths of the tasks open, whoever else there is', () => {
+  const occupancy = createOccupancy()
+  const [heavy, other] = [requesterOf(1), requesterOf(2)]
+  occupy(occupancy, heavy, 90_000, 0)
+  expect(() => checkRoom(occupancy, heavy, 1, 0)).toThrow('room for 10000 more')
+  checkRoom(occupancy, other, 9_000, 0)
+  occupy(occupancy, heavy, -90_000, 0)
+  expect(occupancy).toEqual(createOccupancy())
 })
 
 test('a task that names no model gets the one that most who are there offer', () => {

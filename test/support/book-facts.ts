@@ -53,6 +53,7 @@ function expectTasks(book: Book, submitted: string[], ended: Map<string, Task>):
   assert.deepEqual([...book.tasks.keys(), ...ended.keys()].sort(), [...submitted].sort())
   let bytes = 0
   let queued = 0
+  const by = new Map<string, { tasks: number; bytes: number }>()
   for (const open of book.tasks.values()) {
     assert.equal(isOver(open.task), false)
     const waits = open.task.state.is === 'queued'
@@ -64,13 +65,18 @@ function expectTasks(book: Book, submitted: string[], ended: Map<string, Task>):
     const deliverers = deliverersOf(open.task)
     assert.equal(new Set(deliverers).size, deliverers.length)
     bytes += bytesOf(open.task)
+    const own = by.get(open.task.spec.requester) ?? { tasks: 0, bytes: 0 }
+    by.set(open.task.spec.requester, { tasks: own.tasks + 1, bytes: own.bytes + bytesOf(open.task) })
     if (waits) queued++
   }
   for (const task of ended.values()) {
     assert.equal(isOver(task), true)
     assert.equal(currentAttempt(task), 0)
   }
-  assert.equal(book.bytes, bytes)
+  assert.deepEqual(
+    { ...book.occupancy, by: [...book.occupancy.by].sort() },
+    { tasks: book.tasks.size, bytes, by: [...by].sort() },
+  )
   assert.equal(book.matching.queued, queued)
   const { stats } = book
   assert.equal(stats.totalTasks, submitted.length)

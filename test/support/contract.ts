@@ -39,6 +39,8 @@ async function checked(
   response: Response,
   tell: (fault: string) => void,
 ): Promise<Response> {
+  // A browser's question before a call is answered for all routes alike.
+  if (method === 'OPTIONS' && response.status === 204) return response
   const operation = operationAt(method, path)
   const fault = (what: string) => tell(`${method} ${path} answered ${response.status}: ${what}`)
   if (!operation) {

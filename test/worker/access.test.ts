@@ -1,4 +1,5 @@
-/** Who may make which call: every route against everybody there is. */
+/** Who may make which call, how often, and from where: every route against everybody there is. */
+import { listDurableObjectIds } from 'cloudflare:test'
 import { sign } from 'hono/jwt'
 import { beforeAll, expect, test } from 'vitest'
 import { hourName, hourOf } from '#core/public-log.ts'
@@ -7,6 +8,7 @@ import { sha256 } from '#worker/auth.ts'
 import {
   bindings,
   CHAT,
+  denied,
   OFFER,
   ORIGIN,
   poll,
@@ -303,3 +305,65 @@ async function partsOf(route: string, token: string): Promise<RequestInit> {
   const form = await formOf()
   return { headers: { ...headers, ...form.headers }, body: form.raw }
 }
+
+test('who calls too often is told to wait, by key, by account and by address, and nothing is done for it', async () => {
+  const { token, session } = await requester()
+  const limited = { ...bindings, CALLS_PER_MINUTE: '20' }
+  const call = (path: string, headers: Record<string, string>, init: RequestInit = {}) =>
+    app.request(`${ORIGIN}${path}`, { ...init, headers }, limited)
+  const asKey = { authorization: `Bearer ${token}` }
+  const first = await call('/v1/account', asKey)
+  expect(first.headers.get('ratelimit-policy')).toBe('"key";q=20;w=60, "account";q=40;w=60')
+  expect(first.headers.get('ratelimit')).toBe('"key";r=19;t=3, "account";r=39;t=2')
+  const statuses = await Promise.all(Array.from({ length: 19 }, async () => (await call('/v1/account', asKey)).status))
+  expect(new Set(statuses)).toEqual(new Set([200]))
+  const submitted = { method: 'POST', body: JSON.stringify(CHAT) }
+  const refused = await call('/v1/tasks', { ...asKey, 'content-type': 'application/json' }, submitted)
+  expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '3'])
+  expect(refused.headers.get('content-type')).toBe('application/problem+json')
+  expect(await refused.json()).toMatchObject({ code: 'rate_limited', detail: 'more than 20 calls in 60 s (key)' })
+  const asOpenAi = await call('/v1/files', asKey)
+  expect(await asOpenAi.json()).toMatchObject({ error: { type: 'rate_limit_error', code: 'rate_limited' } })
+  expect((await send('GET', '/v1/tasks', { token })).body).toMatchObject({ tasks: [] })
+
+  // Another of its keys has calls of its own, until the account has none.
+  const asOwner = { authorization: `Bearer ${session}` }
+  for (let i = 0; i < 20; i++) expect((await call('/v1/account', asOwner)).status).toBe(200)
+  expect((await call('/v1/account', asOwner)).status).toBe(429)
+
+  const from = (ip: string, more = {}) => call('/v1/network', { 'cf-connecting-ip': ip, ...more })
+  expect((await from('2001:db8::1')).headers.get('ratelimit-policy')).toBe('"ip";q=2;w=60')
+  expect((await from('2001:db8::2')).status).toBe(200)
+  expect((await from('2001:db8::3')).status).toBe(429)
+  expect((await from('192.0.2.1')).status).toBe(200)
+  // Nobody may guess keys for ever either; a sign-in counts as many calls.
+  const guess = () => call('/v1/account', { 'cf-connecting-ip': '192.0.2.2', authorization: 'Bearer e30.e30.e30' })
+  expect([(await guess()).status, (await guess()).status, (await guess()).status]).toEqual([401, 401, 429])
+  const signIn = () => call('/v1/sign-in', { 'cf-connecting-ip': '192.0.2.3' }, { method: 'POST', body: '{}' })
+  expect([(await signIn()).status, (await signIn()).status]).toEqual([415, 429])
+})
+
+test('a key that nobody made asks no account, and leaves none behind', async () => {
+  const before = (await listDurableObjectIds(bindings.ACCOUNT)).length
+  const made = `dk_${'7'.repeat(40)}_${'0'.repeat(12)}_${'1'.repeat(48)}`
+  denied(await send('GET', '/v1/account', { token: made }), 401, 'invalid_credentials')
+  expect((await listDurableObjectIds(bindings.ACCOUNT)).length).toBe(before)
+})
+
+test('pages of any origin may call the API by key, and never as somebody whom the browser knows', async () => {
+  const headers = { origin: 'https://elsewhere.test', authorization: `Bearer ${tokens.requester}` }
+  const answer = await request('/v1/account', { headers })
+  expect(answer.headers.get('access-control-allow-origin')).toBe('*')
+  expect(answer.headers.get('access-control-expose-headers')).toContain('retry-after')
+  expect(answer.headers.has('access-control-allow-credentials')).toBe(false)
+  expect(await answer.json()).toMatchObject({ address: expect.any(String) })
+  const refusal = await request('/v1/account', { headers: { origin: 'https://elsewhere.test' } })
+  expect([refusal.status, refusal.headers.get('access-control-allow-origin')]).toEqual([401, '*'])
+
+  const asked = { origin: 'https://elsewhere.test', 'access-control-request-method': 'POST' }
+  const preflight = await request('/v1/keys/x', { method: 'OPTIONS', headers: asked }).then((answer) => answer.headers)
+  expect(preflight.get('access-control-allow-methods')).toBe('GET, POST, PUT, DELETE')
+  expect(preflight.get('access-control-allow-headers')).toBe('authorization, *')
+  expect(preflight.has('access-control-allow-credentials')).toBe(false)
+  expect((await request('/v1/health')).headers.has('access-control-allow-origin')).toBe(false)
+})

@@ -7,12 +7,15 @@ import type { Env } from '../env.ts'
 import { isPayable, takePayment } from '../payment.ts'
 import { type Access, type AuthEnv, admit, admitOperator } from './auth.ts'
 import { parse, readJson } from './body.ts'
+import { countKnown, countUnknown } from './rate-limit.ts'
 
 export type Operation = {
   summary: string
   /** What the summary leaves out. */
   details?: string
   access: 'anyone' | 'operator' | Access
+  /** As how many calls one counts against the limits of calls; 1 unless told. */
+  weight?: number
   /** What a handler takes by `c.req.valid('param')`, `('header')`, `('query')` and `('json')`. */
   params?: z.ZodObject
   /** Their names in lower case. */
@@ -59,11 +62,16 @@ export const operationOf = (handler: object): Operation | undefined => declared.
 export function operation<const O extends Operation>(
   declaration: O & { examples?: Record<string, O['body'] extends z.ZodType ? z.input<O['body']> : never> },
 ): MiddlewareHandler<EnvOf<O>, string, Parsed<O>> {
-  const { access, params, headers, query, body, frames, tasks }: Operation = declaration
+  const { access, weight = 1, params, headers, query, body, frames, tasks }: Operation = declaration
   const middleware: MiddlewareHandler<AuthEnv> = async (c, next) => {
     const paid = tasks !== undefined && isPayable(c)
     if (access === 'operator') await admitOperator(c)
-    else if (access !== 'anyone' && !paid) c.set('principal', await admit(c, access))
+    else if (access === 'anyone' || paid) countUnknown(c, weight)
+    else {
+      const principal = await admit(c, access)
+      countKnown(c, principal, weight)
+      c.set('principal', principal)
+    }
     if (frames) mustUpgrade(c)
     if (params)
       c.req.addValidatedData(

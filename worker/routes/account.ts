@@ -17,6 +17,8 @@ export const signIn = new Hono<{ Bindings: Env }>().post(
     summary: 'Sign in',
     details: 'By an EIP-712 message over the chain id, the address, the origin of this edge and the time.',
     access: 'anyone',
+    // A signature to check, and perhaps an account to make.
+    weight: 50,
     body: SignIn,
     answers: { 200: Session },
     errors: ['invalid_signature', 'stale_sign_in'],
@@ -89,13 +91,12 @@ export const keys = new Hono<{ Bindings: Env }>()
       answers: { 201: KeyView.extend({ key: z.string() }) },
     }),
     async (c) => {
+      const network = networkOf(c.env)
       const { address } = c.get('principal')
       const { budget, ...wanted } = c.req.valid('json')
-      const { id, hash, key } = await newKey(address)
+      const { id, hash, key } = await newKey(network, address)
       const limit = budget === undefined ? null : parseAmount(budget)
-      const made = await networkOf(c.env)
-        .account(address)
-        .makeKey(id, hash, { ...wanted, budget: limit })
+      const made = await network.account(address).makeKey(id, hash, { ...wanted, budget: limit })
       return c.json({ ...keyView(made), key }, 201)
     },
   )

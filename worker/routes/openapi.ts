@@ -243,6 +243,7 @@ const shapeOf = (path: string): 'problem' | 'openai' => (openAiRoute(path) === u
 /** The codes that a call of an operation can be refused with. */
 function errorsOf({ access, params, headers, query, body, upload, form, frames, errors = [] }: Operation): ErrorCode[] {
   const codes: ErrorCode[] = [...errors, 'internal']
+  if (access !== 'operator') codes.push('rate_limited')
   if (access !== 'anyone') codes.push('missing_credentials', 'invalid_credentials', 'expired_token', 'forbidden')
   if (params || headers || query || body || form) codes.push('invalid_request')
   if (body) codes.push('malformed_json')
