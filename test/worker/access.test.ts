@@ -114,6 +114,7 @@ const ROWS: Record<string, Row> = {
   'GET /v1/provider/why': signedIn(200),
   'GET /v1/provider/socket': signedIn(101),
   'GET /v1/provider/vouchers': signedIn('no_chain'),
+  'POST /v1/provider/lanes': signedIn('no_chain'),
   'GET /v1/providers': anyone(200),
   'GET /v1/providers/:address': anyone(200),
   'GET /v1/providers/:address/tasks': anyone(200),
@@ -153,6 +154,7 @@ const BODIES: Record<string, unknown> = {
   'POST /v1/embeddings': { model: 'nobody-has-this', input: 'hello' },
   'POST /v1/provider/register': OFFERS,
   'POST /v1/provider/poll': { free: 0, seen: 0 },
+  'POST /v1/provider/lanes': { requester: `0x${'1'.repeat(40)}` },
   'PUT /v1/leases/:id/output': { from: 0, deltas: ['x'] },
 }
 
