@@ -170,8 +170,10 @@ test('the feed tells how the network stands, then within a second what changes',
   await within(({ status: now }) => now?.succeeded === status.succeeded + 1)
 
   const second = await openSocket<NetworkFrame>('/v1/network/socket')
-  expect(await second.next()).toMatchObject({ seq: seq + 1, type: 'snapshot' })
-  expect(await feed.next()).toMatchObject({ seq: seq + 1, type: 'snapshot' })
+  expect(await second.next()).toMatchObject({ seq, type: 'snapshot' })
+  await submit(alice, { ...CHAT, model })
+  expect(await second.next()).toMatchObject({ seq: seq + 1, type: 'delta' })
+  expect(await feed.next()).toMatchObject({ seq: seq + 1, type: 'delta' })
   feed.send('ping')
   expect(await feed.next()).toBe('pong')
   feed.close()

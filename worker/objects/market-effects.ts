@@ -284,8 +284,9 @@ export function createEffects(store: MarketStore, network: Network) {
       return new Promise<void>((resolve) => setTimeout(resolve, FEED_MS)).then(publish)
     },
 
-    /** The feed starts anew from this snapshot. */
+    /** Somebody more watches, from this snapshot on. Changes are told as those want them who have watched for longer. */
     watchNetwork(snapshot: NetworkSnapshot): void {
+      if (feed.watched) return
       feed.watched = true
       feedSent = new Map(Object.entries(snapshot).map(([name, value]) => [name, JSON.stringify(value)]))
     },

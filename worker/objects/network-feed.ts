@@ -2,9 +2,10 @@ import { DurableObject } from 'cloudflare:workers'
 import type { NetworkFrame, NetworkSnapshot } from '#core/protocol.ts'
 import { type Env, networkOf } from '../env.ts'
 
-/** The dashboard's feed: tells every watcher how the network stands, then what changes. Keeps nothing: the market knows. */
+/** The dashboard's feed: tells whoever comes how the network stands, then everybody what changes. Keeps nothing: the market knows. */
 export class NetworkFeed extends DurableObject<Env> {
-  private seq = 0
+  /** Begins above any count of an earlier life, so that who watched that one sees the gap. */
+  private seq = Date.now()
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env)
@@ -12,12 +13,14 @@ export class NetworkFeed extends DurableObject<Env> {
   }
 
   override async fetch(): Promise<Response> {
-    const snapshot = await networkOf(this.env).market().watchNetwork()
+    const market = networkOf(this.env).market()
+    let { seq } = this
+    let snapshot = await market.watchNetwork()
+    // What was told to the others meanwhile may not be in it.
+    for (; seq !== this.seq; { seq } = this) snapshot = await market.watchNetwork()
     const { 0: client, 1: server } = new WebSocketPair()
     this.ctx.acceptWebSocket(server)
-    // Every watcher starts from this snapshot: the market's next changes are counted from it.
-    this.seq++
-    this.broadcast({ seq: this.seq, type: 'snapshot', snapshot })
+    server.send(JSON.stringify({ seq, type: 'snapshot', snapshot } satisfies NetworkFrame))
     return new Response(null, { status: 101, webSocket: client })
   }
 
@@ -28,14 +31,9 @@ export class NetworkFeed extends DurableObject<Env> {
   /** @returns how many are watching */
   publish(changes: Partial<NetworkSnapshot>): number {
     this.seq++
-    this.broadcast({ seq: this.seq, type: 'delta', changes })
-    return this.ctx.getWebSockets().length
-  }
-
-  private broadcast(frame: NetworkFrame): void {
-    const text = JSON.stringify(frame)
-    for (const socket of this.ctx.getWebSockets()) {
-      if (socket.readyState === WebSocket.OPEN) socket.send(text)
-    }
+    const text = JSON.stringify({ seq: this.seq, type: 'delta', changes } satisfies NetworkFrame)
+    const watchers = this.ctx.getWebSockets()
+    for (const socket of watchers) if (socket.readyState === WebSocket.OPEN) socket.send(text)
+    return watchers.length
   }
 }

@@ -41,6 +41,7 @@ export class TaskRoom extends DurableObject<Env> {
   private sealed = 0
   private status: Extract<WatchEvent, { type: 'status' }> | null = null
   private done: TaskView | null = null
+  private said: { log: OutputLog; index: number; text: string } | null = null
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env)
@@ -184,14 +185,27 @@ export class TaskRoom extends DurableObject<Env> {
       if (attempt > watcher.attempt) watcher = { ...watcher, attempt, index: 0 }
       while (watcher.index < log.deltas.length && watcher.left > 0) {
         const { index } = watcher
-        const delta = log.deltas[index]!
-        const offset = offsetOf(log, index)!
-        send(socket, { type: 'output', attempt, index, offset, delta })
-        watcher = { ...watcher, index: index + 1, offset: offset + delta.length, left: watcher.left - 1 }
+        sendText(socket, this.outputText(attempt, log, index))
+        watcher = { ...watcher, index: index + 1, offset: offsetOf(log, index + 1), left: watcher.left - 1 }
       }
       if (watcher.left === 0) break
     }
     socket.serializeAttachment(watcher satisfies Session)
+  }
+
+  /** An output as it is sent: the same to every watcher, so that it is made once for all who are as far. */
+  private outputText(attempt: number, log: OutputLog, index: number): string {
+    if (this.said?.log !== log || this.said.index !== index) {
+      const event: WatchEvent = {
+        type: 'output',
+        attempt,
+        index,
+        offset: offsetOf(log, index)!,
+        delta: log.deltas[index]!,
+      }
+      this.said = { log, index, text: JSON.stringify(event) }
+    }
+    return this.said.text
   }
 
   /** The rest of each attempt in one piece, which takes less than the outputs that a slow watcher was not told yet. */
@@ -259,7 +273,11 @@ export class TaskRoom extends DurableObject<Env> {
 }
 
 function send(socket: WebSocket, event: WatchEvent): void {
-  if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(event))
+  sendText(socket, JSON.stringify(event))
+}
+
+function sendText(socket: WebSocket, text: string): void {
+  if (socket.readyState === WebSocket.OPEN) socket.send(text)
 }
 
 /** `<attempt>.<index>`; anything else is the beginning. */
