@@ -1,4 +1,4 @@
-/** `npm run -s bench -- NAME... [--json] [--check] [--quick] [--data FILE]`: the benches of test/bench, each with its bars. */
+/** `npm run -s bench -- NAME... [--json] [--check] [--quick] [--data FILE] [--peers DIR]`: the benches of test/bench, each with its bars. */
 import { execFileSync } from 'node:child_process'
 import { cpus, platform, release, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
@@ -7,7 +7,7 @@ import type { Bar, Bench, Figures } from '../test/bench/bench.ts'
 import { Fault } from './checks.ts'
 import { ROOT } from './paths.ts'
 
-const NAMES = ['dispatch', 'match', 'stream', 'forecast', 'settle', 'agent', 'cost']
+const NAMES = ['dispatch', 'match', 'stream', 'forecast', 'settle', 'agent', 'cost', 'idle', 'fanout', 'cold']
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -16,6 +16,7 @@ const { values, positionals } = parseArgs({
     check: { type: 'boolean' },
     quick: { type: 'boolean' },
     data: { type: 'string' },
+    peers: { type: 'string' },
   },
 })
 
@@ -25,8 +26,8 @@ try {
   for (const name of positionals.length > 0 ? positionals : NAMES) {
     const bench = await load(name)
     out.heading(`bench ${bench.name}`)
-    const { quick = false, data } = values
-    const { figures, bars } = await bench.run({ quick, data, log: (line) => out.note(line) })
+    const { quick = false, data, peers } = values
+    const { figures, bars } = await bench.run({ quick, data, peers, log: (line) => out.note(line) })
     if (values.json) console.log(JSON.stringify({ bench: name, commit: commit(), machine: machine(), figures, bars }))
     else print(figures, bars)
     missed ||= bars.some(({ ok }) => !ok)

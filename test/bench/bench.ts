@@ -17,6 +17,8 @@ export type Options = {
   quick: boolean
   /** A file to measure with instead of the bench's own, for a bench that has any. */
   data: string | undefined
+  /** The folder of the peers, when they are to run beside us. */
+  peers: string | undefined
   log: (line: string) => void
 }
 
