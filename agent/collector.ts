@@ -6,6 +6,7 @@ import { recoverTypedDataAddress } from 'viem'
 import type { LaneView } from '#core/lane.ts'
 import { formatAmount, ONE_TOKEN, parseAmount } from '#core/money.ts'
 import type { Address, Lease } from '#core/protocol.ts'
+import { isCanonical } from '#core/signature.ts'
 import { MAX_LANE, type Settlement, voucherTypedData } from '#core/voucher.ts'
 import type { KeptVoucher, VoucherPage, VoucherView } from '#core/voucher-page.ts'
 import { type Cover, endedOf, endOf, isCovered, noteCharged, noteLane, settleLeases, shortOf, takeOn } from './cover.ts'
@@ -161,7 +162,7 @@ async function takeVoucher(options: Checks, view: VoucherView): Promise<void> {
   const signer = lane?.signer
   if (!signer) return refuse('nothing was ever paid into it')
   const message = voucherTypedData(settlement, { account, receiver, ceiling })
-  const by = await recoverTypedDataAddress({ ...message, signature }).catch(() => null)
+  const by = isCanonical(signature) ? await recoverTypedDataAddress({ ...message, signature }).catch(() => null) : null
   if (by?.toLowerCase() !== signer) return refuse('its voucher is not signed by its signer')
   await book.keep({ settlement, receiver, account, signer, charged, ceiling, signature })
   noteCharged(cover, requester, charged)

@@ -2,11 +2,13 @@
 import { recoverTypedDataAddress } from 'viem/utils'
 import type { Address } from '#core/protocol.ts'
 import { type Check, checkReceipt, type ReceiptTypedData, type Tools } from '#core/receipt.ts'
+import { isCanonical } from '#core/signature.ts'
 import { sha256 } from './hash.ts'
 
 const tools: Tools = {
   hash: (text) => sha256(new TextEncoder().encode(text)),
   async recover(data, signature) {
+    if (!isCanonical(signature)) return null
     try {
       return (await recoverTypedDataAddress({ ...(data as ReceiptTypedData), signature })).toLowerCase() as Address
     } catch {

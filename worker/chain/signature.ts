@@ -2,11 +2,13 @@ import { recoverTypedDataAddress, verifyTypedData } from 'viem/utils'
 import type { Address } from '#core/protocol.ts'
 import type { ReceiptTypedData, Tools } from '#core/receipt.ts'
 import { signInTypedData } from '#core/sign-in.ts'
+import { isCanonical } from '#core/signature.ts'
 
 export type SignInMessage = { address: Address; audience: string; issuedAt: number }
 
 /** True when `message` was signed for this chain by the key of its address. */
 export async function isSignedBy(chainId: number, message: SignInMessage, signature: `0x${string}`): Promise<boolean> {
+  if (!isCanonical(signature)) return false
   try {
     return await verifyTypedData({ ...signInTypedData(chainId, message), address: message.address, signature })
   } catch {
@@ -17,6 +19,7 @@ export async function isSignedBy(chainId: number, message: SignInMessage, signat
 
 /** Whose key signed a part of a receipt, null when none did. */
 export const recoverSigner: Tools['recover'] = async (data, signature) => {
+  if (!isCanonical(signature)) return null
   try {
     return (await recoverTypedDataAddress({ ...(data as ReceiptTypedData), signature })).toLowerCase() as Address
   } catch {

@@ -1,0 +1,13 @@
+/** Half the order of secp256k1's group. */
+const HALF_ORDER = 0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0n
+
+/**
+ * True for a key's signature in the one form that the contracts take. Each has a twin, by the negative of its `s`, that any
+ * reader can make and most libraries take; the contracts do not, so who took it would hold a voucher or a proof worth nothing.
+ * @param signature 65 bytes with `v` 27 or 28, or 64 bytes (ERC-2098)
+ */
+export function isCanonical(signature: string): boolean {
+  if (!/^0x[0-9a-f]+$/i.test(signature)) return false
+  if (signature.length === 130) return (BigInt(`0x${signature.slice(66)}`) & ((1n << 255n) - 1n)) <= HALF_ORDER
+  return signature.length === 132 && /1[bc]$/i.test(signature) && BigInt(`0x${signature.slice(66, 130)}`) <= HALF_ORDER
+}
