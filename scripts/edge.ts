@@ -1,7 +1,7 @@
 /**
  * The edge on this machine: the production bundle on workerd, its state in a folder.
  * As a program: `node scripts/edge.ts --port P --state DIR [--no-build]` prints one line of JSON when it is ready.
- * Settings of a chain (DEPLOYMENT, RPC_URL, ...) are taken from the environment.
+ * Settings of a chain (DEPLOYMENT, RPC_URL, ...), OPERATOR_TOKEN and CALLS_PER_MINUTE are taken from the environment, and DEV=false.
  */
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
@@ -24,6 +24,8 @@ export type EdgeOptions = {
   dev?: boolean
   /** Settings of the chain, by their names in wrangler.toml. */
   chain?: Record<string, string>
+  /** Others, likewise. */
+  settings?: Record<string, string>
   log?: (line: string) => void
 }
 
@@ -42,6 +44,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     ...built.bindings,
     EDGE_SECRET: await secret(join(options.state, 'edge-secret')),
     DEV: String(options.dev ?? true),
+    ...options.settings,
     ...options.chain,
   }
   const { assets, ...worker } = { ...built, bindings }
@@ -51,7 +54,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     ...(options.log && { log: options.log }),
     workers: [
       { ...worker, name: NAME, modules: await modules(), modulesRoot: BUNDLE, serviceBindings: { ASSETS: 'assets' } },
-      assetsWorker(assets!, worker.compatibilityDate!),
+      await assetsWorker(assets!, worker.compatibilityDate!),
     ],
   })
   await migrate(await runtime.miniflare.getD1Database('DB', NAME), inRoot('drizzle/migrations'))
@@ -75,11 +78,16 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
 
 const CHAIN_VARIABLES = ['CHAIN_ID', 'DEPLOYMENT', 'CONFIRMATIONS', 'PUBLIC_RPC_URL', 'RPC_URL', 'FAUCET_KEY']
 
+const OWN_VARIABLES = ['OPERATOR_TOKEN', 'CALLS_PER_MINUTE']
+
 /** The settings of the chain that are in the environment. */
 function chainVariables(environment: NodeJS.ProcessEnv): Record<string, string> | undefined {
   if (!environment.DEPLOYMENT) return undefined
-  return Object.fromEntries(CHAIN_VARIABLES.flatMap((name) => (environment[name] ? [[name, environment[name]]] : [])))
+  return variables(CHAIN_VARIABLES, environment)
 }
+
+const variables = (names: string[], environment: NodeJS.ProcessEnv): Record<string, string> =>
+  Object.fromEntries(names.flatMap((name) => (environment[name] ? [[name, environment[name]]] : [])))
 
 /** A chain on this machine is looked at this often. */
 const CHAIN_MS = 1_000
@@ -109,7 +117,10 @@ async function modules() {
   ]
 }
 
-function assetsWorker(assets: NonNullable<V4WorkerOptions['assets']>, compatibilityDate: string): V4WorkerOptions {
+async function assetsWorker(
+  assets: NonNullable<V4WorkerOptions['assets']>,
+  compatibilityDate: string,
+): Promise<V4WorkerOptions> {
   const contents = 'export default { fetch: (request, env) => env.ASSETS.fetch(request) }'
   return {
     name: 'assets',
@@ -118,10 +129,18 @@ function assetsWorker(assets: NonNullable<V4WorkerOptions['assets']>, compatibil
     assets: {
       directory: inRoot('web/build'),
       binding: 'ASSETS',
-      ...(assets.assetConfig && { assetConfig: assets.assetConfig }),
+      assetConfig: { ...assets.assetConfig, headers: { version: 2, rules: { '/*': { set: await siteHeaders() } } } },
       routerConfig: { has_user_worker: false },
     },
   }
+}
+
+/** What `_headers` adds to every file of the site, which the platform reads when it is deployed. */
+async function siteHeaders(): Promise<Record<string, string>> {
+  const lines = (await readFile(inRoot('web/static/_headers'), 'utf8')).split('\n')
+  return Object.fromEntries(
+    lines.flatMap((line) => [...line.matchAll(/^ +([\w-]+): (.*)$/g)].map(([, name, value]) => [name, value])),
+  )
 }
 
 /** Made once: session tokens and the edge's signatures must outlive a restart. */
@@ -162,7 +181,9 @@ if (import.meta.main) {
     if (!values['no-build']) await buildWorker()
     const log = (line: string) => void process.stderr.write(`${new Date().toISOString()} ${line}\n`)
     const chain = chainVariables(process.env)
-    const edge = await startEdge({ port, state, log, ...(chain && { chain }) })
+    const settings = variables(OWN_VARIABLES, process.env)
+    const dev = process.env.DEV !== 'false'
+    const edge = await startEdge({ port, state, dev, settings, log, ...(chain && { chain }) })
     await claim(state, { pid: process.pid, url: edge.url })
     // Miniflare's own handlers would end the process before ours has.
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {

@@ -5,3 +5,6 @@ try {
 } catch {
   // Storage may be blocked; the system's theme is used then.
 }
+
+// zod would try whether it may write functions by text: it may not, and the browser would report that as an attack.
+globalThis.__zod_globalConfig = { jitless: true }
