@@ -1,4 +1,7 @@
-/** Sends the output of one streaming lease to the edge as it comes. The final result does not depend on it. */
+/**
+ * Sends the output of one streaming lease to the edge as it comes. The final result does not depend on it. The first delta goes by
+ * a way that is open already, and only then is a socket opened for the others: somebody waits for the first.
+ */
 import type { OutputFrame } from '#core/protocol.ts'
 import { type Edge, EdgeError, outputPath } from './edge.ts'
 import { backoff, pause, type Timing } from './timing.ts'
@@ -10,7 +13,7 @@ export type Output = {
   close: () => void
 }
 
-/** Deltas that come within this go out in one frame; the first goes at once. */
+/** Deltas that come within this go out in one frame. */
 const BATCH_MS = 4
 const FRAME_DELTAS = 1000
 const FRAME_CHARS = 256 * 1024
@@ -141,7 +144,6 @@ export function openOutput({ edge, lease, sendFirst, timing, random }: OutputOpt
     dead = true
     settle()
   }
-  void run()
 
   function close() {
     clearTimeout(timer)
@@ -156,9 +158,10 @@ export function openOutput({ edge, lease, sendFirst, timing, random }: OutputOpt
         log.push(delta.slice(i, i + DELTA_CHARS))
         tokens.push(i === 0 ? count : 0)
       }
-      if (carrier === undefined && isFirst) sendFirst(frame(0))
-      else if (sent === 0) flush()
-      else timer ??= setTimeout(flush, BATCH_MS)
+      if (isFirst) {
+        sendFirst(frame(0))
+        void run()
+      } else timer ??= setTimeout(flush, BATCH_MS)
     },
     async finish() {
       finishing = true

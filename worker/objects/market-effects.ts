@@ -35,6 +35,8 @@ const SEAL_RETRY_MS = 200
 /** How long an unused purse is kept filled. */
 const IDLE_PURSE_MS = 60_000
 const FEED_MS = 250
+/** How long the word of a task's status lets the leases of the same turn go ahead of it. */
+const STATUS_MS = 1
 /** Minutes saved again at each roll-up, in case one was missed. */
 const MINUTES_SAVED = 5
 
@@ -44,6 +46,8 @@ export function createEffects(store: MarketStore, network: Network) {
   const { book } = store
   const outbox: Outbox = createOutbox()
   const watched = new Set<string>()
+  /** Tasks whose room is about to hear of their status. */
+  const changing = new Set<string>()
   /** Tasks of whose end the account was told for its webhooks; after a restart it is told again, which changes nothing. */
   const notified = new Set<string>()
   /** Draws whose answers are awaited, by purse. */
@@ -185,6 +189,18 @@ export function createEffects(store: MarketStore, network: Network) {
     }
   }
 
+  /** How it stands by then: a lease that left meanwhile is waited for, and a room takes a while to open. */
+  function tellStatusSoon(id: string): void {
+    if (changing.has(id)) return
+    changing.add(id)
+    setTimeout(() => {
+      changing.delete(id)
+      const task = book.tasks.get(id)?.task
+      if (!task || task.state.is === 'sealing') return
+      tell(task, statusEvent(task, Date.now())).catch((error) => logError('room_failed', error, { task: id }))
+    }, STATUS_MS)
+  }
+
   function tell(task: Task, event: WatchEvent): Promise<void> {
     return network.room(task.spec.id).tell(event)
   }
@@ -266,7 +282,7 @@ export function createEffects(store: MarketStore, network: Network) {
       if (isOver(task)) {
         watched.delete(spec.id)
         tell(task, { type: 'done', task: taskView(task) }).catch(() => signal(outbox, `room ${spec.id}`, now))
-      } else tell(task, statusEvent(task, now)).catch((error) => logError('room_failed', error, { task: spec.id }))
+      } else tellStatusSoon(spec.id)
     },
 
     /** Asks the room of an ended attempt what it delivered; should that fail, the outbox asks again. */

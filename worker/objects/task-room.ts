@@ -23,6 +23,7 @@ type Watcher = {
   window: number | null
   left: number
 }
+type Status = Extract<WatchEvent, { type: 'status' }>
 type Agent = { role: 'agent'; attempt: number; offset: number }
 type Session = Watcher | Agent
 
@@ -39,7 +40,7 @@ export class TaskRoom extends DurableObject<Env> {
   /** By attempt, in order. */
   private logs = new Map<number, OutputLog>()
   private sealed = 0
-  private status: Extract<WatchEvent, { type: 'status' }> | null = null
+  private status: Status | null = null
   private done: TaskView | null = null
   private said: { log: OutputLog; index: number; text: string } | null = null
 
@@ -79,7 +80,10 @@ export class TaskRoom extends DurableObject<Env> {
   /** From the market: the task changed. */
   tell(event: WatchEvent): void {
     if (this.done) return
-    if (event.type === 'status') this.status = event
+    if (event.type === 'status') {
+      if (this.status?.status === event.status && this.status.attempt === event.attempt) return
+      this.status = event
+    }
     if (event.type === 'done') this.complete(event.task)
     this.broadcast(event)
     if (event.type === 'done') this.close()
@@ -161,8 +165,9 @@ export class TaskRoom extends DurableObject<Env> {
     const log = this.logs.get(watcher.attempt)
     const offset = watcher.attempt === 0 ? 0 : log ? offsetOf(log, watcher.index) : null
     socket.serializeAttachment({ ...watcher, offset } satisfies Session)
+    if (task && !isEnded(task.status)) this.status ??= statusOf(task)
     if (this.status) send(socket, this.status)
-    else if (task) send(socket, { type: 'status', status: task.status, at: task.createdAt })
+    else if (task) send(socket, statusOf(task))
     this.catchUp(socket)
     if (task && isEnded(task.status)) {
       send(socket, { type: 'done', task })
@@ -270,6 +275,12 @@ export class TaskRoom extends DurableObject<Env> {
   private broadcast(event: WatchEvent): void {
     for (const socket of this.ctx.getWebSockets('watcher')) send(socket, event)
   }
+}
+
+function statusOf({ status, createdAt, attempts }: TaskView): Status {
+  const open = attempts.find(({ state }) => state === 'granted' || state === 'started')
+  if (!open) return { type: 'status', status, at: createdAt }
+  return { type: 'status', status, at: open.grantedAt, attempt: open.number, provider: open.provider }
 }
 
 function send(socket: WebSocket, event: WatchEvent): void {
