@@ -9,7 +9,19 @@ import type { Address, Lease } from '#core/protocol.ts'
 import { isCanonical } from '#core/signature.ts'
 import { MAX_LANE, type Settlement, voucherTypedData } from '#core/voucher.ts'
 import type { KeptVoucher, VoucherPage, VoucherView } from '#core/voucher-page.ts'
-import { type Cover, endedOf, endOf, isCovered, noteCharged, noteLane, settleLeases, shortOf, takeOn } from './cover.ts'
+import {
+  type Cover,
+  endedOf,
+  endOf,
+  isCovered,
+  noteCharged,
+  noteLane,
+  type Payer,
+  payerOf,
+  settleLeases,
+  shortOf,
+  takeOn,
+} from './cover.ts'
 import type { Log } from './log.ts'
 import { type LaneState, messageOf, payable, type SettlementLink } from './settlement.ts'
 import { pause, type Timing } from './timing.ts'
@@ -70,25 +82,25 @@ export function startCollector(options: CollectorOptions): Collector {
   }
 
   /** Has a lane locked, and looks at the chain for what came of it. */
-  async function secure(requester: Address, signal: AbortSignal): Promise<void> {
+  async function secure(payer: Payer, signal: AbortSignal): Promise<void> {
     try {
-      const { account } = await edge.lockLane(requester, signal)
+      const account = isAccount(payer) ? payer : (await edge.lockLane(payer as Address, signal)).account
       const lane = await link.laneOf(account)
-      if (lane) noteLane(cover, requester, account, lane, Date.now())
+      if (lane) noteLane(cover, payer, account, lane, Date.now())
     } catch (error) {
-      log('unpaid', { reason: `the lane of ${requester} is not locked: ${messageOf(error)}` })
+      log('unpaid', { reason: `the lane of ${payer} is not locked: ${messageOf(error)}` })
     }
   }
 
   async function takes(lease: Lease): Promise<boolean> {
     takeOn(cover, lease)
-    const { requester } = lease.terms ?? {}
-    if (!requester || isCovered(cover, requester, Date.now())) return true
+    const payer = payerOf(lease)
+    if (!payer || isCovered(cover, payer, Date.now())) return true
     const signal = AbortSignal.any([AbortSignal.timeout(LOCK_MS), closing.signal])
     // Vouchers first: what is signed counts as locked, and what was claimed meanwhile as paid.
     await fetchAll(signal).catch(() => {})
-    await secure(requester, signal)
-    if (isCovered(cover, requester, Date.now())) return true
+    await secure(payer, signal)
+    if (isCovered(cover, payer, Date.now())) return true
     endOf(cover, lease.id, false)
     // It may be given to us again at once.
     await pause(timing.collectMs, closing.signal)
@@ -100,7 +112,7 @@ export function startCollector(options: CollectorOptions): Collector {
       await options.link.check()
       await fetchAll(signal)
       await claimAll(options, paysAt(options.etherPrice))
-      await Promise.all(shortOf(cover, Date.now()).map((requester) => secure(requester, signal)))
+      await Promise.all(shortOf(cover, Date.now()).map((payer) => secure(payer, signal)))
       reachable = true
     } catch (error) {
       // Told once: it may last, and is tried again.
@@ -145,16 +157,19 @@ export function startCollector(options: CollectorOptions): Collector {
   }
 }
 
+/** Not a requester, whose account the edge signs for: such has 42 characters. */
+const isAccount = (payer: Payer): payer is `0x${string}` => payer.length === 66
+
 type Checks = Pick<CollectorOptions, 'settlement' | 'receiver' | 'link' | 'book' | 'cover' | 'log'>
 
 /** Keeps a voucher if it is worth more than the one there is, and its signer is the account's. */
 async function takeVoucher(options: Checks, view: VoucherView): Promise<void> {
   const { settlement, receiver, link, book, cover, log } = options
-  const { account, requester, signature } = view
+  const { account, signature } = view
+  const payer: Payer = view.selfSigned ? account : view.requester
   const [charged, ceiling] = [parseAmount(view.charged), parseAmount(view.ceiling)]
   const known = book.vouchers.get(account)
-  if (known && ceiling === known.ceiling && charged <= known.charged)
-    return noteCharged(cover, requester, known.charged)
+  if (known && ceiling === known.ceiling && charged <= known.charged) return noteCharged(cover, payer, known.charged)
   const refuse = (reason: string) => log('unpaid', { account, reason })
   if (ceiling < (known?.ceiling ?? 0n)) return refuse(`its voucher shrank from ${formatAmount(known!.ceiling)}`)
   if (charged > ceiling || ceiling > MAX_LANE) return refuse('its voucher is for less than it was charged')
@@ -165,8 +180,8 @@ async function takeVoucher(options: Checks, view: VoucherView): Promise<void> {
   const by = isCanonical(signature) ? await recoverTypedDataAddress({ ...message, signature }).catch(() => null) : null
   if (by?.toLowerCase() !== signer) return refuse('its voucher is not signed by its signer')
   await book.keep({ settlement, receiver, account, signer, charged, ceiling, signature })
-  noteCharged(cover, requester, charged)
-  noteLane(cover, requester, account, lane, Date.now())
+  noteCharged(cover, payer, charged)
+  noteLane(cover, payer, account, lane, Date.now())
 }
 
 type Claims = Pick<CollectorOptions, 'link' | 'book' | 'log'>

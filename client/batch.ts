@@ -1,7 +1,8 @@
 import { utf8Length } from '#core/pricing.ts'
 import type { LIMITS } from '#core/protocol.ts'
-import { type Connection, insist } from './edge.ts'
+import type { Connection } from './edge.ts'
 import { awhile, leave, type NewTask, type Signal, type Task } from './task.ts'
+import { submitPaid } from './wallet.ts'
 
 export type BatchOptions = Signal & {
   /**
@@ -55,10 +56,8 @@ export async function* batch(
     const wanted = chunk.tasks.flatMap((_, i) => (isDone(chunk.start + i) ? [] : [i]))
     if (wanted.length === 0) return { more: true }
     // Not broken off by the signal: only the answer names the tasks that are then to be cancelled.
-    const { tasks } = await insist<{ tasks: Task[] }>(connection, 'POST', '/v1/tasks', {
-      body: chunk.tasks,
-      headers: { 'idempotency-key': `${name}-${chunk.start}` },
-    })
+    const headers = { 'idempotency-key': `${name}-${chunk.start}` }
+    const { tasks } = await submitPaid<{ tasks: Task[] }>(connection, chunk.tasks, headers, undefined)
     for (const i of wanted) open.push({ index: chunk.start + i, id: tasks[i]!.id })
     progress.submitted += wanted.length
     onProgress?.({ ...progress })

@@ -12,9 +12,14 @@ import * as reputation from './reputation.ts'
 import type { NewTask, Signal } from './task.ts'
 
 import * as tasks from './task.ts'
+import * as wallets from './wallet.ts'
 
 /** Checks a receipt offline; see client/receipt.ts. */
 export const verifyReceipt = (receipt: unknown, held?: { output?: unknown }) => receipts.verifyReceipt(receipt, held)
+
+/** A key of your own that pays for tasks from your account on the chain; see client/wallet.ts. */
+export const openWallet = (signer: wallets.LaneSigner, options: wallets.WalletOptions) =>
+  wallets.openWallet(signer, options)
 
 export type Daicn = ReturnType<typeof connect>
 

@@ -1,6 +1,7 @@
 /** Calls to one edge. Runs wherever there is a `fetch`: Node 20 and later, browsers, Workers. */
 import { retryDelay } from '#core/backoff.ts'
 import { DaicnError, missing, refusal } from './error.ts'
+import type { Wallet } from './wallet.ts'
 
 export type Connection = {
   /** Address of the edge, for example https://edge.example. */
@@ -10,6 +11,8 @@ export type Connection = {
   /** Milliseconds an answer may take, over and above the time that the edge is asked to hold it; 30,000 unless told. */
   timeoutMs?: number
   fetch?: typeof fetch
+  /** Pays for tasks from an account that it signs for; without it, the edge signs for yours. */
+  wallet?: Wallet
 }
 
 export type CallOptions = {

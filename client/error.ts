@@ -1,7 +1,9 @@
 import { ERRORS, type ErrorCode, type Problem } from '#core/errors.ts'
+import type { LaneDemand } from '#core/lane.ts'
 import type { TaskView } from '#core/protocol.ts'
 
 const OWN = {
+  price_too_high: ['The edge asks for more than your wallet may sign for', 'Raise its maxPerCall, or lower maxPrice.'],
   unreachable: ['The edge does not answer', 'Check its address and your connection, then try again.'],
   timed_out: ['The edge did not answer in time', 'Try again, or allow more time.'],
   not_understood: ['The answer is not one of a DAICN edge', 'Check the address: another program may listen there.'],
@@ -26,6 +28,8 @@ export class DaicnError extends Error {
   readonly requestId: string | undefined
   /** The edge asks to wait so long before the next try. */
   readonly retryAfterMs: number | undefined
+  /** What must be signed before the call can be made; a wallet does so. */
+  readonly lane: LaneDemand | undefined
   /** The task that did not succeed. */
   readonly task: TaskView | undefined
 
@@ -36,6 +40,7 @@ export class DaicnError extends Error {
     this.status = problem.status
     this.hint = problem.hint
     this.pointer = problem.pointer
+    this.lane = problem.lane
     this.requestId = more.requestId
     this.retryAfterMs = more.retryAfterMs
     this.task = more.task

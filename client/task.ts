@@ -15,6 +15,7 @@ import { type Connection, insist } from './edge.ts'
 import { DaicnError, unsuccessful } from './error.ts'
 import { watch } from './events.ts'
 import { sha256 } from './hash.ts'
+import { submitPaid } from './wallet.ts'
 
 type InputOf<K extends Kind> = z.input<(typeof INPUTS)[K]>
 
@@ -48,7 +49,7 @@ export async function upload(connection: Connection, content: Uint8Array, { sign
 /** Tried again under one idempotency key, so that however often it is sent, it is one task. */
 export async function submit<K extends Kind>(connection: Connection, task: NewTask<K>, { signal }: Signal = {}) {
   const headers = { 'idempotency-key': crypto.randomUUID() }
-  return insist<Task<K>>(connection, 'POST', '/v1/tasks', { body: task, headers, signal })
+  return submitPaid<Task<K>>(connection, task, headers, signal)
 }
 
 /** What a task would cost and wait, and who could run it or why nobody can; holds and changes nothing. */

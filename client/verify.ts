@@ -7,14 +7,17 @@ import { sha256 } from './hash.ts'
 
 const tools: Tools = {
   hash: (text) => sha256(new TextEncoder().encode(text)),
-  async recover(data, signature) {
-    if (!isCanonical(signature)) return null
-    try {
-      return (await recoverTypedDataAddress({ ...(data as ReceiptTypedData), signature })).toLowerCase() as Address
-    } catch {
-      return null
-    }
-  },
+  recover: recoverSigner,
+}
+
+/** Whose key signed an EIP-712 message, null when none did. */
+export async function recoverSigner(data: object, signature: `0x${string}`): Promise<Address | null> {
+  if (!isCanonical(signature)) return null
+  try {
+    return (await recoverTypedDataAddress({ ...(data as ReceiptTypedData), signature })).toLowerCase() as Address
+  } catch {
+    return null
+  }
 }
 
 export const verify = (receipt: unknown, output: unknown): Promise<Check[]> => checkReceipt(receipt, tools, output)

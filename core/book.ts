@@ -29,6 +29,7 @@ import {
   setReputation,
   setRoom,
   stamp,
+  supplyMatch,
   type Want,
 } from './matching.ts'
 import { type Measured, measure } from './measured.ts'
@@ -46,7 +47,7 @@ import {
 } from './ordered-index.ts'
 import { closeBin, noteEnded, noteGranted, noteSubmitted, type Outlook } from './outlook.ts'
 import type { Address, Offer, Register } from './protocol.ts'
-import { newPurse, type Purse } from './purse.ts'
+import { laneOf, newPurse, type Purse } from './purse.ts'
 import { NEWCOMER, type Outcome, observe, type Reputation, score } from './reputation.ts'
 import { countEnded, countGranted, countPaid, countSubmitted, createStats, refreshLatest, type Stats } from './stats.ts'
 import {
@@ -80,6 +81,8 @@ export type BookEvent =
   | { type: 'drew'; at: number; purse: string; total: bigint; drawing?: boolean }
   /** The purse has given `total` in all back to its account. */
   | { type: 'restored'; at: number; purse: string; total: bigint }
+  /** The requester of a lane has signed for `ceiling` in all. */
+  | { type: 'vouched'; at: number; purse: string; ceiling: bigint; signature: `0x${string}` }
   /** Ten minutes are over; see core/outlook.ts. */
   | { type: 'binned'; at: number }
 
@@ -228,6 +231,11 @@ export function apply(book: Book, event: BookEvent): Refusal | null {
       if (event.total > purse.restored) purse.restored = event.total
       return null
     }
+    case 'vouched': {
+      const purse = purseOf(book, event.purse)
+      if (event.ceiling > purse.drawn) Object.assign(purse, { drawn: event.ceiling, signature: event.signature })
+      return null
+    }
     case 'binned':
       closeBin(book, event.at)
       return null
@@ -261,7 +269,7 @@ export function tick(book: Book, now: number): void {
 
 /** Gives a queued task to the best provider that waits for work, or whom was drawn for it; false when none may run it now. */
 export function place(book: Book, open: OpenTask, now: number): boolean {
-  const match = open.task.deliveries ? verifierOf(book, open, now) : bestSupply(book.matching, open.want, now)
+  const match = open.task.deliveries ? verifierOf(book, open, now) : bestMatch(book, open.want, now)
   if (match) grant(book, open, match, now)
   return match !== null
 }
@@ -282,6 +290,12 @@ function verifierOf(book: Book, open: OpenTask, now: number): Match | null {
 
 /** After so long another is drawn. */
 const DRAWN_MS = 4 * LEASE_MS
+
+function bestMatch(book: Book, want: Want, now: number): Match | null {
+  if (want.only === undefined) return bestSupply(book.matching, want, now)
+  const provider = book.providers.get(want.only)
+  return provider ? supplyMatch(want, provider.supply, now) : null
+}
 
 /** Gives a provider the tasks it should take, as many as it has room for. */
 export function fill(book: Book, provider: Provider, now: number): void {
@@ -435,6 +449,7 @@ export function openTask(book: Book, task: Task, tag: number, deadline: number, 
     minContext: spec.minContext,
     region: spec.region,
     exclude: spec.exclude,
+    only: laneOf(spec.purse)?.provider,
     tag,
     deadline: spec.deadline,
     avoid: NOBODY,
@@ -536,7 +551,7 @@ function applyEffect(book: Book, open: OpenTask, effect: Effect, at: number): vo
       purse.held -= effect.price
       provider.earned += earned
       provider.charged += effect.price
-      addCharge(provider.charges, spec.requester, effect.price, provider.charged)
+      addCharge(provider.charges, spec, effect.price, provider.charged)
       book.fees += fee
       countPaid(book.stats, effect.price, at)
       return

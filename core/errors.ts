@@ -1,3 +1,5 @@
+import type { LaneDemand } from './lane.ts'
+
 /** Every error a user can meet: a stable code, its HTTP status, what it means and what to do about it. */
 export const ERRORS = {
   malformed_json: [400, 'The body is not valid JSON', 'Send a JSON document encoded as UTF-8.'],
@@ -36,6 +38,11 @@ export const ERRORS = {
     402,
     'The account cannot cover the most this could cost',
     'Deposit, or lower maxPrice or the limits of the task.',
+  ],
+  voucher_required: [
+    402,
+    'A voucher must be signed for this call',
+    'Sign for what `lane` says, and send the call again with it in the Voucher header.',
   ],
   voucher_refused: [
     402,
@@ -186,6 +193,8 @@ export type ErrorDetails = {
   /** JSON pointer (RFC 6901) to the offending field of the body. */
   pointer?: string
   retryAfterSeconds?: number
+  /** What is to be signed. */
+  lane?: LaneDemand
 }
 
 export class DomainError extends Error {
@@ -210,6 +219,7 @@ export type Problem = {
   hint: string
   pointer?: string
   retryAfterSeconds?: number
+  lane?: LaneDemand
 }
 
 export function toProblem(error: DomainError): Problem {

@@ -1,9 +1,11 @@
 /** Lanes as a market uses them: what of a deposit is locked for one provider, so that its work is paid for sure. */
 import { z } from 'zod'
 import type { Book } from './book.ts'
+import { type Charge, chargesAfter } from './charges.ts'
 import { parseLeaseId } from './lease.ts'
 import { max, min, ONE_TOKEN } from './money.ts'
-import { Address, Amount, Hex } from './protocol.ts'
+import { Address, Amount, Hex, Signature } from './protocol.ts'
+import { laneKey, laneOf, purseId } from './purse.ts'
 
 /** A lane and its account as the chain has them; base units, `unlockAt` in Unix seconds, 0 while nobody asked to unlock. */
 export type LaneOnChain = {
@@ -40,18 +42,84 @@ export function nextCap(lane: LaneOnChain, due: bigint): bigint | null {
   return added < LEAST_LOCK ? null : covered + added
 }
 
-/** What a provider was charged for and holds leases of, for one requester, at most; null when it has nothing to do with it. */
+/**
+ * What a provider's work was charged at and its leases may come to, for a requester that the edge signs for; null when they have
+ * nothing to do with each other.
+ */
 export function dueTo(book: Book, address: Address, requester: Address): bigint | null {
   const provider = book.providers.get(address)
   if (!provider) return null
   let due = provider.charges.get(requester)?.amount ?? null
   for (const [id, { task }] of provider.leases) {
     const { spec, attempts } = book.tasks.get(task)!.task
-    if (spec.requester !== requester) continue
+    if (spec.requester !== requester || laneOf(spec.purse)) continue
     due = (due ?? 0n) + attempts[parseLeaseId(id)!.attempt - 1]!.ask * BigInt(spec.maxUnits)
   }
   return due
 }
+
+/** What was signed for a lane in all, base units. */
+export type Signed = { ceiling: bigint; signature: `0x${string}` }
+
+/** Charges that grew after `mark`, with the last voucher where the requester signs itself. */
+export function chargesWithVouchers(
+  book: Book,
+  address: Address,
+  mark: bigint,
+  limit: number,
+): (Charge & { voucher?: Signed })[] {
+  const charges = chargesAfter(book.providers.get(address)?.charges ?? new Map(), mark, limit)
+  return charges.map((charge) => {
+    const voucher = charge.account && signedFor(book, charge.requester, charge.account, address)
+    return voucher ? { ...charge, voucher } : charge
+  })
+}
+
+export function signedFor(book: Book, requester: Address, account: string, provider: Address): Signed | null {
+  const purse = book.purses.get(purseId(requester, laneKey(account, provider)))
+  return purse?.signature ? { ceiling: purse.drawn, signature: purse.signature } : null
+}
+
+const Word = z
+  .string()
+  .regex(/^0x[0-9a-f]{64}$/, 'must be 32 bytes in lower-case hex') as unknown as z.ZodType<`0x${string}`>
+
+/** What a requester that signs itself is asked for. */
+export const LaneDemand = z
+  .object({
+    settlement: z.object({ chainId: z.int(), address: Address }),
+    account: Word,
+    provider: Address,
+    ceiling: Amount.describe('What the next voucher must come to.'),
+    signed: z
+      .object({ ceiling: Amount, signature: Signature })
+      .nullable()
+      .describe('Your last voucher for this lane, as you signed it.'),
+    free: Amount,
+    paid: Amount,
+    cap: Amount.describe('A voucher above this needs a lock too.'),
+    epoch: z.int(),
+  })
+  .meta({ id: 'LaneDemand' })
+export type LaneDemand = z.output<typeof LaneDemand>
+
+/** What such a requester sends: a voucher, and a lock where its lane does not reach. Amounts are tokens. */
+export const SignedLane = z.object({
+  provider: Address,
+  ceiling: Amount,
+  signature: Signature,
+  lock: z.object({ cap: Amount, epoch: z.int().min(0), signature: Signature }).optional(),
+})
+export type SignedLane = z.output<typeof SignedLane>
+
+export const VoucherHeaders = z.object({
+  'voucher-signer': Address.optional().describe('The call is paid by the account that this key signs for.'),
+  voucher: z
+    .string()
+    .max(4096)
+    .optional()
+    .describe('What a `voucher_required` asks for, signed: JSON of `SignedLane` in base64.'),
+})
 
 export const LockLane = z
   .strictObject({ requester: Address.describe('Of a lease that you hold, or whose work you have done.') })

@@ -20,7 +20,7 @@ import {
   type Result,
   type ResultReceipt,
 } from './protocol.ts'
-import { available } from './purse.ts'
+import { available, laneOf } from './purse.ts'
 import { NEWCOMER } from './reputation.ts'
 import type { TaskRequest } from './request.ts'
 import { sizeOf } from './snapshot.ts'
@@ -37,6 +37,7 @@ type Submission = {
 /**
  * Accepts all of the tasks or none.
  * @returns the tasks, in order; or how much more the purse needs, in which case nothing has changed
+ * @throws DomainError voucher_required where only its requester can add to the purse
  */
 export function submit(book: Book, submission: Submission, now: number): { tasks: Task[] } | { short: bigint } {
   tick(book, now)
@@ -50,6 +51,7 @@ export function submit(book: Book, submission: Submission, now: number): { tasks
   }
   const need = requests.reduce((sum, request) => sum + held(request), 0n)
   const short = need - available(purseOf(book, purse))
+  if (short > 0n && laneOf(purse)) throw new DomainError('voucher_required')
   if (short > 0n) return { short }
   const ids = requests.map((request, i) => {
     const { deadlineMs, pointer: _, ...rest } = request

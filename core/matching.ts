@@ -52,6 +52,8 @@ export type Want = {
   minContext: number
   region: Region | null
   exclude: readonly Address[]
+  /** The one provider that its lane pays. */
+  only?: Address | undefined
   /** Fair-queueing start tag; see `stamp`. */
   tag: number
   deadline: number
@@ -158,6 +160,7 @@ function termsExclusion(want: Want, supply: Supply, offer: Ask, now: number): Ex
   if (offer.ask > want.bid) return 'price'
   if (offer.reputation < want.minReputation) return 'reputation'
   if (want.exclude.includes(supply.address)) return 'excluded'
+  if (want.only !== undefined && want.only !== supply.address) return 'excluded'
   if (now < want.avoidUntil && want.avoid.includes(supply.address)) return 'avoided'
   if (want.drawn !== null && want.drawn.address !== supply.address) return 'drawn'
   if (supply.room < 1) return 'slot'
@@ -376,6 +379,12 @@ export function setRoom(matching: Matching, supply: Supply, room: number): void 
   supply.room = room
   if (room < 1) return
   for (const place of supply.places) if (place.hidden) hide(matching, place, false)
+}
+
+/** The offer of one provider by which it may run this task now. */
+export function supplyMatch(want: Want, supply: Supply, now: number): Match | null {
+  const offer = supply.offers.find((each) => offerExclusion(want, supply, each, now) === null)
+  return offer ? { want, supply, offer } : null
 }
 
 /** The best listed provider that may run this task now. */

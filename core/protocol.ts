@@ -462,6 +462,9 @@ export const Lease = z
     ),
     stream: z.boolean().describe('Deliver output as it comes, to /v1/leases/{id}/output.'),
     terms: LeaseTerms.exactOptional(),
+    account: Hex.exactOptional().describe(
+      'The account on the chain that pays, where its requester signs for it itself.',
+    ),
     expiresAt: Time.describe("Renew before this; Unix milliseconds by the edge's clock."),
   })
   .meta({ id: 'Lease' })

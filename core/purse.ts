@@ -17,6 +17,8 @@ export type Purse = {
   settled: { captured: bigint; restored: bigint }
   /** When it last held anything, Unix milliseconds. */
   usedAt: number
+  /** Of a lane: the voucher by which so much was drawn. */
+  signature?: `0x${string}`
   /** The account was asked for more and its answer is not written down: what it granted must be asked for again. */
   drawing: boolean
 }
@@ -26,6 +28,23 @@ export const purseId = (account: Address, key: string): string => `${account}/${
 export function parsePurseId(id: string): { account: Address; key: string } {
   const slash = id.indexOf('/')
   return { account: id.slice(0, slash) as Address, key: id.slice(slash + 1) }
+}
+
+/**
+ * The key of a purse that vouchers of the requester's own fill: one for each of its accounts on the chain and each provider. What was
+ * drawn is the ceiling of its last voucher; nothing of it comes from the account here, and nothing goes back.
+ */
+export const laneKey = (account: string, provider: Address): string => `lane:${account}:${provider}`
+
+/** Where a key begins in a purse's id, after an address and a slash; an account has 66 characters. */
+const KEY = 43
+const LANE = 'lane:'
+
+/** Undefined for a purse that is no lane. */
+export function laneOf(id: string): { account: `0x${string}`; provider: Address } | undefined {
+  if (!id.startsWith(LANE, KEY)) return undefined
+  const start = KEY + LANE.length
+  return { account: id.slice(start, start + 66) as `0x${string}`, provider: id.slice(start + 67) as Address }
 }
 
 export const newPurse = (id: string): Purse => ({

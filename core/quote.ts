@@ -68,7 +68,7 @@ export function quote(book: Book, requester: Address, request: TaskRequest, now:
 }
 
 /** The task as matching would see it, behind all that wait with the same tag. */
-function wantOf(book: Book, requester: Address, request: TaskRequest, now: number): Want {
+export function wantOf(book: Book, requester: Address, request: TaskRequest, now: number): Want {
   return {
     ...request,
     ...modelFor(book, request),
@@ -141,7 +141,7 @@ function further(want: Want, candidates: Provider[], assurance: Quote['assurance
 }
 
 /** The offer of most merit: of those with a free slot, while there is one. */
-function bestOffer(want: Want, candidates: Provider[], now: number): Match | null {
+export function bestOffer(want: Want, candidates: Provider[], now: number): Match | null {
   const free = candidates.filter(({ supply }) => exclusion(want, supply, now) === null)
   let best: Match | null = null
   let most = Number.NEGATIVE_INFINITY

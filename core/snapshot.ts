@@ -53,7 +53,7 @@ export function restore(head: SnapshotHead, parts: Iterable<SnapshotPart>, now: 
         addProvider(book, listed(part.provider))
         break
       case 'charge':
-        book.providers.get(part.provider)!.charges.set(part.charge.requester, part.charge)
+        book.providers.get(part.provider)!.charges.set(part.charge.account ?? part.charge.requester, part.charge)
         break
       case 'purse':
         book.purses.set(part.purse.id, part.purse)

@@ -21,7 +21,7 @@ import {
   type TaskView,
 } from './protocol.ts'
 import type { ReputationView } from './public-log.ts'
-import { available, parsePurseId } from './purse.ts'
+import { available, laneOf, parsePurseId } from './purse.ts'
 import { interval, NEWCOMER, pooled, score } from './reputation.ts'
 import { attemptShown, latencyView, minutesUntil } from './stats.ts'
 import { type Attempt, held, paid, statusOf, type Task } from './task.ts'
@@ -103,11 +103,12 @@ export function leasesAfter(book: Book, provider: Provider, seen: number): Lease
   for (const { seq, task, attempt, expiresAt } of provider.leases.values()) {
     if (seq <= seen) continue
     const { spec, prefix, attempts } = book.tasks.get(task)!.task
-    const { kind, model, input, maxUnits, stream, requester } = spec
+    const { kind, model, input, maxUnits, stream, requester, purse } = spec
     const { ask, digest = null } = attempts[attempt - 1]!
     const terms = { requester, ask: formatAmount(ask), digest }
     const lease: Lease = { id: leaseId(task, attempt), seq, kind, model, input, maxUnits, stream, terms, expiresAt }
-    leases.push(prefix ? { ...lease, prefix } : lease)
+    const paidBy = laneOf(purse)
+    leases.push({ ...lease, ...(prefix && { prefix }), ...(paidBy && { account: paidBy.account }) })
   }
   return leases
 }
@@ -255,7 +256,7 @@ export function booksOf(book: Book): BooksView {
 export function pursesOf(book: Book, account: Address): { available: bigint; held: bigint; captured: bigint } {
   const totals = { available: 0n, held: 0n, captured: 0n }
   for (const purse of book.purses.values()) {
-    if (parsePurseId(purse.id).account !== account) continue
+    if (parsePurseId(purse.id).account !== account || laneOf(purse.id)) continue
     totals.available += available(purse)
     totals.held += purse.held
     totals.captured += purse.captured

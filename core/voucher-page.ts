@@ -13,6 +13,7 @@ export const VoucherView = z.object({
   requester: Address,
   charged: Amount.describe("What the requester was charged for this provider's work, over all time."),
   ceiling: Amount.describe('What was signed for: at least what was charged.'),
+  selfSigned: z.boolean().default(false).describe('By a key of the requester, and not of the edge.'),
   signature: Hex.describe("Of the EIP-712 message `Voucher`, by the account's signer."),
 })
 export type VoucherView = z.output<typeof VoucherView>

@@ -44,7 +44,7 @@ const CONTRACTS: Target = {
 
 const CLIENT: Target = {
   name: 'client',
-  sources: ['client', 'core', 'package-lock.json'],
+  sources: ['client', 'core', 'contracts/abi.ts', 'package-lock.json'],
   output: 'dist/client/daicn.js',
   async build() {
     const { build } = await import('esbuild')
@@ -52,7 +52,7 @@ const CLIENT: Target = {
     // Neutral: whatever only one of Node, browsers and Workers has cannot get in.
     await build({
       absWorkingDir: ROOT,
-      entryPoints: ['client/daicn.ts'],
+      entryPoints: ['client/daicn.ts', 'client/chain/index.ts'],
       outdir: 'dist/client',
       bundle: true,
       // What few need, as to verify receipts, is in a file of its own.

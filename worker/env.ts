@@ -2,7 +2,7 @@
 import { waitUntil } from 'cloudflare:workers'
 import type { Address, Poll, PollAnswer, TaskView } from '#core/protocol.ts'
 import { rateLimits } from '#core/rate-limit.ts'
-import { signerOf } from './chain/account-signer.ts'
+import { accountIdOf, signerOf } from './chain/account-signer.ts'
 import { edgeKeyOf } from './chain/edge-key.ts'
 import { openFaucet } from './chain/faucet.ts'
 import { keccak } from './chain/keccak.ts'
@@ -130,6 +130,7 @@ function wire(env: Env) {
     },
     /** The key that spends for an account on the chain. */
     signerOf: (account: Address) => signerOf(env.EDGE_SECRET, account),
+    accountIdOf,
     recoverSigner,
     keccak,
     /** By which the edge countersigns receipts. Made when it is first needed, for that is slow. */

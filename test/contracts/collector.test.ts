@@ -67,6 +67,7 @@ const viewOf = ({ account, charged, ceiling, signature }: SignedVoucher): Vouche
   requester: nameOf(account),
   charged: formatAmount(charged),
   ceiling: formatAmount(ceiling),
+  selfSigned: false,
   signature,
 })
 

@@ -1,6 +1,7 @@
 /** An edge whose money is on a chain: what comes in, what is spent, what is paid out, and a chain that fails. */
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createTestClient, createWalletClient, encodeFunctionData, http } from 'viem'
+import { createTestClient, createWalletClient, encodeFunctionData, type Hex, http } from 'viem'
 import { generatePrivateKey, type PrivateKeyAccount, privateKeyToAccount } from 'viem/accounts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startCollector } from '../../agent/collector.ts'
@@ -12,17 +13,33 @@ import { linkSettlement } from '../../agent/settlement.ts'
 import { TIMING } from '../../agent/timing.ts'
 import { openVoucherBook } from '../../agent/voucher-book.ts'
 import { health, signIn } from '../../client/account.ts'
+import { accountId, deposit } from '../../client/chain/accounts.ts'
+import { openChain, type Wallet } from '../../client/chain/chain.ts'
+import { connect, type Daicn, openWallet } from '../../client/daicn.ts'
 import { call } from '../../client/edge.ts'
+import type { DaicnError } from '../../client/error.ts'
 import { daicnSettlementAbi } from '../../contracts/abi.ts'
 import type { ChainView } from '../../core/deployment.ts'
-import type { LaneView } from '../../core/lane.ts'
-import { ONE_TOKEN, parseAmount } from '../../core/money.ts'
-import type { AccountView, TaskView } from '../../core/protocol.ts'
+import type { LaneDemand, LaneView } from '../../core/lane.ts'
+import { formatAmount, ONE_TOKEN, parseAmount } from '../../core/money.ts'
+import type { AccountView, Address, Lease, TaskView } from '../../core/protocol.ts'
+import {
+  lockTypedData,
+  packVouchers,
+  releaseTypedData,
+  type SignedVoucher,
+  voucherTypedData,
+} from '../../core/voucher.ts'
 import { fuel, type LocalChain, readBalances, startLocalChain } from '../../scripts/chain.ts'
+import { inRoot } from '../../scripts/paths.ts'
+import { signerOf } from '../../worker/chain/account-signer.ts'
+import { edgeKeyOf } from '../../worker/chain/edge-key.ts'
+import { start } from '../support/command.ts'
 import { temporaryState } from '../support/edge.ts'
 import { createWorld, type Member, type World } from '../support/fault-world.ts'
 import { eventually, readBalances as readAccount } from '../support/ledger.ts'
 import { pollOnce, resultOf } from '../support/pull-provider.ts'
+import { transferCall } from '../support/requester.ts'
 import { type RpcProxy, startRpcProxy } from '../support/rpc-proxy.ts'
 
 const OFFER = { kind: 'llm.chat', model: 'echo', ask: '0.00000123', speed: 100 } as const
@@ -167,6 +184,223 @@ test('a lane is locked for what its leases may come to, and its payer cannot tak
   const { price } = await call<TaskView>(alice.caller, 'GET', `/v1/tasks/${id}`)
   await collect()
   expect(await paidBy(alice)).toBe(parseAmount(price!))
+})
+
+type Own = Payer & { signer: PrivateKeyAccount; secrets: readonly [Hex, Hex]; daicn: (maxPerCall?: string) => Daicn }
+
+/** Somebody with 5 tokens in an account that a key of its own signs for, or in its hands yet. */
+async function ownPayer(deposited = 5n * ONE_TOKEN): Promise<Own> {
+  const secrets = [generatePrivateKey(), generatePrivateKey()] as const
+  const [key, signer] = [privateKeyToAccount(secrets[0]), privateKeyToAccount(secrets[1])]
+  const treasurer = privateKeyToAccount(chain.variables.FAUCET_KEY as `0x${string}`)
+  const from = createWalletClient({ account: treasurer, transport: http(chain.url) })
+  const data = transferCall(key.address, 5n * ONE_TOKEN)
+  await from.sendTransactionSync({ to: chain.deployment.token, data, chain: null })
+  await fuel(chain, key.address)
+  const { url: rpc, deployment } = chain
+  if (deposited > 0n) {
+    const wallet = await openChain({ rpc, deployment, account: key })
+    await deposit(wallet as Wallet, deposited, lower(key.address), lower(signer.address))
+  }
+  const account = { account: accountId(lower(key.address), lower(signer.address)), signer: lower(signer.address) }
+  const who = await member(key)
+  const daicn = (maxPerCall = '0.1') => connect({ ...who.caller, wallet: openWallet(signer, { maxPerCall }) })
+  return { ...who, key, signer, secrets, account, daicn }
+}
+const lower = (address: string) => address.toLowerCase() as Address
+
+const CHAT = {
+  kind: OFFER.kind,
+  model: OFFER.model,
+  input: { messages: [{ role: 'user' as const, content: 'hi' }], max_tokens: 40 },
+}
+
+/** Does the provider's part of a task. @returns its lease */
+async function doNext(outputTokens = 7): Promise<Lease> {
+  const lease = await eventually('there is work', SOON_MS, async () =>
+    (await pollOnce(provider.caller, { free: 1, seen })).leases.at(-1),
+  )
+  seen = lease.seq
+  await pollOnce(provider.caller, { seen, results: [resultOf(lease.id, outputTokens)] })
+  return lease
+}
+
+const laneOfOwn = async ({ account }: Payer) => {
+  const link = linkSettlement(chain.url, settlement(), provider.key)
+  return (await link.laneOf(account.account))!
+}
+const settlement = () => ({ chainId: chain.deployment.chainId, address: chain.deployment.settlement })
+
+test('who signs with a key of its own pays by it alone: a lock and a voucher first, then vouchers', async () => {
+  const alice = await ownPayer()
+  const daicn = alice.daicn()
+  const { id } = await daicn.submit(CHAT)
+  const locked = await laneOfOwn(alice)
+  expect(locked).toMatchObject({ signer: alice.account.signer, paid: 0n })
+  expect(locked.cap).toBeGreaterThan(ONE_TOKEN)
+  const lease = await doNext()
+  expect(lease).toMatchObject({ account: alice.account.account, terms: { requester: alice.address } })
+  const first = await daicn.task(id)
+  // Another wallet of the same key goes on from what the first has signed.
+  const again = await alice.daicn().submit(CHAT)
+  await doNext(20)
+  const second = await daicn.task(again.id)
+  await collect()
+  expect(await paidBy(alice)).toBe(parseAmount(first.price!) + parseAmount(second.price!))
+  expect((await laneOfOwn(alice)).cap).toBe(locked.cap)
+  expect(await readAccount(alice)).toMatchObject({ free: 0n, held: 0n })
+  const many = []
+  for await (const { task } of daicn.batch([CHAT, CHAT], { onProgress: ({ submitted }) => submitted && void worker() }))
+    many.push(task.status)
+  expect(many).toEqual(['succeeded', 'succeeded'])
+
+  async function worker() {
+    if (many.length > 0) return
+    await doNext()
+    await doNext()
+  }
+})
+
+test('a wallet signs no more than it may, and nothing that is wrong is taken', async () => {
+  const alice = await ownPayer()
+  await expect(alice.daicn('0.000000001').submit(CHAT)).rejects.toMatchObject({ code: 'price_too_high' })
+  const poor = await ownPayer(0n)
+  await expect(poor.daicn().submit(CHAT)).rejects.toMatchObject({ code: 'insufficient_funds' })
+  const own = { edge: world.url, key: alice.caller.key! }
+  const signer = { 'voucher-signer': alice.account.signer }
+  const asked = await call(own, 'POST', '/v1/tasks', { body: CHAT, headers: signer }).catch(
+    (error: DaicnError) => error,
+  )
+  expect(asked).toMatchObject({ code: 'voucher_required', status: 402 })
+  const lane = (asked as DaicnError).lane as LaneDemand
+  expect(lane).toMatchObject({
+    account: alice.account.account,
+    provider: provider.address,
+    signed: null,
+    cap: '0',
+    free: '5',
+  })
+  const ceiling = parseAmount(lane.ceiling)
+
+  type Change = {
+    key?: PrivateKeyAccount
+    chainId?: number
+    epoch?: number
+    ceiling?: bigint
+    cap?: bigint
+    locks?: boolean
+  }
+  async function send({ key = alice.signer, chainId = 31337, epoch = 0, locks = true, ...to }: Change) {
+    const contract = { ...settlement(), chainId }
+    const { account, provider: receiver } = lane
+    const [most, cap] = [to.ceiling ?? ceiling, to.cap ?? 2n * ONE_TOKEN]
+    const lock = { account, receiver, cap, epoch: BigInt(epoch) }
+    const voucher = {
+      provider: receiver,
+      ceiling: formatAmount(most),
+      signature: await key.signTypedData(voucherTypedData(contract, { account, receiver, ceiling: most })),
+      ...(locks && {
+        lock: { cap: formatAmount(cap), epoch, signature: await key.signTypedData(lockTypedData(contract, lock)) },
+      }),
+    }
+    const headers = { ...signer, voucher: btoa(JSON.stringify(voucher)) }
+    return call<TaskView>(own, 'POST', '/v1/tasks', { body: CHAT, headers })
+  }
+  const refusals: [Change, string][] = [
+    [{ key: alice.key }, 'not signed by the key'],
+    [{ chainId: 1 }, 'not signed by the key'],
+    [{ epoch: 3 }, 'epoch 3'],
+    [{ cap: 6n * ONE_TOKEN }, '5 tokens free'],
+    [{ cap: 1n }, 'must add at least'],
+    [{ locks: false }, 'covers 0 tokens'],
+  ]
+  for (const [change, says] of refusals) {
+    await expect(send(change), says).rejects.toMatchObject({
+      code: 'voucher_refused',
+      message: expect.stringContaining(says),
+    })
+  }
+  expect((await laneOfOwn(alice)).cap).toBe(0n)
+  const { id } = await send({})
+  await doNext()
+  await expect(send({ ceiling: ceiling - 1n, locks: false })).rejects.toMatchObject({ code: 'voucher_refused' })
+  expect(await alice.daicn().task(id)).toMatchObject({ status: 'succeeded' })
+})
+
+test('with all keys and the state of the edge, nobody moves the money of who signs itself but to the provider, as signed', async () => {
+  const alice = await ownPayer()
+  await alice.daicn().submit(CHAT)
+  await doNext()
+  const page = await createEdge(world.url, provider.key, Date.now).getVouchers('0', AbortSignal.timeout(SOON_MS))
+  const stolen = page.vouchers.find(({ account }) => account === alice.account.account)!
+  const secret = (await readFile(join(world.folder, 'edge', 'edge-secret'), 'utf8')).trim()
+  const { account: edgeKey } = edgeKeyOf(secret)
+  const edgeSigner = signerOf(secret, alice.address)
+  const [ceiling, mallory] = [parseAmount(stolen.ceiling), lower(edgeKey.address)]
+  const { account } = alice.account
+  const { cap, free } = await laneOfOwn(alice)
+  const own = { abi: daicnSettlementAbi, address: chain.deployment.settlement } as const
+  const vouch = async (receiver: Address, most: bigint, sign = edgeKey.signTypedData): Promise<SignedVoucher> => ({
+    account,
+    charged: most,
+    ceiling: most,
+    signature: await sign(voucherTypedData(settlement(), { account, receiver, ceiling: most })),
+  })
+  const kept = { account, charged: ceiling, ceiling, signature: stolen.signature }
+  const packs = await Promise.all([
+    vouch(mallory, ONE_TOKEN),
+    { ...kept, charged: ceiling + 1n },
+    { ...kept, charged: ceiling + 1n, ceiling: ceiling + 1n },
+    edgeSigner.signVoucher(settlement(), mallory, ONE_TOKEN).then((signature) => ({ ...kept, signature })),
+    kept,
+  ])
+  const lock = { account, receiver: mallory, cap: 5n * ONE_TOKEN, epoch: 0n }
+  const lockedBy = await edgeKey.signTypedData(lockTypedData(settlement(), lock))
+  const unlock = { account, receiver: provider.address, epoch: 0n, deadline: 2n ** 40n }
+  const released = await edgeKey.signTypedData(releaseTypedData(settlement(), unlock))
+  const calls = [
+    ...packs.map((pack) =>
+      encodeFunctionData({ ...own, functionName: 'claim', args: [mallory, packVouchers([pack])] }),
+    ),
+    encodeFunctionData({ ...own, functionName: 'claim', args: [provider.address, packVouchers([kept])] }),
+    encodeFunctionData({ ...own, functionName: 'withdraw', args: [alice.account.signer, 1n] }),
+    encodeFunctionData({ ...own, functionName: 'requestUnlock', args: [alice.account.signer, provider.address] }),
+    encodeFunctionData({ ...own, functionName: 'finalizeUnlock', args: [account, provider.address] }),
+    encodeFunctionData({ ...own, functionName: 'lock', args: [account, mallory, lock.cap, 0n, lockedBy] }),
+    encodeFunctionData({
+      ...own,
+      functionName: 'release',
+      args: [account, provider.address, 0n, unlock.deadline, released],
+    }),
+    encodeFunctionData({ ...own, functionName: 'settle', args: [mallory] }),
+  ]
+  await fuel(chain, mallory)
+  const wallet = createWalletClient({ account: edgeKey, transport: http(chain.url) })
+  for (const data of calls) {
+    // Whether it is reverted or passed over, nothing may come of it.
+    await wallet.sendTransactionSync({ to: own.address, data, chain: null, gas: 500_000n }).catch(() => {})
+    expect(await laneOfOwn(alice)).toMatchObject({ paid: 0n, cap, free, epoch: 0, unlockAt: 0 })
+  }
+  expect(await readBalances(chain, account).wallet(mallory)).toBe(0n)
+  // The provider is paid what it charged; even were it to lie with the edge, no more than was signed.
+  const greedy = encodeFunctionData({ ...own, functionName: 'claim', args: [provider.address, packVouchers([kept])] })
+  const theirs = createWalletClient({ account: provider.key, transport: http(chain.url) })
+  await theirs.sendTransactionSync({ to: own.address, data: greedy, chain: null })
+  expect(await laneOfOwn(alice)).toMatchObject({ paid: ceiling, free })
+})
+
+test('the example of the docs pays with its own key', async () => {
+  const alice = await ownPayer(0n)
+  const page = await readFile(inRoot('docs/client.md'), 'utf8')
+  const [, code] = /^```ts chain\n(.*?)^```$/ms.exec(page)!
+  // Where `daicn` and `viem` mean what they mean in the repository.
+  const file = inRoot('dist', `own-key-${process.pid}.ts`)
+  await writeFile(file, code!)
+  const env = { DAICN_EDGE: world.url, PAYER_KEY: alice.secrets[0], SIGNER_KEY: alice.secrets[1] }
+  const { ended } = start(process.execPath, [file], { cwd: world.folder, env })
+  await doNext()
+  expect(await ended).toMatchObject({ code: 0, stdout: 'succeeded\n' })
+  await rm(file)
 })
 
 test('vouchers that were fetched are claimed with the edge gone', async () => {

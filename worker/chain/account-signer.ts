@@ -24,5 +24,5 @@ export function signerOf(secret: string, payer: Address) {
 }
 
 /** The id of the account in which `signer` spends the money of `payer`. */
-const accountIdOf = (payer: Address, signer: Address): `0x${string}` =>
+export const accountIdOf = (payer: Address, signer: Address): `0x${string}` =>
   keccak256(encodeAbiParameters([{ type: 'address' }, { type: 'address' }], [payer, signer]))

@@ -1,6 +1,6 @@
 import { recoverTypedDataAddress, verifyTypedData } from 'viem/utils'
 import type { Address } from '#core/protocol.ts'
-import type { ReceiptTypedData, Tools } from '#core/receipt.ts'
+import type { ReceiptTypedData } from '#core/receipt.ts'
 import { signInTypedData } from '#core/sign-in.ts'
 import { isCanonical } from '#core/signature.ts'
 
@@ -17,8 +17,8 @@ export async function isSignedBy(chainId: number, message: SignInMessage, signat
   }
 }
 
-/** Whose key signed a part of a receipt, null when none did. */
-export const recoverSigner: Tools['recover'] = async (data, signature) => {
+/** Whose key signed an EIP-712 message, null when none did. */
+export async function recoverSigner(data: object, signature: `0x${string}`): Promise<Address | null> {
   if (!isCanonical(signature)) return null
   try {
     return (await recoverTypedDataAddress({ ...(data as ReceiptTypedData), signature })).toLowerCase() as Address

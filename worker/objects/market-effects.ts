@@ -5,7 +5,7 @@ import { sealed } from '#core/market.ts'
 import { isBinOver } from '#core/outlook.ts'
 import type { Address, NetworkSnapshot, WatchEvent } from '#core/protocol.ts'
 import { recordOf } from '#core/public-log.ts'
-import { available, drawTargets, isUnsettled, type Purse, parsePurseId } from '#core/purse.ts'
+import { available, drawTargets, isUnsettled, laneOf, type Purse, parsePurseId } from '#core/purse.ts'
 import { loggedHash } from '#core/receipt.ts'
 import { MINUTE_MS, minutesUntil } from '#core/stats.ts'
 import { currentAttempt, isOver, statusOf, type Task } from '#core/task.ts'
@@ -71,6 +71,7 @@ export function createEffects(store: MarketStore, network: Network) {
   }
 
   function signalPurse(id: string, now: number): void {
+    if (laneOf(id)) return
     const purse = book.purses.get(id)!
     if (isUnsettled(purse)) signal(outbox, `settle ${id}`, now + SETTLE_MS)
     if (purse.held === 0n && available(purse) > 0n) signal(outbox, `restore ${id}`, purse.usedAt + IDLE_PURSE_MS)
@@ -257,7 +258,7 @@ export function createEffects(store: MarketStore, network: Network) {
 
     /** Gives back what was drawn from an account and is not held, for its owner has taken it out. */
     async recall(account: Address): Promise<void> {
-      const purses = [...book.purses.values()].filter(({ id }) => parsePurseId(id).account === account)
+      const purses = [...book.purses.values()].filter(({ id }) => parsePurseId(id).account === account && !laneOf(id))
       await Promise.all(purses.filter((purse) => available(purse) > 0n).map((purse) => giveBack(purse, Date.now())))
     },
 

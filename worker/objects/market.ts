@@ -1,16 +1,27 @@
 import { DurableObject } from 'cloudflare:workers'
 import { blobsIn } from '#core/blob.ts'
-import { type Book, breakOff, disconnect, expireSoon, nextDue, type Provider, pardon, tick } from '#core/book.ts'
-import { type Charge, chargesAfter } from '#core/charges.ts'
+import {
+  type Book,
+  breakOff,
+  disconnect,
+  expireSoon,
+  nextDue,
+  type Provider,
+  pardon,
+  record,
+  tick,
+} from '#core/book.ts'
 import { type CostView, costOf, type IsolateUsage, keepUsage, noUsages } from '#core/cost.ts'
 import { providerList, providerView } from '#core/directory.ts'
 import { DomainError } from '#core/errors.ts'
 import { type Idempotency, tasksOfEarlier } from '#core/idempotency.ts'
 import { isTooDeep } from '#core/json.ts'
-import { dueTo } from '#core/lane.ts'
+import { chargesWithVouchers, dueTo, type Signed, signedFor } from '#core/lane.ts'
+import { chooseLane } from '#core/lane-choice.ts'
 import { LEASE_MS, parseLeaseId } from '#core/lease.ts'
 import { cancel, poll, register, submit } from '#core/market.ts'
 import { setRoom } from '#core/matching.ts'
+import { formatAmount } from '#core/money.ts'
 import { forecastView } from '#core/outlook-view.ts'
 import {
   type Address,
@@ -26,7 +37,7 @@ import {
   type TaskView,
   type Why,
 } from '#core/protocol.ts'
-import { purseId } from '#core/purse.ts'
+import { laneKey, purseId } from '#core/purse.ts'
 import { quote } from '#core/quote.ts'
 import { decodeRequests, type TaskRequest } from '#core/request.ts'
 import type { Task } from '#core/task.ts'
@@ -273,8 +284,28 @@ export class Market extends DurableObject<Env> {
   }
 
   /** What requesters were charged for this provider's work since its charges came to `after`. */
-  charges(address: Address, after: bigint, limit: number): Charge[] {
-    return chargesAfter(this.book.providers.get(address)?.charges ?? new Map(), after, limit)
+  charges(address: Address, after: bigint, limit: number) {
+    return chargesWithVouchers(this.book, address, after, limit)
+  }
+
+  /** Which provider's lane is to pay for tasks of a requester that signs itself, and what must be signed for it. */
+  lane(requester: Address, account: string, encoded: string) {
+    return outcomeOf(() => chooseLane(this.book, { requester, account, requests: decodeRequests(encoded) }, Date.now()))
+  }
+
+  /** A requester has signed, and its lane reaches so far. */
+  vouch(requester: Address, account: string, provider: Address, { ceiling, signature }: Signed) {
+    return outcomeOf(() => {
+      const signed = signedFor(this.book, requester, account, provider)
+      if (signed && ceiling < signed.ceiling) {
+        throw new DomainError('voucher_refused', {
+          detail: `${formatAmount(signed.ceiling)} tokens were signed for before`,
+        })
+      }
+      const purse = purseId(requester, laneKey(account, provider))
+      if (signed?.ceiling !== ceiling) record(this.book, { type: 'vouched', at: Date.now(), purse, ceiling, signature })
+      this.publish()
+    })
   }
 
   /** What a requester may come to owe this provider in all; null when they have nothing to do with each other. */

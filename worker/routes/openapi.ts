@@ -2,6 +2,7 @@
 import type { RouterRoute } from 'hono/types'
 import { z } from 'zod'
 import { DomainError, ERRORS, type ErrorCode } from '#core/errors.ts'
+import { LaneDemand } from '#core/lane.ts'
 import { PROTOCOL_VERSION } from '#core/protocol.ts'
 import { WebhookHeaders, WebhookMessage } from '#core/webhook.ts'
 import { type Operation, operationOf } from '../middleware/operation.ts'
@@ -21,6 +22,7 @@ const Problem = z
     hint: z.string().describe('What to do about it.'),
     pointer: z.string().exactOptional().describe('JSON pointer to the field of the body, or `?` and a parameter.'),
     retryAfterSeconds: z.number().exactOptional(),
+    lane: LaneDemand.exactOptional(),
     requestId: z.string(),
   })
   .meta({ id: 'Problem', description: 'Problem details, RFC 9457.' })

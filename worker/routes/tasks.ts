@@ -1,6 +1,7 @@
 import { Hono } from 'hono'
 import { z } from 'zod'
 import { DomainError, SUBMIT_ERRORS } from '#core/errors.ts'
+import { VoucherHeaders } from '#core/lane.ts'
 import { IdempotencyHeaders, SubmitTasks, TaskView, TaskViews, WaitQuery, WatchEvent } from '#core/protocol.ts'
 import { Evidence, Receipt } from '#core/receipt.ts'
 import { type TaskRequest, toRequest } from '#core/request.ts'
@@ -15,6 +16,7 @@ import { reply } from '../middleware/reply.ts'
 import { fromJson, type Json } from '../outcome.ts'
 import { PAYMENT_ERRORS } from '../payment.ts'
 import { readEvidence, readReceipt } from '../receipt.ts'
+import { LANE_ERRORS, laneFor } from '../self-custody.ts'
 import { streamEvents } from '../sse.ts'
 import { encodeSubmission } from '../submission.ts'
 import { listTasks } from '../task-list.ts'
@@ -36,7 +38,7 @@ export const tasks = new Hono<{ Bindings: Env }>()
       summary: 'Submit a task, or up to 1,000',
       details: 'A task holds the most it can cost; when it ends, what was metered is captured and the rest released.',
       access: 'tasks:write',
-      headers: IdempotencyHeaders,
+      headers: IdempotencyHeaders.extend(VoucherHeaders.shape),
       query: WaitQuery,
       body: SubmitTasks,
       examples: { chat: CHAT, batch: [CHAT, EMBED] },
@@ -45,6 +47,7 @@ export const tasks = new Hono<{ Bindings: Env }>()
       errors: [
         ...SUBMIT_ERRORS,
         ...PAYMENT_ERRORS,
+        ...LANE_ERRORS,
         'unknown_kind',
         'price_below_unit',
         'not_comparable',
@@ -56,12 +59,15 @@ export const tasks = new Hono<{ Bindings: Env }>()
       const body = c.req.valid('json')
       const waitMs = (c.req.valid('query').waitSeconds ?? 0) * 1000
       const { address, key } = c.get('principal')
+      const headers = c.req.valid('header')
       const requests = requestsOf(body)
       await checkWebhooks(networkOf(c.env), address, requests)
       await holdBlobs(networkOf(c.env), address, requests, Date.now())
       const encoded = await encodeSubmission(requests)
-      const idempotency = await idempotencyOf(c.req.valid('header')['idempotency-key'], address, encoded)
-      const views = await networkOf(c.env).line().submit(address, key, encoded, waitMs, idempotency)
+      const idempotency = await idempotencyOf(headers['idempotency-key'], address, encoded)
+      const payer =
+        headers['voucher-signer'] === undefined ? key : await laneFor(networkOf(c.env), address, encoded, headers)
+      const views = await networkOf(c.env).line().submit(address, payer, encoded, waitMs, idempotency)
       if (Array.isArray(body)) return reply(c, `{"tasks":${views}}` as Json<{ tasks: TaskView[] }>, 201)
       // An array of one, without its brackets.
       return reply(c, views.slice(1, -1) as Json<TaskView>, 201)

@@ -25,10 +25,15 @@ export const vouchers = new Hono<{ Bindings: Env }>().get(
     const charges = await network.market().charges(address, parseAmount(after), VOUCHERS_A_PAGE)
     const settlement = { chainId: network.chainId, address: chain.deployment.settlement }
     // What is signed follows from what was charged, so nothing of it is kept: asked again, the edge signs the same.
-    const signed = charges.map(async ({ requester, amount }) => {
+    const signed = charges.map(async ({ requester, amount, account: own, voucher }) => {
+      const charged = formatAmount(amount)
+      if (own && voucher) {
+        const { ceiling, signature } = voucher
+        return { account: own, requester, charged, ceiling: formatAmount(ceiling), selfSigned: true, signature }
+      }
       const { account, signVoucher } = network.signerOf(requester)
       const signature = await signVoucher(settlement, address, amount)
-      return { account, requester, charged: formatAmount(amount), ceiling: formatAmount(amount), signature }
+      return { account, requester, charged, ceiling: charged, selfSigned: false, signature }
     })
     const last = charges.at(-1)
     return c.json({

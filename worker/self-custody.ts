@@ -1,0 +1,121 @@
+/** Calls that are paid from an account whose requester signs for it itself: the edge passes on what was signed and can sign nothing. */
+import { DomainError } from '#core/errors.ts'
+import { coveredBy, type LaneDemand, type LaneOnChain, LEAST_LOCK, SignedLane } from '#core/lane.ts'
+import { formatAmount, parseAmount } from '#core/money.ts'
+import type { Address } from '#core/protocol.ts'
+import { laneKey } from '#core/purse.ts'
+import { lockTypedData, MAX_LANE, voucherTypedData } from '#core/voucher.ts'
+import { fromBase64 } from './base64.ts'
+import type { Network } from './env.ts'
+import { logChainError } from './jobs/follow-chain.ts'
+import { unwrap } from './outcome.ts'
+
+/** How such a call can be refused. */
+export const LANE_ERRORS = ['no_chain', 'voucher_required', 'voucher_refused', 'chain_unreachable'] as const
+
+type Given = { 'voucher-signer'?: Address | undefined; voucher?: string | undefined }
+type Lane = { account: `0x${string}`; signer: Address; payer: Address; receiver: Address }
+
+/**
+ * Takes what was signed for a call, and finds the lane that pays for it. @returns the key of its purse
+ * @throws DomainError voucher_required, with what is to be signed, and the others of `LANE_ERRORS`
+ */
+export async function laneFor(network: Network, payer: Address, encoded: string, given: Given): Promise<string> {
+  if (!network.chain) throw new DomainError('no_chain')
+  const signer = given['voucher-signer']!
+  const account = network.accountIdOf(payer, signer)
+  const signed = given.voucher === undefined ? undefined : decoded(given.voucher)
+  if (signed) {
+    await accept(network, { account, signer, payer, receiver: signed.provider }, signed)
+    // Should others have spent of it meanwhile, the market asks for more.
+    return laneKey(account, signed.provider)
+  }
+  const choice = unwrap(await network.market().lane(payer, account, encoded))
+  const { provider, ceiling } = choice
+  if (ceiling <= (choice.signed?.ceiling ?? 0n)) return laneKey(account, provider)
+  const lane = await laneOnChain(network, account, provider)
+  if (coveredBy(lane) + lane.free < ceiling) {
+    const short = formatAmount(ceiling - coveredBy(lane) - lane.free)
+    throw new DomainError('insufficient_funds', { detail: `the account on the chain is ${short} tokens short of it` })
+  }
+  throw new DomainError('voucher_required', {
+    lane: {
+      settlement: settlementOf(network),
+      account,
+      provider,
+      ceiling: formatAmount(ceiling),
+      signed: choice.signed && { ...choice.signed, ceiling: formatAmount(choice.signed.ceiling) },
+      free: formatAmount(lane.free),
+      paid: formatAmount(lane.paid),
+      cap: formatAmount(coveredBy(lane)),
+      epoch: lane.epoch,
+    } satisfies LaneDemand,
+  })
+}
+
+const settlementOf = ({ chainId, chain }: Network) => ({ chainId, address: chain!.deployment.settlement })
+
+async function accept(network: Network, lane: Lane, { ceiling, signature, lock }: SignedLane): Promise<void> {
+  const { account, receiver, payer } = lane
+  const units = parseAmount(ceiling)
+  if (units > MAX_LANE) throw refused('its ceiling is more than a lane can hold')
+  const voucher = voucherTypedData(settlementOf(network), { account, receiver, ceiling: units })
+  if ((await network.recoverSigner(voucher, signature)) !== lane.signer) {
+    throw refused('it is not signed by the key that Voucher-Signer names')
+  }
+  let onChain = await laneOnChain(network, account, receiver)
+  if (lock && parseAmount(lock.cap) > onChain.cap) {
+    await relay(network, lane, onChain, lock)
+    onChain = await laneOnChain(network, account, receiver)
+  }
+  if (coveredBy(onChain) < units)
+    throw refused(`the lane covers ${formatAmount(coveredBy(onChain))} tokens on the chain`)
+  unwrap(await network.market().vouch(payer, account, receiver, { ceiling: units, signature }))
+}
+
+/** Sends a lock to the chain, which costs the edge a transaction; one that the contract would refuse is not sent. */
+async function relay(
+  network: Network,
+  { account, signer, receiver }: Lane,
+  { free, paid, cap: present, epoch, unlockAt }: LaneOnChain,
+  { cap, epoch: signedEpoch, signature }: NonNullable<SignedLane['lock']>,
+): Promise<void> {
+  const lock = { account, receiver, cap: parseAmount(cap), epoch: BigInt(signedEpoch) }
+  const added = lock.cap - (present > paid ? present : paid)
+  if (unlockAt !== 0) throw refused('the lane is being unlocked')
+  if (signedEpoch !== epoch) throw refused(`the lock is for epoch ${signedEpoch} of the lane, which is in ${epoch}`)
+  if (added > free)
+    throw refused(`the account has ${formatAmount(free)} tokens free, and the lock needs ${formatAmount(added)}`)
+  if (added < LEAST_LOCK) throw refused(`a lock must add at least ${formatAmount(LEAST_LOCK)} tokens`)
+  if ((await network.recoverSigner(lockTypedData(settlementOf(network), lock), signature)) !== signer) {
+    throw refused('the lock is not signed by the key that Voucher-Signer names')
+  }
+  await reached(network.payments().lock({ ...lock, signature }))
+}
+
+/** @throws DomainError insufficient_funds for an account that nothing was ever deposited into */
+async function laneOnChain(network: Network, account: `0x${string}`, receiver: Address): Promise<LaneOnChain> {
+  const lane = await reached(network.chain!.reader.laneOf(account, receiver))
+  if (!lane)
+    throw new DomainError('insufficient_funds', { detail: `nothing was deposited into the account ${account}` })
+  return lane
+}
+
+async function reached<T>(asked: Promise<T>): Promise<T> {
+  try {
+    return await asked
+  } catch (error) {
+    logChainError(error)
+    throw new DomainError('chain_unreachable')
+  }
+}
+
+const refused = (detail: string) => new DomainError('voucher_refused', { detail })
+
+function decoded(header: string): SignedLane {
+  try {
+    return SignedLane.parse(JSON.parse(new TextDecoder().decode(fromBase64(header))))
+  } catch {
+    throw refused('the header is not JSON of what was signed, in base64')
+  }
+}
