@@ -67,6 +67,8 @@ export function startCollector(options: CollectorOptions): Collector {
   let woken = true
   let wake = () => {}
   let reachable = true
+  /** Those that are being locked. */
+  const lanes = new Map<Payer, Promise<void>>()
 
   /** Fetches what has grown since the last time. What cannot be checked now is fetched again. */
   async function fetchAll(signal: AbortSignal): Promise<void> {
@@ -81,8 +83,15 @@ export function startCollector(options: CollectorOptions): Collector {
     settleLeases(cover, ended)
   }
 
-  /** Has a lane locked, and looks at the chain for what came of it. */
-  async function secure(payer: Payer, signal: AbortSignal): Promise<void> {
+  /** Has a lane locked, once at a time. */
+  function secure(payer: Payer, signal: AbortSignal): Promise<void> {
+    const securing = lanes.get(payer) ?? lockLane(payer, signal).finally(() => lanes.delete(payer))
+    lanes.set(payer, securing)
+    return securing
+  }
+
+  /** And looks at the chain for what came of it. */
+  async function lockLane(payer: Payer, signal: AbortSignal): Promise<void> {
     try {
       const account = isAccount(payer) ? payer : (await edge.lockLane(payer as Address, signal)).account
       const lane = await link.laneOf(account)

@@ -81,6 +81,7 @@ export async function startScriptedEdge({
   async function route(request: IncomingMessage, body: unknown): Promise<[number, unknown]> {
     const path = request.url!
     if (path === '/v1/health') return [200, { ok: true, chainId: CHAIN_ID }]
+    if (path === '/v1/chain') return [200, { chainId: CHAIN_ID, deployment: null, confirmations: 0, rpc: null }]
     if (path === '/v1/sign-in') {
       const message = SignIn.parse(body)
       const valid = await verifyTypedData({
