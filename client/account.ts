@@ -1,4 +1,4 @@
-import type { z } from 'zod'
+import type * as z from 'zod'
 import type { AccountView, Address, CreateKey, KeyView } from '#core/protocol.ts'
 import { signInTypedData } from '#core/sign-in.ts'
 import { type Connection, call, insist, send } from './edge.ts'

@@ -1,5 +1,5 @@
 /** The requester's SDK: `connect` gives all that can be done with one edge. */
-import type { z } from 'zod'
+import type * as z from 'zod'
 import type { CreateKey, Kind } from '#core/protocol.ts'
 import * as accounts from './account.ts'
 import { type BatchOptions, batch } from './batch.ts'

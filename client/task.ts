@@ -1,5 +1,5 @@
 /** Tasks as a requester writes and reads them, typed by their kind, and all that can be done with one. */
-import type { z } from 'zod'
+import type * as z from 'zod'
 import type {
   BlobView,
   INPUTS,

@@ -19,7 +19,7 @@
  * | wasi.run   | 0 for the very same exit code, output and files, else 1                                            |
  * | text.embed | 1 - the least cosine of two vectors of the same text; 0.001 unless told, for hardware rounds apart |
  */
-import { z } from 'zod'
+import * as z from 'zod'
 import { canonicalJson } from './canonical-json.ts'
 import type { Kind, OutputOf, Signed, Usage } from './protocol.ts'
 

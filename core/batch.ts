@@ -1,5 +1,5 @@
 /** Files and batches as in OpenAI's API: a file of requests, one a line, done within a day, and files of their answers. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { DomainError } from './errors.ts'
 import { isTooDeep, pointerTo } from './json.ts'
 import {

@@ -1,5 +1,5 @@
 /** The address book of one network's contracts. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { Address } from './protocol.ts'
 
 /** Where the contracts of a network are. `block` is the first that can hold an event of theirs. */

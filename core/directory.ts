@@ -1,5 +1,5 @@
 /** The providers as anybody may look them up, each beside the others of its classes. */
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Book, Provider } from './book.ts'
 import { isActive } from './health.ts'
 import { classOf } from './matching.ts'

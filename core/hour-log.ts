@@ -5,7 +5,7 @@
  *
  * A leaf is the Keccak-256 of its hash; two nodes are hashed in sorted order; the shape is RFC 9162's (core/merkle.ts).
  */
-import { z } from 'zod'
+import * as z from 'zod'
 import { Sha256 } from './blob-ref.ts'
 import { emptyGrowing, type Growing, grow, type Node, rootOfGrowing } from './merkle.ts'
 import { Hour, hourNumber, TaskRecord } from './public-log.ts'

@@ -1,5 +1,5 @@
 /** JSON that comes from outside. */
-import type { z } from 'zod'
+import type * as z from 'zod'
 
 /** What walks a value overflows its stack on one that is nested without bound: JSON.stringify, structured clone, `sizeOf`. */
 const DEEPEST = 100

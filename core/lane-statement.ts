@@ -1,5 +1,5 @@
 /** What a provider says of a lane, so that DisputeCourt can hold it against what the lane has paid. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { Address, Signature } from './protocol.ts'
 import type { ReceiptDomain } from './receipt.ts'
 

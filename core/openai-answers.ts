@@ -1,5 +1,5 @@
 /** What the OpenAI routes answer, as schemas; core/openai.ts makes it of tasks. */
-import { z } from 'zod'
+import * as z from 'zod'
 
 const Usage = z.object({ prompt_tokens: z.int(), completion_tokens: z.int(), total_tokens: z.int() })
 const Logprobs = z.looseObject({}).nullable()

@@ -2,7 +2,7 @@
  * OpenAI's requests as tasks, and the tasks' outputs as OpenAI's answers. A request may carry one field of ours, `daicn`, with the
  * terms of its task; all others are OpenAI's own, or the upstream's.
  */
-import { z } from 'zod'
+import * as z from 'zod'
 import { INPUTS, type OutputOf, SubmitTask, type TaskView, type Usage } from './protocol.ts'
 
 /** Clients send null for what they leave at its default. */

@@ -1,5 +1,5 @@
 /** Every HTTP body and socket frame, as zod schemas. Parsed once at the edge of each program; inside, the types are total. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { Assurance } from './assurance.ts'
 import { BlobRef, Sha256 } from './blob-ref.ts'
 import { bitsOf } from './capability.ts'

@@ -2,7 +2,7 @@
  * The public log: a record of each task that has ended, which anybody may read. It tells who was given the task and what came of
  * it, and nothing of its content or its requester.
  */
-import { z } from 'zod'
+import * as z from 'zod'
 import { Sha256 } from './blob-ref.ts'
 import { Address, AttemptView, Interval, Kind, TaskSummary, type TaskView, Time } from './protocol.ts'
 

@@ -12,7 +12,7 @@
  * |         | `{ sha256, tokens }` of the text that the attempt went on from; null is what there was not      |
  * In the signed message the task's id is hashed too, for it may be longer than a word of the chain.
  */
-import { z } from 'zod'
+import * as z from 'zod'
 import { Sha256 } from './blob-ref.ts'
 import { canonicalJson } from './canonical-json.ts'
 import { formatAmount, isAmount, parseAmount } from './money.ts'

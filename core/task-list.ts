@@ -1,5 +1,5 @@
 /** Tasks in a list: which of them are asked for, and those that a market still has of somebody. */
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Book } from './book.ts'
 import { type Address, Kind, TaskStatus, TaskSummary } from './protocol.ts'
 import type { TaskRecord } from './public-log.ts'

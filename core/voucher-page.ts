@@ -1,5 +1,5 @@
 /** Vouchers as the edge hands them to the provider that they pay, and as the provider keeps them. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { Address, Amount, Hex } from './protocol.ts'
 
 export const VOUCHERS_A_PAGE = 100

@@ -1,5 +1,5 @@
 /** wasi.run: any program compiled to WASI (preview 1), named by its hash, with arguments and files in and files out. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { BlobRef } from './blob-ref.ts'
 import { WASI_LIMITS } from './wasi-limits.ts'
 

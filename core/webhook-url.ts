@@ -3,7 +3,7 @@
  * It looks at the address as the URL standard writes it, which knows all the spellings of a number; what a name resolves to is
  * not known here (docs/decisions/0013-webhooks-by-registered-endpoint.md).
  */
-import { z } from 'zod'
+import * as z from 'zod'
 
 const Canonical = z.url({ protocol: /^https?$/, normalize: true }).max(2048)
 

@@ -2,7 +2,7 @@
  * x402: how a call is paid for by whoever has tokens and no account here (https://github.com/x402-foundation/x402, version 2,
  * scheme `exact` by ERC-3009). These are its bodies, as far as this network takes them, and what a payment must be.
  */
-import { z } from 'zod'
+import * as z from 'zod'
 import { DomainError } from './errors.ts'
 import { formatAmount, max, ONE_TOKEN } from './money.ts'
 import { Address } from './protocol.ts'

@@ -1,7 +1,7 @@
 import { createOpenAICompatible, type OpenAICompatibleProvider } from '@ai-sdk/openai-compatible'
 import { APICallError, embedMany, generateText, Output, stepCountIs, streamText, tool } from 'ai'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { z } from 'zod'
+import * as z from 'zod'
 import { type ClientWorld, createClientWorld, EMBEDDER, LOCAL_MODEL } from '../support/client-world.ts'
 import { UPSTREAM_MODEL } from '../support/upstream-process.ts'
 

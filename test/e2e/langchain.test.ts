@@ -2,7 +2,7 @@ import { HumanMessage, ToolMessage } from '@langchain/core/messages'
 import { tool } from '@langchain/core/tools'
 import { ChatOpenAI, OpenAI, OpenAIEmbeddings } from '@langchain/openai'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { z } from 'zod'
+import * as z from 'zod'
 import { type ClientWorld, createClientWorld, EMBEDDER, LOCAL_MODEL } from '../support/client-world.ts'
 import { UPSTREAM_MODEL } from '../support/upstream-process.ts'
 

@@ -1,7 +1,7 @@
 import OpenAI, { type APIError, BadRequestError, NotFoundError } from 'openai'
 import { zodFunction, zodResponseFormat } from 'openai/helpers/zod'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { z } from 'zod'
+import * as z from 'zod'
 import { type ClientWorld, createClientWorld, EMBEDDER, LOCAL_MODEL } from '../support/client-world.ts'
 import { UPSTREAM_MODEL } from '../support/upstream-process.ts'
 

@@ -1,6 +1,6 @@
 /** Holds what the Worker answers against its OpenAPI document: an answer that is not as declared fails the test that got it. */
 import { afterEach, expect } from 'vitest'
-import { z } from 'zod'
+import * as z from 'zod'
 import { app } from '#worker/app.ts'
 import { operationOf } from '#worker/middleware/operation.ts'
 import { templateOf, toOpenApi } from '#worker/routes/openapi.ts'

@@ -1,7 +1,7 @@
 /** Providers of the Worker under test that sign what they did. */
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { expect } from 'vitest'
-import type { z } from 'zod'
+import type * as z from 'zod'
 import type { Address, Health, Lease, Result, Signed } from '#core/protocol.ts'
 import { hashOfJson, hashOfRequest, prefixOf, receiptTypedData, type Statement } from '#core/receipt.ts'
 import { sha256 } from '#worker/auth.ts'

@@ -1,5 +1,5 @@
 import { beforeAll, expect, test } from 'vitest'
-import { z } from 'zod'
+import * as z from 'zod'
 import { app } from '#worker/app.ts'
 import { operationOf } from '#worker/middleware/operation.ts'
 import { templateOf } from '#worker/routes/openapi.ts'

@@ -1,5 +1,5 @@
 import type { Context } from 'hono'
-import type { z } from 'zod'
+import type * as z from 'zod'
 import { DomainError } from '#core/errors.ts'
 import { firstIssue, isTooDeep, pointerTo } from '#core/json.ts'
 import { LIMITS } from '#core/protocol.ts'

@@ -1,6 +1,6 @@
 /** What a route declares of itself, once: what lets its calls in and parses them is what the API's document says of it. */
 import type { Context, MiddlewareHandler } from 'hono'
-import type { z } from 'zod'
+import type * as z from 'zod'
 import { DomainError, type ErrorCode } from '#core/errors.ts'
 import type { TaskRequest } from '#core/request.ts'
 import type { Env } from '../env.ts'

@@ -1,5 +1,5 @@
 import { Hono } from 'hono'
-import { z } from 'zod'
+import * as z from 'zod'
 import type { ApiKey } from '#core/account.ts'
 import { DomainError } from '#core/errors.ts'
 import { formatAmount, max, parseAmount } from '#core/money.ts'

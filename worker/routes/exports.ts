@@ -1,6 +1,6 @@
 import { Hono } from 'hono'
 import { stream } from 'hono/streaming'
-import { z } from 'zod'
+import * as z from 'zod'
 import { Address } from '#core/protocol.ts'
 import { Hour, HourList, hourName, hourNumber, ReputationList } from '#core/public-log.ts'
 import { CELLS, type Env, networkOf } from '../env.ts'

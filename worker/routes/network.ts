@@ -1,5 +1,5 @@
 import { Hono } from 'hono'
-import { z } from 'zod'
+import * as z from 'zod'
 import { CostView } from '#core/cost.ts'
 import { BooksView, HistoryMinute, NetworkFrame, NetworkSnapshot, SeriesQuery } from '#core/protocol.ts'
 import { CELLS, type Env, networkOf } from '../env.ts'

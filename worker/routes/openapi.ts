@@ -1,6 +1,6 @@
 /** The API's document, OpenAPI 3.1, made of what the routes declare. */
 import type { RouterRoute } from 'hono/types'
-import { z } from 'zod'
+import * as z from 'zod'
 import { DomainError, ERRORS, type ErrorCode } from '#core/errors.ts'
 import { LaneDemand } from '#core/lane.ts'
 import { PROTOCOL_VERSION } from '#core/protocol.ts'

@@ -1,5 +1,5 @@
 import { Hono } from 'hono'
-import { z } from 'zod'
+import * as z from 'zod'
 import { DomainError } from '#core/errors.ts'
 import { parseLeaseId } from '#core/lease.ts'
 import {

@@ -1,5 +1,5 @@
 import { Hono } from 'hono'
-import { z } from 'zod'
+import * as z from 'zod'
 import { ProviderList, ProviderListQuery, ProviderView } from '#core/directory.ts'
 import { DomainError } from '#core/errors.ts'
 import { Address } from '#core/protocol.ts'

@@ -1,5 +1,5 @@
 import { Hono } from 'hono'
-import { z } from 'zod'
+import * as z from 'zod'
 import { DomainError, SUBMIT_ERRORS } from '#core/errors.ts'
 import { VoucherHeaders } from '#core/lane.ts'
 import { IdempotencyHeaders, SubmitTasks, TaskView, TaskViews, WaitQuery, WatchEvent } from '#core/protocol.ts'

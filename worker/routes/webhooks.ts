@@ -1,5 +1,5 @@
 import { Hono } from 'hono'
-import { z } from 'zod'
+import * as z from 'zod'
 import { DomainError } from '#core/errors.ts'
 import { CreateWebhook, DeliveryView, WebhookView } from '#core/protocol.ts'
 import { checkWebhookUrl } from '#core/webhook-url.ts'

@@ -1,5 +1,5 @@
 /** The tasks behind the OpenAI routes. */
-import type { z } from 'zod'
+import type * as z from 'zod'
 import { DomainError, SUBMIT_ERRORS } from '#core/errors.ts'
 import { isEnded, LIMITS, SubmitTask, type TaskView } from '#core/protocol.ts'
 import { type TaskRequest, toRequest } from '#core/request.ts'
