@@ -1,5 +1,7 @@
+/// <reference path="./ws.d.ts" />
 /** Calls to one edge, as one provider: signs in when it must and names each failure by the edge's stable code. */
 import type { PrivateKeyAccount } from 'viem/accounts'
+import { WebSocket } from 'ws'
 import { ChainView } from '#core/deployment.ts'
 import type { Problem } from '#core/errors.ts'
 import { LaneView } from '#core/lane.ts'
@@ -19,6 +21,8 @@ import { type Hash, ReceiptDomain, receiptTypedData, type Statement } from '#cor
 import { signInTypedData } from '#core/sign-in.ts'
 import { VoucherPage } from '#core/voucher-page.ts'
 import { parseAnswer } from './answer.ts'
+import { type Answer, call as callHttp } from './http.ts'
+import { hashFlat } from './typed-data.ts'
 
 /** The edge answered with a problem, or (`unreachable`) not at all. */
 export class EdgeError extends Error {
@@ -34,7 +38,7 @@ export class EdgeError extends Error {
 }
 
 /** The part of a viem account that is needed here. */
-export type Signer = Pick<PrivateKeyAccount, 'address' | 'signTypedData'>
+export type Signer = Pick<PrivateKeyAccount, 'address' | 'sign' | 'signTypedData'>
 
 export type Edge = {
   origin: string
@@ -62,12 +66,6 @@ export type Edge = {
   openSocket: (path: string) => Promise<WebSocket>
 }
 
-/** Node's WebSocket takes headers; the type that browsers share with it does not say so. */
-const HeadedWebSocket = WebSocket as unknown as new (
-  url: string,
-  options: { headers: Record<string, string> },
-) => WebSocket
-
 const REQUEST_MS = 15_000
 /** The largest blob takes this long at 350 kB a second. */
 const BLOB_MS = 300_000
@@ -88,33 +86,33 @@ export function createEdge(url: string, signer: Signer, now: () => number): Edge
   async function call(
     method: string,
     path: string,
-    options: { body?: unknown; token?: string; signal?: AbortSignal; read?: (response: Response) => Promise<unknown> },
+    options: { body?: unknown; token?: string; signal?: AbortSignal; read?: (answer: Answer) => Promise<unknown> },
   ) {
     const signals = [
       AbortSignal.timeout(options.read ? BLOB_MS : REQUEST_MS + waitOf(options.body)),
       ...(options.signal ? [options.signal] : []),
     ]
-    let response: Response
+    let response: Answer
     let answer: unknown
     try {
-      response = await fetch(origin + path, {
+      response = await callHttp(origin + path, {
         method,
         headers: {
           ...(options.body === undefined ? {} : { 'content-type': 'application/json' }),
           ...(options.token ? { authorization: `Bearer ${options.token}` } : {}),
         },
-        body: options.body === undefined ? null : JSON.stringify(options.body),
+        body: options.body === undefined ? undefined : JSON.stringify(options.body),
         signal: AbortSignal.any(signals),
       })
-      answer = response.ok && options.read ? await options.read(response) : await response.json().catch(() => undefined)
+      answer = response.ok && options.read ? await options.read(response) : await response.json()
     } catch (error) {
       throw new EdgeError('unreachable', `${origin} does not answer (${reasonOf(error)})`)
     }
-    const date = Date.parse(response.headers.get('date') ?? '')
+    const date = Date.parse(response.header('date') ?? '')
     if (Number.isFinite(date)) skew = date - now()
     if (response.ok) return answer
     const problem = (answer ?? {}) as Partial<Problem>
-    const retryAfter = Number(response.headers.get('retry-after') ?? problem.retryAfterSeconds)
+    const retryAfter = Number(response.header('retry-after') ?? problem.retryAfterSeconds)
     throw new EdgeError(
       problem.code ?? 'internal',
       problem.detail ?? problem.title ?? `HTTP ${response.status}`,
@@ -153,7 +151,7 @@ export function createEdge(url: string, signer: Signer, now: () => number): Edge
     path: string,
     body: unknown,
     signal: AbortSignal,
-    read?: (response: Response) => Promise<unknown>,
+    read?: (answer: Answer) => Promise<unknown>,
   ): Promise<unknown> {
     const used = await token()
     const options = { body, signal, ...(read && { read }) }
@@ -186,7 +184,7 @@ export function createEdge(url: string, signer: Signer, now: () => number): Edge
       return {
         units: statement.units,
         finishedAt,
-        signature: await signer.signTypedData(await receiptTypedData(signed, hash)),
+        signature: await signer.sign({ hash: hashFlat(await receiptTypedData(signed, hash)) }),
       }
     },
     getChain: async () => ChainView.parse(await call('GET', '/v1/chain', {})),
@@ -195,8 +193,9 @@ export function createEdge(url: string, signer: Signer, now: () => number): Edge
     lockLane: async (requester, signal) =>
       LaneView.parse(await authorized('POST', '/v1/provider/lanes', { requester }, signal)),
     openSocket: async (path) =>
-      new HeadedWebSocket(origin.replace(/^http/, 'ws') + path, {
+      new WebSocket(origin.replace(/^http/, 'ws') + path, {
         headers: { authorization: `Bearer ${await token()}` },
+        perMessageDeflate: false,
       }),
   }
 }
@@ -205,10 +204,10 @@ export const outputPath = (lease: string) => `/v1/leases/${encodeURIComponent(le
 
 const blobPath = (lease: string, sha256: string) => `/v1/leases/${encodeURIComponent(lease)}/blobs/${sha256}`
 
-async function readBlob(response: Response): Promise<Uint8Array> {
+async function readBlob({ body }: Answer): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
   let bytes = 0
-  for await (const chunk of response.body ?? []) {
+  for await (const chunk of body) {
     bytes += chunk.byteLength
     if (bytes > LIMITS.blobBytes) throw new Error('more than a blob may have')
     chunks.push(chunk)
@@ -219,6 +218,5 @@ async function readBlob(response: Response): Promise<Uint8Array> {
 const waitOf = (body: unknown) => ((body as { waitSeconds?: number } | undefined)?.waitSeconds ?? 0) * 1000
 
 function reasonOf(error: unknown): string {
-  const cause = (error as { cause?: { code?: string } }).cause
-  return cause?.code ?? (error as Error).name
+  return (error as NodeJS.ErrnoException).code ?? (error as Error).name
 }

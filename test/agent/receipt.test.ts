@@ -5,6 +5,7 @@ import { keccak256, recoverTypedDataAddress, stringToBytes } from 'viem/utils'
 import { expect, test } from 'vitest'
 import type { Edge } from '#agent/edge.ts'
 import { signResult } from '#agent/receipt.ts'
+import { hashFlat } from '#agent/typed-data.ts'
 import { sha256 } from '#client/hash.ts'
 import { joinOutput, joinUsage } from '#core/continuation.ts'
 import { formatAmount } from '#core/money.ts'
@@ -25,7 +26,7 @@ const recover = async (data: unknown, signature: `0x${string}`) =>
 const signer: Pick<Edge, 'signReceipt'> = {
   async signReceipt(statement) {
     const whole = { ...statement, domain: DOMAIN, provider, finishedAt: T0 }
-    const signature = await account.signTypedData(await receiptTypedData(whole, hash))
+    const signature = await account.sign({ hash: hashFlat(await receiptTypedData(whole, hash)) })
     return { units: statement.units, finishedAt: T0, signature }
   },
 }
