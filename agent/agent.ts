@@ -67,7 +67,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const active = new Map<string, Active>()
   let changed = () => {}
 
-  const earlier = await spool.load()
+  const earlier = spool.load()
   for (const result of earlier) finish(book, result, 'spool')
   if (earlier.length > 0) log('spool', { results: earlier.length })
 
@@ -172,6 +172,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       connection.wake()
       await settled(() => book.entries.size === 0, AbortSignal.timeout(hurry.aborted ? FAREWELL_MS / 10 : FAREWELL_MS))
       await connection.close()
+      await spool.close()
     },
   }
 }

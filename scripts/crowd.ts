@@ -57,7 +57,7 @@ async function startProvider(n: number, edgeUrl: string, state: string): Promise
     },
     runners: works.map(({ model, speed }) => runnerOf(model, speed, random)),
     turns: createTurns(),
-    spool: { save: async () => {}, remove: async () => {}, load: async () => [] },
+    spool: { save: async () => {}, remove: async () => {}, load: () => [], close: async () => {} },
     log: () => {},
     now: Date.now,
     random: Math.random,

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir } from 'node:fs/promises'
+import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { privateKeyToAccount } from 'viem/accounts'
@@ -66,7 +66,8 @@ function stopOnce(agent: Agent) {
   return () => (stopping ??= agent.stop(0, atOnce))
 }
 
-const spooled = async (state: string) => (await readdir(join(state, 'spool'))).length
+const spooled = async (state: string, { url }: ScriptedEdge) =>
+  (await openSpool(join(state, 'spool'), url)).load().length
 
 test.each(['socket', 'poll'])('a lease that comes by %s is run and its result accepted', async (transport) => {
   const { edge, script, state, runs, grant, running, events } = await start({
@@ -77,7 +78,7 @@ test.each(['socket', 'poll'])('a lease that comes by %s is run and its result ac
   expect(runs[0]!.input).toEqual(INPUT)
   runs[0]!.resolve()
   await edge.until(() => script.results.has('a.1'))
-  await vi.waitUntil(async () => (await spooled(state)) === 0)
+  await vi.waitUntil(async () => (await spooled(state, edge)) === 0)
   expect(events('online')).toMatchObject([{ transport }])
   expect(events('task')).toMatchObject([{ lease: 'a.1', status: 'succeeded' }])
 })
@@ -142,7 +143,7 @@ test('a result whose answer was lost is handed in again', async () => {
   const sent = script.polls.flatMap(({ results }) => results).filter(({ lease }) => lease === 'a.1')
   expect(sent).toHaveLength(2)
   expect(edge.script.results.size).toBe(1)
-  expect(await spooled(state)).toBe(0)
+  expect(await spooled(state, edge)).toBe(0)
 })
 
 test('leases are renewed every third of their time, and an idle agent sends nothing', async () => {
@@ -204,7 +205,7 @@ test('an outage of the edge costs no lease and no result', async () => {
   await edge.close()
   runs[0]!.resolve()
   await vi.waitUntil(() => events('task').length === 1)
-  expect(await spooled(state)).toBe(1)
+  expect(await spooled(state, edge)).toBe(1)
   const again = await startScriptedEdge({ port })
   cleanups.unshift(() => again.close())
   for (const lease of open) again.script.open.set(lease.id, lease)
@@ -222,11 +223,12 @@ test('results of an earlier run are handed in before anything else, and their le
   const spool = await openSpool(join(state, 'spool'), edge.url)
   const usage = { inputTokens: 1, outputTokens: 0 }
   await spool.save({ lease: lease.id, outcome: { status: 'succeeded', output: { embeddings: [[2]] }, usage } })
+  await spool.close()
   const { script, runs } = await start({ state }, edge)
   await edge.until(() => script.results.has('a.1'))
   expect(script.polls[0]!.results).toHaveLength(1)
   expect(runs).toHaveLength(0)
-  await vi.waitUntil(async () => (await spooled(state)) === 0)
+  await vi.waitUntil(async () => (await spooled(state, edge)) === 0)
 })
 
 test('bad input, a failing runner, an unknown model and too much output fail their attempts and no more', async () => {

@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterEach, expect, test } from 'vitest'
+import { openSpool } from '#agent/spool.ts'
 import { type ScriptedEdge, startScriptedEdge } from '../support/scripted-edge.ts'
 
 type Line = { at: number; event: string } & Record<string, unknown>
@@ -87,7 +88,8 @@ test('an agent that was killed comes back under its address and hands in what it
   await first.event('task')
   first.child.kill('SIGKILL')
   await first.exit
-  expect(await readdir(join(state, 'spool'))).toEqual([expect.stringMatching(/^a\.1\..*json$/)])
+  const spool = await openSpool(join(state, 'spool'), edge.url)
+  expect(spool.load()).toMatchObject([{ lease: 'a.1', outcome: { status: 'succeeded' } }])
   edge.script.deaf = false
   const second = startAgent(edge, state)
   expect(await second.event('start')).toMatchObject({ address })

@@ -1,7 +1,7 @@
-import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { openSpool } from '../../agent/spool.ts'
 import { call } from '../../client/edge.ts'
 import { LEASE_MS } from '../../core/lease.ts'
 import { parseAmount, splitFee } from '../../core/money.ts'
@@ -220,16 +220,16 @@ test('work that an agent finishes while the edge is down is accepted and paid on
   const idle = runnersOf(agent)
   const { id } = await submit(requester, longEmbedding())
   await untilRunnerWorks(agent, idle)
-  const spooled = () => readdirSync(join(agent.state, 'spool')).filter((file) => file.endsWith('.json'))
+  const spooled = async () => (await openSpool(join(agent.state, 'spool'), world.url)).load()
   await world.crash(async () => {
     const { lease, status } = await agent.says(({ event }) => event === 'task')
     expect([lease, status]).toEqual([`${id}.1`, 'succeeded'])
-    expect(spooled()).toHaveLength(1)
+    expect(await spooled()).toHaveLength(1)
   })
 
   const view = await untilEnded(requester, id, 30_000)
   expect(view.attempts).toMatchObject([{ number: 1, provider: agent.address, state: 'succeeded' }])
-  await eventually('the spool is empty', 30_000, async () => (spooled().length === 0 ? true : undefined))
+  await eventually('the spool is empty', 30_000, async () => ((await spooled()).length === 0 ? true : undefined))
   expect(agent.events.filter(({ event }) => event === 'refused')).toEqual([])
   expect((await readBalances(requester)).spent).toBe(parseAmount(view.price!))
   const paid = await eventually('the agent is paid', 20_000, async () => {
