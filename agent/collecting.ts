@@ -2,14 +2,12 @@
 import type { LocalAccount } from 'viem'
 import type { ChainView } from '#core/deployment.ts'
 import type { Address } from '#core/protocol.ts'
-import { type Collector, startCollector } from './collector.ts'
+import type { Collector } from './collector.ts'
 import { createCover } from './cover.ts'
 import { type Edge, EdgeError } from './edge.ts'
 import type { Log } from './log.ts'
 import type { Settings } from './settings.ts'
-import { linkSettlement } from './settlement.ts'
 import { backoff, pause, TIMING } from './timing.ts'
-import { openVoucherBook } from './voucher-book.ts'
 
 type Collecting = {
   settings: Pick<Settings, 'rpc' | 'state' | 'etherPrice' | 'credit'>
@@ -35,6 +33,12 @@ export async function collectFor({
     log('unpaid', { reason: 'there is no RPC to check vouchers by; name one by --rpc' })
     return undefined
   }
+  // The code of the chain is half of the program, and many networks have none.
+  const [{ linkSettlement }, { openVoucherBook }, { startCollector }] = await Promise.all([
+    import('./settlement.ts'),
+    import('./voucher-book.ts'),
+    import('./collector.ts'),
+  ])
   const settlement = { chainId: chain.deployment.chainId, address: chain.deployment.settlement }
   const receiver = provider.address.toLowerCase() as Address
   const link = linkSettlement(rpc, settlement, provider)

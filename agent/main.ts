@@ -1,4 +1,5 @@
 /** `daicn-agent`, the provider's program. A command's code is loaded when it is called. */
+import './young-memory.ts'
 import './node-20.ts'
 import { Command, CommanderError, Option } from 'commander'
 import { KINDS, Region } from '#core/protocol.ts'

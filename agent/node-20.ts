@@ -8,8 +8,3 @@ Promise.withResolvers ??= function withResolvers<T>(this: PromiseConstructor) {
   })
   return { promise, resolve, reject }
 } as typeof Promise.withResolvers
-
-if (!globalThis.WebSocket) {
-  const { WebSocket } = await import('ws')
-  globalThis.WebSocket = WebSocket
-}

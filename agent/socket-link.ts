@@ -49,7 +49,7 @@ export async function linkSocket({ edge, book, leaseSeconds, onAnswer, now, timi
 
   function sendPoll() {
     queued = false
-    if (socket.readyState !== WebSocket.OPEN) return
+    if (socket.readyState !== socket.OPEN) return
     send(JSON.stringify({ type: 'poll', ...nextPoll(book, now()) }))
     renewedAt = now()
     arm()
@@ -109,7 +109,7 @@ export async function linkSocket({ edge, book, leaseSeconds, onAnswer, now, timi
   arm()
 
   function sendOutput(lease: string, frame: OutputFrame) {
-    if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ type: 'output', lease, ...frame }))
+    if (socket.readyState === socket.OPEN) socket.send(JSON.stringify({ type: 'output', lease, ...frame }))
   }
 
   return { ended, wake, sendOutput, close: () => end('closed here') }

@@ -1,4 +1,5 @@
 /** Looks for servers on this machine that speak the OpenAI protocol, and for the models each of them has. */
+import { call } from './http.ts'
 import type { Log } from './log.ts'
 import type { Probe, Runner } from './runner.ts'
 import { createUpstreamRunner } from './runners/openai-upstream.ts'
@@ -89,7 +90,7 @@ async function describe(url: string, entry: ModelEntry, apiKey: string | undefin
 async function look<T>(url: string, apiKey: string | undefined): Promise<T | undefined> {
   try {
     const headers = apiKey ? { authorization: `Bearer ${apiKey}` } : undefined
-    const response = await fetch(url, { ...(headers ? { headers } : {}), signal: AbortSignal.timeout(LOOK_MS) })
+    const response = await call(url, { ...(headers ? { headers } : {}), signal: AbortSignal.timeout(LOOK_MS) })
     return response.ok ? ((await response.json()) as T) : undefined
   } catch {
     return undefined

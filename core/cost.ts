@@ -2,7 +2,7 @@
  * What a network uses of the platform, and what that comes to: counts of the running product times published prices. Not in it: processor
  * time of the Worker, what is kept at rest, uploads, and what the plan includes.
  */
-import { z } from 'zod'
+import * as z from 'zod'
 
 /** The Worker, the classes of its objects, and D1. */
 export const PARTS = ['worker', 'market', 'account', 'room', 'feed', 'library', 'payments', 'database'] as const

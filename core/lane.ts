@@ -1,5 +1,5 @@
 /** Lanes as a market uses them: what of a deposit is locked for one provider, so that its work is paid for sure. */
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Book } from './book.ts'
 import { type Charge, chargesAfter } from './charges.ts'
 import { parseLeaseId } from './lease.ts'

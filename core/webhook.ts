@@ -1,5 +1,5 @@
 /** Webhooks: what is told when a task has ended, and when it is tried again. The form is that of Standard Webhooks. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { isEnded, TaskView, WebhookEvent } from './protocol.ts'
 
 /** Waits before the further attempts of a delivery. The last comes within 18 hours, while outputs are still kept. */

@@ -5,6 +5,7 @@ import { privateKeyToAccount } from 'viem/accounts'
 import { tellAgent } from '../control.ts'
 import { findDevices } from '../devices/devices.ts'
 import { createEdge, EdgeError } from '../edge.ts'
+import { type Answer, call } from '../http.ts'
 import { toRunnerError } from '../runner.ts'
 import { proveSandbox } from '../sandbox.ts'
 import { type Given, loadSettings, type Settings } from '../settings.ts'
@@ -190,12 +191,12 @@ async function models(urls: string[], named: string[]): Promise<Check[]> {
 
 async function edge(url: string, state: string): Promise<Check[]> {
   const began = performance.now()
-  let response: Response
+  let response: Answer
   try {
-    response = await fetch(`${url}/v1/health`, { signal: AbortSignal.timeout(LOOK_MS) })
-    await response.arrayBuffer()
+    response = await call(`${url}/v1/health`, { signal: AbortSignal.timeout(LOOK_MS) })
+    await response.json()
   } catch (error) {
-    const cause = (error as { cause?: { code?: string } }).cause?.code ?? (error as Error).name
+    const cause = (error as NodeJS.ErrnoException).code ?? (error as Error).name
     return [
       {
         name: 'edge',
@@ -222,9 +223,9 @@ async function edge(url: string, state: string): Promise<Check[]> {
   return [reached, clock(response), ...(await account(url, state))]
 }
 
-function clock(response: Response): Check {
+function clock(response: Answer): Check {
   const name = 'clock'
-  const date = Date.parse(response.headers.get('date') ?? '')
+  const date = Date.parse(response.header('date') ?? '')
   if (!Number.isFinite(date)) return { name, ok: null, found: 'the edge does not tell the time' }
   const skew = Date.now() - date
   const found = `${Math.abs(skew / 1000).toFixed(0)} s ${skew < 0 ? 'behind' : 'ahead of'} the edge`

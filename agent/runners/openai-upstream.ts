@@ -3,6 +3,7 @@ import { maxTokens, utf8Length } from '#core/pricing.ts'
 import type { InputOf, Prefix } from '#core/protocol.ts'
 import { honoured } from '../capability-probe.ts'
 import { collectChat } from '../chat-chunks.ts'
+import { type Answer, call } from '../http.ts'
 import { measure } from '../measure.ts'
 import { textOf } from '../prompt.ts'
 import { type Outcome, type Probe, type Runner, RunnerError, type RunOptions } from '../runner.ts'
@@ -41,7 +42,7 @@ export function createUpstreamRunner({ url, model, concurrency, apiKey, known }:
 
   const complete = async (chat: Chat, limit: Limit, { signal, onDelta }: Listener) => {
     const { path, body } = chat.raw ? completionOf(chat) : { path: 'chat/completions', body: chat }
-    const response = await fetch(`${url}/v1/${path}`, {
+    const response = await call(`${url}/v1/${path}`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', ...(apiKey ? { authorization: `Bearer ${apiKey}` } : {}) },
       body: JSON.stringify({ ...body, ...limit, model, stream: true, stream_options: { include_usage: true } }),
@@ -49,7 +50,7 @@ export function createUpstreamRunner({ url, model, concurrency, apiKey, known }:
     }).catch((error: Error) => {
       throw new RunnerError('upstream_unreachable', `the model server does not answer (${error.message})`)
     })
-    if (!response.ok || !response.body) throw await refusal(response)
+    if (!response.ok) throw await refusal(response)
     const { output, usage, pieces } = await collectChat(eventData(response.body), onDelta)
     const inputTokens = Math.ceil(utf8Length(JSON.stringify(chat.messages)) / BYTES_A_TOKEN)
     return { output, usage: usage ?? { inputTokens, outputTokens: pieces } }
@@ -164,7 +165,7 @@ const canPrefill = (chat: Chat, { text }: Prefix): boolean =>
 const isPlain = ({ tools, response_format, logprobs, n }: Chat): boolean =>
   !tools && !response_format && !logprobs && (n ?? 1) === 1
 
-async function refusal(response: Response): Promise<RunnerError> {
+async function refusal(response: Answer): Promise<RunnerError> {
   const body = (await response.json().catch(() => undefined)) as { error?: { message?: string } | string } | undefined
   const message = typeof body?.error === 'string' ? body.error : body?.error?.message
   const code = response.status < 500 ? 'upstream_refused' : 'upstream_failed'

@@ -1,7 +1,7 @@
 /** `daicn run`, `quote` and `cancel`. */
 import { readFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
-import type { z } from 'zod'
+import type * as z from 'zod'
 import type { Assurance } from '#core/assurance.ts'
 import { type Kind, LIMITS, type Preference, type TaskView } from '#core/protocol.ts'
 import type { Daicn } from '../daicn.ts'

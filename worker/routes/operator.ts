@@ -1,5 +1,5 @@
 import { Hono } from 'hono'
-import { z } from 'zod'
+import * as z from 'zod'
 import { metricsText, PROMETHEUS_TYPE } from '#core/prometheus.ts'
 import { type Env, type Network, networkOf } from '../env.ts'
 import { logError } from '../log.ts'
