@@ -176,6 +176,104 @@ test('a provider socket answers every frame', async () => {
   socket.close()
 })
 
+test('the socket of an output takes any frame, and answers for the next', async () => {
+  const carol = await provider([{ ...OFFER, model: 'watched' }])
+  await submit(alice, { ...CHAT, model: 'watched', stream: true })
+  const path = `/v1/leases/${(await poll(carol, { free: 1 })).leases[0]!.id}/output`
+  let socket = await openSocket<{ next: number }>(path, carol)
+  expect(await socket.next()).toEqual({ next: expect.any(Number) })
+  const texts = fc.oneof(
+    fc.oneof(anything, mutated({ from: 0, deltas: ['a', 'b'], tokens: 2 })).map((frame) => JSON.stringify(frame) ?? ''),
+    fc.constantFrom('', '{', 'next', `{"from":0,"deltas":[${'['.repeat(50_000)}${']'.repeat(50_000)}]}`),
+    fc.string({ unit: 'binary' }),
+  )
+  await fc.assert(
+    fc.asyncProperty(texts, async (text) => {
+      try {
+        socket.send(text)
+        socket.send('next')
+        await socket.next()
+      } catch {
+        // What is no frame at all ends the socket, and another may be opened.
+        socket = await openSocket(path, carol)
+        await socket.next()
+      }
+    }),
+    { seed: SEED, numRuns: RUNS * 2 },
+  )
+  socket.close()
+  const { status } = await send('PUT', path, { token: carol.token, body: { from: 0, deltas: ['x'] } })
+  expect(status).toBe(200)
+})
+
+test('whatever a watcher says, the network and a task are told to it', async () => {
+  const task = await submit(alice, { ...CHAT, model: 'streamed' })
+  for (const [path, token] of [
+    ['/v1/network/socket', ''],
+    [`/v1/tasks/${task.id}/socket`, alice.token],
+  ] as const) {
+    const socket = await openSocket<object>(path, { token })
+    expect(await socket.next()).toEqual(expect.any(Object))
+    await fc.assert(
+      fc.asyncProperty(anything, async (value) => socket.send(JSON.stringify(value) ?? '')),
+      { seed: SEED, numRuns: RUNS },
+    )
+    socket.send('ping')
+    while ((await socket.next()) !== ('pong' as unknown)) {}
+    socket.close()
+  }
+})
+
+test.each<[name: string, body: () => BodyInit, headers?: Record<string, string>]>([
+  ['a bomb of gzip', () => bombOf('gzip'), { 'content-encoding': 'gzip' }],
+  ['a bomb of deflate', () => bombOf('deflate'), { 'content-encoding': 'deflate' }],
+  ['a body that breaks off', () => brokenBody()],
+  ['a body that comes byte by byte', () => slowBody(JSON.stringify({ kind: 'llm.chat' }))],
+  ['a byte order mark', () => new Uint8Array([0xef, 0xbb, 0xbf, 0x7b, 0x7d])],
+  ['half a character', () => new Uint8Array([0x22, 0xe2, 0x82])],
+  ['a lone surrogate', () => '"\\ud800"'],
+  ['a number without end', () => `{"kind":${'9'.repeat(100_000)}}`],
+  ['ten thousand fields that nobody knows', () => JSON.stringify({ ...CHAT, ...Array(10_000).fill(0) })],
+])('%s is refused and costs nothing', async (_, body, headers) => {
+  const before = await books()
+  const reply = await send('POST', '/v1/tasks', {
+    token: alice.token,
+    raw: body(),
+    headers: { 'content-type': 'application/json', ...headers },
+  })
+  expect([400, 413, 422], JSON.stringify(reply.body)).toContain(reply.status)
+  expect(JSON.stringify(reply.body).length).toBeLessThan(2_000)
+  expect(await books()).toEqual(before)
+})
+
+/** Eight MiB of blanks in a few thousand bytes, as they would come. */
+function bombOf(format: 'gzip' | 'deflate'): ReadableStream {
+  const blanks = new Blob([new Uint8Array(8 * 1024 * 1024).fill(0x20)]).stream()
+  return blanks.pipeThrough(new CompressionStream(format))
+}
+
+function brokenBody(): ReadableStream {
+  let sent = false
+  return new ReadableStream<Uint8Array>({
+    pull(controller) {
+      if (sent) return controller.error(new Error('gone'))
+      sent = true
+      controller.enqueue(new TextEncoder().encode('{"kind":'))
+    },
+  })
+}
+
+function slowBody(text: string): ReadableStream {
+  const bytes = new TextEncoder().encode(text)
+  let at = 0
+  return new ReadableStream<Uint8Array>({
+    pull(controller) {
+      if (at === bytes.length) return controller.close()
+      controller.enqueue(bytes.subarray(at, ++at))
+    },
+  })
+}
+
 test('a result nested without bound is refused on a socket too, and its lease stands', async () => {
   const carol = await provider([{ ...OFFER, model: 'deep' }])
   const task = await submit(alice, { ...CHAT, model: 'deep' })

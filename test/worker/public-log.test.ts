@@ -1,12 +1,30 @@
-/** The public log by the real Worker: hours are closed, each goes on from the one before, and nothing in them can be changed. */
-import { createScheduledController } from 'cloudflare:test'
+/**
+ * The public log by the real Worker: hours are closed, each goes on from the one before, nothing in them can be changed, and
+ * neither there nor anywhere else that others see is what is not theirs to know.
+ */
+import { createScheduledController, runInDurableObject } from 'cloudflare:test'
 import { keccak256 } from 'viem'
-import { expect, test } from 'vitest'
+import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
+import { expect, test, vi } from 'vitest'
 import { proofOf, verifyLog } from '#client/log.ts'
 import { hourName, hourOf } from '#core/public-log.ts'
 import type { Receipt } from '#core/receipt.ts'
 import worker from '#worker/index.ts'
-import { bindings, poll, provider, request, requester, send, work } from '../support/network.ts'
+import {
+  bindings,
+  failed,
+  OFFER,
+  poll,
+  provider,
+  read,
+  request,
+  requester,
+  send,
+  signIn,
+  submit,
+  succeeded,
+  work,
+} from '../support/network.ts'
 import { leased, signedResult, signer } from '../support/signer.ts'
 
 const HOUR = 3_600_000
@@ -68,4 +86,114 @@ test('an hour that is over is closed, proves its receipts to a contract, and goe
     ['it is no JSON', [head, 'x']],
   ]
   for (const [what, text] of changed) expect([what, await isTrue(text.join('\n'))]).toEqual([what, false])
+})
+
+test('marked secrets, prompts and outputs are in no log, no error, no export and not in the database', async () => {
+  const levels = ['debug', 'info', 'log', 'warn', 'error'] as const
+  const spies = levels.map((level) => vi.spyOn(console, level).mockImplementation(() => {}))
+  const mark = (what: string) => `canary-${what}-${crypto.randomUUID()}`
+  const [prompt, result, excuse, delta, file] = ['prompt', 'result', 'excuse', 'delta', 'file'].map(mark) as string[]
+  const agentKey = generatePrivateKey()
+  const account = privateKeyToAccount(agentKey)
+  const bob = { address: account.address.toLowerCase() as `0x${string}`, token: (await signIn(account)).body.token }
+  const offers = [{ ...OFFER, model: 'marked' }]
+  await send('POST', '/v1/provider/register', { token: bob.token, body: { slots: 4, offers } })
+  const [alice, mallory] = [await requester(), await requester()]
+  const hook = await send<{ id: string; secret: string }>('POST', '/v1/webhooks', {
+    token: alice.token,
+    body: { url: 'http://127.0.0.1:9/closed' },
+  })
+  const secrets = {
+    apiKey: alice.token.split('_')[3]!,
+    session: alice.session,
+    providerToken: bob.token,
+    agentKey: agentKey.slice(2),
+    webhookSecret: hook.body.secret,
+    edgeSecret: bindings.EDGE_SECRET,
+    operatorToken: bindings.OPERATOR_TOKEN!,
+    ...{ prompt, result, excuse, delta, file },
+  }
+
+  const chat = { messages: [{ role: 'user', content: prompt }], max_tokens: 20 }
+  const task = { kind: 'llm.chat', model: 'marked', input: chat, maxAttempts: 1, webhook: hook.body.id } as const
+  const done = await submit(alice, task)
+  const [lease] = (await poll(bob, { free: 1 })).leases
+  await poll(bob, { seen: lease!.seq, results: [succeeded(lease!.id, result)] })
+  const lost = await submit(alice, task)
+  const [second] = (await poll(bob, { free: 1, seen: lease!.seq })).leases
+  const { outcome } = failed(second!.id, 'runner_crashed')
+  const told = { lease: second!.id, outcome: { ...outcome, error: { ...outcome.error, message: excuse! } } }
+  await poll(bob, { seen: second!.seq, results: [told] })
+  await submit(alice, { ...task, stream: true })
+  const [stream] = (await poll(bob, { free: 1, seen: second!.seq })).leases
+  await send('PUT', `/v1/leases/${stream!.id}/output`, { token: bob.token, body: { from: 0, deltas: [delta] } })
+  await poll(bob, { seen: stream!.seq, results: [failed(stream!.id)] })
+  await send('PUT', `/v1/blobs/${'0'.repeat(64)}`, {
+    token: alice.token,
+    raw: file!,
+    headers: { 'content-length': '50' },
+  })
+  // Whom it concerns sees it.
+  expect([(await read(alice, done.id)).output, (await read(alice, lost.id)).error]).toMatchObject([
+    { content: result },
+    { message: excuse },
+  ])
+
+  const seen: Record<string, string> = {}
+  const look = async (path: string, token?: string, body?: unknown) => {
+    const { body: text } = await send(body === undefined ? 'GET' : 'POST', path, { ...(token && { token }), body })
+    seen[`${path} ${Object.keys(seen).length}`] = JSON.stringify(text)
+  }
+  for (const token of [mallory.token, `${alice.token.slice(0, -1)}x`, `${bob.token}x`, undefined]) {
+    for (const rest of ['', '/receipt', '/evidence', '/events']) await look(`/v1/tasks/${done.id}${rest}`, token)
+  }
+  await look('/v1/tasks', alice.token, { ...task, webhook: 'wh_none' })
+  await look('/v1/tasks', alice.token, { ...task, maxPrice: '999999' })
+  await look('/v1/chat/completions', alice.token, { ...chat, model: 'none' })
+  await look('/v1/keys', alice.session)
+  await look('/v1/webhooks', alice.token)
+
+  await rollUp(start + 4 * HOUR)
+  const pages = ['network', 'network/series', 'providers', `providers/${bob.address}`, `providers/${bob.address}/tasks`]
+  for (const page of [...pages, 'reputations', 'forecast', 'models', 'exports', 'openapi.json'])
+    await look(`/v1/${page}`)
+  await look('/v1/operator/metrics', bindings.OPERATOR_TOKEN)
+  const { hours } = JSON.parse(Object.entries(seen).find(([path]) => path.startsWith('/v1/exports'))![1]) as {
+    hours: { hour: string }[]
+  }
+  for (const { hour } of hours) seen[`hour ${hour}`] = await (await request(`/v1/exports/${hour}`)).text()
+
+  const tables = await bindings.DB.prepare(
+    "select name from sqlite_master where type = 'table' and name not like '\\_cf%' escape '\\'",
+  ).all<{
+    name: string
+  }>()
+  for (const { name } of tables.results) {
+    seen[`table ${name}`] = JSON.stringify((await bindings.DB.prepare(`select * from "${name}"`).all()).results)
+  }
+  seen.account = await runInDurableObject(bindings.ACCOUNT.getByName(alice.address), (_, { storage }) =>
+    JSON.stringify([...storage.kv.list()], (_, value) =>
+      typeof value === 'bigint' ? String(value) : value instanceof Map ? [...value] : value,
+    ),
+  )
+
+  // What goes wrong on our side is logged: the database is away while there is something to be written.
+  await bindings.DB.exec('alter table task_pages rename to away')
+  await work(alice, await provider())
+  await rollUp(start + 5 * HOUR).catch(() => {})
+  await look('/v1/exports')
+  await bindings.DB.exec('alter table away rename to task_pages')
+  const logged = spies.flatMap(({ mock }) => mock.calls)
+  seen.logs = JSON.stringify(logged)
+  for (const spy of spies) spy.mockRestore()
+
+  // It was looked for where there is something to be found.
+  expect(seen['table task_pages']).toContain(done.id)
+  expect(Object.values(seen).join()).toContain('task_not_found')
+  expect(logged.length).toBeGreaterThan(0)
+  const found = Object.entries(seen).flatMap(([where, text]) =>
+    Object.entries(secrets).flatMap(([what, secret]) => (text.includes(secret!) ? [`${what} in ${where}`] : [])),
+  )
+  // A webhook's owner and nobody else ever sees its secret, and only when it is made.
+  expect(found).toEqual([])
 })

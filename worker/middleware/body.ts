@@ -4,13 +4,20 @@ import { DomainError } from '#core/errors.ts'
 import { firstIssue, isTooDeep, pointerTo } from '#core/json.ts'
 import { LIMITS } from '#core/protocol.ts'
 
+/** Some details name every field that is wrong. */
+const DETAIL_LENGTH = 500
+
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false })
 
 /** Reads a JSON body: bounded, of the right type, well-formed. */
 export async function readJson(c: Context): Promise<unknown> {
   const type = c.req.header('content-type') ?? ''
   if (!/^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i.test(type)) throw new DomainError('unsupported_media_type')
-  const bytes = await readBytes(c.req.raw)
+  const bytes = await readBytes(c.req.raw).catch((error: unknown) => {
+    if (error instanceof DomainError) throw error
+    // Whoever sends went away, and nothing of ours is wrong.
+    throw new DomainError('malformed_json', { detail: 'the body broke off' })
+  })
   const value = parseJson(bytes)
   if (isTooDeep(value)) throw new DomainError('invalid_request', { detail: 'nested too deep', pointer: '' })
   return value
@@ -39,7 +46,10 @@ export function parse<S extends z.ZodType>(
   if (parsed.success) return parsed.data
   const issue = firstIssue(parsed.error)
   const pointer = toPointer(issue)
-  throw new DomainError('invalid_request', { detail: issue.message, ...(pointer !== undefined && { pointer }) })
+  throw new DomainError('invalid_request', {
+    detail: issue.message.slice(0, DETAIL_LENGTH),
+    ...(pointer !== undefined && { pointer }),
+  })
 }
 
 async function readBytes(request: Request): Promise<ArrayBuffer | Uint8Array> {
