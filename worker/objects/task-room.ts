@@ -112,7 +112,8 @@ export class TaskRoom extends DurableObject<Env> {
 
   override async webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
     const session = socket.deserializeAttachment() as Session
-    if (this.done || typeof message !== 'string') return
+    // What was on its way when we closed the socket still comes.
+    if (this.done || typeof message !== 'string' || socket.readyState !== WebSocket.OPEN) return
     if (session.role === 'watcher') {
       if (message === 'check') return void (await this.check())
       if (session.window === null) return
