@@ -1,6 +1,11 @@
 import type { Browser, Page } from 'playwright-core'
+import { createTestClient, http } from 'viem'
+import { privateKeyToAccount } from 'viem/accounts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { openChain, send, type Wallet } from '../../client/chain/chain.ts'
 import { connect } from '../../client/daicn.ts'
+import { daicnTokenAbi } from '../../contracts/abi.ts'
+import { ONE_TOKEN } from '../../core/money.ts'
 import { startAgent } from '../../scripts/agents.ts'
 import { launchBrowser } from '../../scripts/browser.ts'
 import { fuel, type LocalChain, startLocalChain } from '../../scripts/chain.ts'
@@ -32,6 +37,7 @@ beforeAll(async () => {
   browser = await launchBrowser()
   page = await browser.newPage()
   page.setDefaultTimeout(20_000)
+  await beginAudit(page)
   wallet = await injectWallet(page, chain.url)
   page.on('pageerror', (error) => faults.push(error.message))
   page.on('requestfailed', (request) => {
@@ -219,6 +225,8 @@ test('its owner takes tokens out of the account and puts some back, once the wal
   const free = page.getByRole('region', { name: 'Balance' }).getByText('75 DAICN').first()
   await free.waitFor()
 
+  expect(await audit(page)).toEqual([])
+
   await wallet.switchTo('0x1')
   await page.getByText('was switched to another network. Open it again to go on.').waitFor()
   expect(faults).toEqual([])
@@ -235,7 +243,51 @@ test('a sign-in that is over says so, and can be made again', async () => {
   await page.getByText('Signed in as').waitFor()
 })
 
+test('governance is done in the browser: delegate, propose, vote, queue, execute', async () => {
+  const { deployment, variables } = chain
+  const treasurer = privateKeyToAccount(variables.FAUCET_KEY as `0x${string}`)
+  const treasury = (await openChain({ rpc: chain.url, deployment, account: treasurer })) as Wallet
+  const args = [wallet.address, 100_000_000n * ONE_TOKEN] as const
+  await send(treasury, { abi: daicnTokenAbi, address: deployment.token, functionName: 'transfer', args })
+  const hands = createTestClient({ mode: 'anvil', transport: http(chain.url) })
+  const later = async (seconds: number) => {
+    await hands.increaseTime({ seconds })
+    await hands.mine({ blocks: 1 })
+    await page.getByRole('button', { name: 'Read again' }).click()
+  }
+  const press = (name: string) => page.getByRole('button', { name, exact: true }).click()
+  const DAY = 86_400
+
+  await page.getByRole('link', { name: 'Governance', exact: true }).click()
+  await press(`Open ${wallet.name}`)
+  await press('Vote by myself')
+  await page.getByText('Delegated.').waitFor()
+  await later(60)
+  await page.getByLabel('New value, %').fill('5.01')
+  await page.getByText('That is out of its bounds').waitFor()
+  await page.getByLabel('New value, %').fill('0.5')
+  await page.getByLabel('Why', { exact: true }).fill(HOSTILE)
+  await press('Propose')
+  const proposal = page.getByRole('listitem', { name: 'Set the fee to 0.5 %' })
+  await proposal.getByText(HOSTILE).waitFor()
+  await later(DAY + 60)
+  await press('For')
+  await proposal.getByText('Quorum reached').waitFor()
+  expect(await audit(page)).toEqual([])
+  await later(5 * DAY + 60)
+  await press('Queue')
+  await proposal.getByText(/can be executed in/).waitFor()
+  await later(2 * DAY + 60)
+  await press('Execute')
+  await page
+    .getByRole('table', { name: 'Parameters' })
+    .getByRole('row', { name: /^Fee.* 0\.5 %/ })
+    .waitFor()
+  expect(faults).toEqual([])
+})
+
 test('a webhook is added and removed', async () => {
+  await page.getByRole('link', { name: 'Account', exact: true }).click()
   await page.getByLabel('Address').fill('http://127.0.0.1:9/hook')
   await page.getByRole('button', { name: 'Add', exact: true }).click()
   await page.getByText(/^whsec_/).waitFor()
@@ -268,7 +320,6 @@ test('the page to provide sees an agent come online', async () => {
 })
 
 test('everybody can use every page: axe finds nothing in either theme, and all fits a small phone', async () => {
-  await beginAudit(page)
   const key = await page.evaluate(() => JSON.parse(sessionStorage.getItem('daicn.session')!).token)
   const { id, provider } = await connect({ edge: edge.url, key }).run({
     kind: 'llm.chat',
@@ -285,7 +336,8 @@ test('everybody can use every page: axe finds nothing in either theme, and all f
     [`/provider?address=${provider}`]: 'Recent tasks',
     '/market': 'Get a quote',
     '/provide': 'Why I get the work I get',
-    '/account': 'API keys',
+    '/governance': `Open ${wallet.name}`,
+    '/status': 'for a million tasks',
     '/docs': '/v1/quote',
   })) {
     await page.goto(edge.url + path)

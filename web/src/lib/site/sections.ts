@@ -11,5 +11,6 @@ export const SECTIONS: Section[] = [
   { path: '/market', label: 'Market' },
   { path: '/provide', label: 'Provide' },
   { path: '/account', label: 'Account' },
+  { path: '/governance', label: 'Governance' },
   { path: '/docs', label: 'API' },
 ]
