@@ -27,7 +27,9 @@ const PAGES = [
   { page: 'market', path: '/market' },
   { page: 'provide', path: '/provide' },
   { page: 'account', path: '/account' },
+  { page: 'governance', path: '/governance' },
   { page: 'docs', path: '/docs' },
+  { page: 'status', path: '/status' },
 ] as const
 
 const folder = resolve(values.out)

@@ -79,7 +79,8 @@ test('the numbers move live when a task is done', async () => {
 
   expect((await chat()).status).toBe('succeeded')
   await shows('Total tasks', '1')
-  const row = page.getByRole('row').filter({ hasText: MODEL }).first()
+  const tasks = page.getByRole('table', { name: 'Latest tasks' })
+  const row = tasks.getByRole('row').filter({ hasText: MODEL }).first()
   await row.filter({ hasText: /succeeded/i }).waitFor()
   expect(faults).toEqual([])
 })
