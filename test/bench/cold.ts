@@ -16,7 +16,10 @@ import { median } from './load.ts'
 
 const LIMITS: Limit[] = [{ figure: 'cold.first_lease_ms_1e5', op: '<=', limit: 500 }]
 
-const BATCH = 1000
+const REQUESTERS = 50
+/** As good as 100,000, which is what a market has room for: a little of it is always kept for who comes new. */
+const FULL = 99_000
+const BATCH = 500
 const MODEL = 'bench/cold'
 const TASK = {
   kind: 'llm.chat',
@@ -29,18 +32,22 @@ const TASK = {
 export const bench: Bench = {
   name: 'cold',
   async run({ quick, log }) {
-    const tasks = quick ? 10_000 : 100_000
+    const tasks = quick ? 10_000 : FULL
     const rounds = quick ? 1 : 3
     await buildWorker()
     const world = await createWorld()
     try {
-      const { apiKey } = await openRequester(world.url, join(world.folder, 'requester'))
+      // A few alone are not let to fill the whole market.
+      const requesters = await Promise.all(
+        Array.from({ length: REQUESTERS }, (_, n) => openRequester(world.url, join(world.folder, `requester-${n}`))),
+      )
       const { token } = await signIn({ edge: world.url }, privateKeyToAccount(generatePrivateKey()))
       const provider = { edge: world.url, key: token }
       const offers = [{ kind: 'llm.chat', model: MODEL, ask: '0.000000001', speed: 1000 }]
       await call(provider, 'POST', '/v1/provider/register', { body: { name: 'bench', slots: 64, offers } })
       const body = Array.from({ length: BATCH }, () => TASK)
       for (let n = 0; n < tasks; n += BATCH) {
+        const { apiKey } = requesters[(n / BATCH) % REQUESTERS]!
         await call({ edge: world.url, key: apiKey }, 'POST', '/v1/tasks', { body })
       }
       log(`${tasks} tasks are open`)
