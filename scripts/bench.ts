@@ -1,11 +1,13 @@
-/** `npm run -s bench -- NAME... [--json] [--check] [--quick] [--data FILE] [--peers DIR]`: the benches of test/bench, each with its bars. */
+/** `npm run -s bench -- NAME... [--json] [--check] [--quick] [--data FILE] [--peers DIR] [--write]`: the benches of test/bench, each with its bars. `--write` keeps what
+ * came out in docs/benchmarks.json. */
 import { execFileSync } from 'node:child_process'
-import { cpus, platform, release, totalmem } from 'node:os'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpus, loadavg, platform, release, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import { terminal } from '../client/cli/terminal.ts'
 import type { Bar, Bench, Figures } from '../test/bench/bench.ts'
 import { Fault } from './checks.ts'
-import { ROOT } from './paths.ts'
+import { inRoot, ROOT } from './paths.ts'
 
 const NAMES = ['dispatch', 'match', 'stream', 'forecast', 'settle', 'agent', 'cost', 'idle', 'fanout', 'cold']
 
@@ -17,6 +19,7 @@ const { values, positionals } = parseArgs({
     quick: { type: 'boolean' },
     data: { type: 'string' },
     peers: { type: 'string' },
+    write: { type: 'boolean' },
   },
 })
 
@@ -28,8 +31,10 @@ try {
     out.heading(`bench ${bench.name}`)
     const { quick = false, data, peers } = values
     const { figures, bars } = await bench.run({ quick, data, peers, log: (line) => out.note(line) })
-    if (values.json) console.log(JSON.stringify({ bench: name, commit: commit(), machine: machine(), figures, bars }))
+    const result = { bench: name, commit: commit(), machine: machine(), figures, bars }
+    if (values.json) console.log(JSON.stringify(result))
     else print(figures, bars)
+    if (values.write) keep(name, { date: new Date().toISOString(), quick, load: loadavg()[0]!, ...result })
     missed ||= bars.some(({ ok }) => !ok)
   }
 } catch (error) {
@@ -43,6 +48,13 @@ async function load(name: string): Promise<Bench> {
   if (!NAMES.includes(name)) throw new Fault(`There is no bench "${name}".`, `The benches are ${NAMES.join(', ')}.`)
   const module = (await import(new URL(`../test/bench/${name}.ts`, import.meta.url).href)) as { bench: Bench }
   return module.bench
+}
+
+/** The last run of each bench, however it was run. */
+function keep(name: string, result: object): void {
+  const file = inRoot('docs/benchmarks.json')
+  const kept = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Record<string, object>) : {}
+  writeFileSync(file, `${JSON.stringify({ ...kept, [name]: result }, null, 2)}\n`)
 }
 
 function print(figures: Figures, bars: Bar[]): void {

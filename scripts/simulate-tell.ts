@@ -1,8 +1,9 @@
 /** What `npm run simulate` prints. */
-import { terminal } from '../client/cli/terminal.ts'
+import { seconds, terminal } from '../client/cli/terminal.ts'
 import { type Comparison, gainOf } from '../simulator/compare.ts'
-import { duration, type Report, reportLines } from '../simulator/report.ts'
+import { count, duration, type Report, reportLines } from '../simulator/report.ts'
 import { type TrialScore, withinQuote } from '../simulator/verdicts.ts'
+import type { Seeds } from './simulate-seeds.ts'
 
 export function tellReport(report: Report): void {
   const out = terminal(process.stdout)
@@ -14,6 +15,18 @@ export function tellReport(report: Report): void {
     out.warning(`${rule}: ${what}`, `at ${new Date(at).toISOString()}`)
   }
   out.fault(`The market broke its rules ${report.violations} times.`, `Replay it: ${report.command}`)
+}
+
+export function tellSeeds(sum: Seeds, ms: number): void {
+  const out = terminal(process.stdout)
+  out.heading(`${count(sum.seeds)} seeds`)
+  out.item('time', `${count(Math.round(sum.virtualHours))} virtual hours, in ${seconds(ms)}`)
+  out.item('tasks', `${count(sum.tasks)} accepted, ${count(sum.attempts)} attempts, ${count(sum.events)} events`)
+  const befallen = Object.entries(sum.faults).map(([fault, times]) => `${count(times)} ${fault}`)
+  out.item('faults', [...befallen, `${count(sum.outages)} outages of the edge`].join(', '))
+  out.item('slowest', `of each seed's tasks 95 % ended within ${duration(sum.slowestMs)}`)
+  out.item('violations', count(sum.violations))
+  if (sum.violations > 0) out.fault('The market broke its rules.', `Replay it: ${sum.broken.join('; ')}`)
 }
 
 export function tellComparisons(comparisons: Comparison[]): void {

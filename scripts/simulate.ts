@@ -1,5 +1,5 @@
 /** `npm run simulate -- --seed N [--tasks N] [--json] [--html FILE]`: a network of thousands in virtual time, on the real market; with
- * `--compare` the market's matching against that of others, with `--cheaters` what its assurances are worth. */
+ * `--seeds N` so many small ones, from `--seed` on, with `--compare` the market's matching against that of others, with `--cheaters` what its assurances are worth. */
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { Worker } from 'node:worker_threads'
@@ -14,21 +14,32 @@ import { type Outcome, run } from '../simulator/run.ts'
 import type { TrialScore } from '../simulator/verdicts.ts'
 import { readTraces } from '../test/bench/traces.ts'
 import { Fault } from './checks.ts'
-import { tellComparisons, tellReport, tellTrials } from './simulate-tell.ts'
+import { runSeeds } from './simulate-seeds.ts'
+import { tellComparisons, tellReport, tellSeeds, tellTrials } from './simulate-tell.ts'
 
-const USAGE = 'usage: npm run simulate -- [--seed N] [--tasks N] [--json] [--html FILE | --compare | --cheaters]'
+const USAGE =
+  'usage: npm run simulate -- [--seed N] [--tasks N] [--json] [--html FILE | --seeds N | --compare | --cheaters]'
 
 type Options = {
   seed: number
   tasks: number
   json: boolean
   html: string | undefined
+  seeds: number | null
   compare: boolean
   cheaters: boolean
 }
 
-async function main({ seed, tasks, json, html, compare: compares, cheaters }: Options): Promise<number> {
+async function main({ seed, tasks, json, html, seeds, compare: compares, cheaters }: Options): Promise<number> {
   const traces = readTraces()
+  if (seeds !== null) {
+    const from = performance.now()
+    const sum = await runSeeds(seed, seeds, traces)
+    const ms = Math.round(performance.now() - from)
+    if (json) console.log(JSON.stringify({ seeds: sum, ms }))
+    else tellSeeds(sum, ms)
+    return sum.violations === 0 ? 0 : 1
+  }
   if (compares) {
     const comparisons = compare(seed, tasks, traces).map((one) => ({ ...one, gain: gainOf(one) }))
     if (json) console.log(JSON.stringify({ compare: seed, comparisons }))
@@ -93,6 +104,7 @@ function options(): Options {
         tasks: { type: 'string' },
         json: { type: 'boolean' },
         html: { type: 'string' },
+        seeds: { type: 'string' },
         compare: { type: 'boolean' },
         cheaters: { type: 'boolean' },
       },
@@ -102,6 +114,7 @@ function options(): Options {
       tasks: integer('--tasks', values.tasks ?? '10000', 1, 10_000_000),
       json: values.json ?? false,
       html: values.html,
+      seeds: values.seeds === undefined ? null : integer('--seeds', values.seeds, 1, 100_000_000),
       compare: values.compare ?? false,
       cheaters: values.cheaters ?? false,
     }

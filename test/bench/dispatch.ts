@@ -10,6 +10,7 @@ import { openRequester } from '../../scripts/requester.ts'
 import { registerProviders, startAgents } from './agents.ts'
 import { spawnBareWorker } from './bare-worker.ts'
 import { type Bench, type Figures, judge, type Limit } from './bench.ts'
+import { besidePeers } from './dispatch-peers.ts'
 import { drive, type Load, median, type Times } from './load.ts'
 import { rowsWritten, settledCost, spent } from './spent.ts'
 import { type Clients, openHellos, openSubmitters } from './submitters.ts'
@@ -22,6 +23,12 @@ const LIMITS: Limit[] = [
   { figure: 'dispatch.rows_per_task_32', op: '<=', limit: 1 },
   { figure: 'dispatch.rows_per_task_batch100', op: '<=', limit: 0.1 },
   { figure: 'dispatch.edge_mb', op: '<=', limit: 400 },
+  { figure: 'dispatch.ratio_bullmq_pull_32', op: '>=', limit: 0.5 },
+  { figure: 'dispatch.ratio_bullmq_pull_batch100', op: '>=', limit: 3 },
+  { figure: 'dispatch.ratio_pgboss_32', op: '>=', limit: 1 },
+  { figure: 'dispatch.ratio_graphile_32', op: '>=', limit: 1 },
+  { figure: 'dispatch.ratio_dbos_32', op: '>=', limit: 1 },
+  { figure: 'dispatch.ratio_restate_32', op: '>=', limit: 1 },
 ]
 
 /**
@@ -45,7 +52,7 @@ type Sample = Load & { cpuMs: number; rows: number }
 
 export const bench: Bench = {
   name: 'dispatch',
-  run({ quick, log }) {
+  run({ quick, peers, log }) {
     return inWorld(async ({ edge, state, own }) => {
       const hello = own(await spawnBareWorker('hello-worker.ts'))
       const { apiKey } = await openRequester(edge.url, join(state, 'requester'))
@@ -53,6 +60,10 @@ export const bench: Bench = {
       for (const { agents, free } of LOADS) providers[free] ??= await registerProviders(edge.url, agents, free)
       const network = { edge, hello: new URL('/v1/hello', hello.url), apiKey, providers }
       const figures = await measure(network, quick, log)
+      if (peers) {
+        const seconds = quick ? 4 : 8
+        Object.assign(figures, await besidePeers(peers, edge.url, apiKey, network.providers, seconds, log))
+      }
       return { figures, bars: judge(figures, LIMITS) }
     })
   },

@@ -13,10 +13,16 @@ const SUCCEEDED = Buffer.from('"status":"succeeded"')
 
 export type Clients = { clients: (() => Promise<number>)[]; close(): void }
 
-/** @param batch tasks in one call; 1 sends a bare task */
-export async function openSubmitters(edge: string, apiKey: string, count: number, batch: number): Promise<Clients> {
-  const url = new URL('/v1/tasks?waitSeconds=25', edge)
+/** A call that answers when its tasks have ended. @param batch tasks in it; 1 sends a bare task */
+export function requestOf(batch: number): { path: string; body: string } {
   const body = JSON.stringify(batch === 1 ? TASK : Array.from({ length: batch }, () => TASK))
+  return { path: '/v1/tasks?waitSeconds=25', body }
+}
+
+/** @param batch as of `requestOf` */
+export async function openSubmitters(edge: string, apiKey: string, count: number, batch: number): Promise<Clients> {
+  const { path, body } = requestOf(batch)
+  const url = new URL(path, edge)
   const bytes = request('POST', url, { authorization: `Bearer ${apiKey}` }, body)
   return openClients(url, count, async (connection) => {
     const answer = await connection.send(bytes)

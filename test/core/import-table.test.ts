@@ -71,6 +71,7 @@ const WITH_PLATFORM = /^worker\/(objects\/[^/]+|env|index)\.ts$/
 const OF_TESTS: Record<string, RegExp> = {
   'scripts/bench.ts': /^test\/bench\//,
   'scripts/simulate.ts': /^test\/bench\/traces\.ts$/,
+  'scripts/soak.ts': /^test\/support\/soak\.ts$/,
 }
 
 test.each(FOLDERS.filter((folder) => existsSync(join(ROOT, folder))))(

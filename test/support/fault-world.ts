@@ -16,6 +16,8 @@ export type World = {
   folder: string
   /** Pending while the edge is down. */
   up: Promise<void>
+  /** workerd's process id, where the system tells it and it is up. */
+  workerd(): number | undefined
   requesters: Member[]
   providers: Member[]
   /**
@@ -58,6 +60,7 @@ export async function createWorld(chain?: Record<string, string>): Promise<World
     url: edge.url,
     folder: temporary.state,
     up: Promise.resolve(),
+    workerd: () => edge?.workerd,
     requesters: [],
     providers: [],
     crash: (whileDown) => replace((old) => old.kill9(), whileDown),
