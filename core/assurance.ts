@@ -62,11 +62,18 @@ export const leastResults = (assurance: Checked): number => (assurance.level ===
 
 /** A provider is checked always until it has done so many tasks of the class in a row. */
 const TRIAL = 10
-/** And never less often than this. */
-const FLOOR = 0.01
+/**
+ * And never less often than this. What a model writes depends on its weights, which a provider might exchange for cheaper ones at any
+ * time: one check in twenty finds that within a hundred requests with 99 % (`caughtWithin`).
+ */
+const FLOORS: Record<Kind, number> = { 'llm.chat': 0.05, 'text.embed': 0.05, 'doc.ocr': 0.01, 'wasi.run': 0.01 }
 
 /** How likely the result of a provider is to be checked that has succeeded so many times in a row. */
-export const spotRate = (streak: number): number => (streak < TRIAL ? 1 : Math.max(FLOOR, 1 / streak))
+export const spotRate = (kind: Kind, streak: number): number =>
+  streak < TRIAL ? 1 : Math.max(FLOORS[kind], 1 / streak)
+
+/** The chance that a provider whose every result is wrong is caught within so many, each of which is caught with probability `rate`. */
+export const caughtWithin = (requests: number, rate: number): number => 1 - (1 - rate) ** requests
 
 /**
  * The chance that a wrong result does not stand, when this share of those who may be asked gives the very same one: that fewer than

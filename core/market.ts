@@ -285,7 +285,7 @@ function toEvent(book: Book, task: Task, attempt: number, outcome: Result['outco
 function isDrawn(book: Book, { spec, attempts }: Task, attempt: number): boolean {
   const { reputations } = book.providers.get(attempts[attempt - 1]!.provider)!
   const { streak } = reputations.get(classOf(spec)) ?? NEWCOMER
-  return (spec.lot ?? 0) < spotRate(streak)
+  return (spec.lot ?? 0) < spotRate(spec.kind, streak)
 }
 
 function outputFault(kind: Kind, output: unknown, prefix: Prefix | undefined): string | null {

@@ -109,7 +109,7 @@ function assuranceOf(
   const { level } = assurance
   const least = leastResults(assurance)
   const reputation = best && book.providers.get(best.supply.address)!.reputations.get(classOf(want))
-  const rate = level === 'spot' ? spotRate((reputation ?? NEWCOMER).streak) : 1
+  const rate = level === 'spot' ? spotRate(want.kind, (reputation ?? NEWCOMER).streak) : 1
   const results = { least, expected: level === 'spot' ? 1 + rate : least, most: mostResults(assurance) }
   const collusion = COLLUDERS.map((share) => ({ share, detection: detection(assurance, rate, share) }))
   return { level, enough: candidates.length >= least, results, detection: rate, collusion }

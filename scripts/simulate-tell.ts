@@ -55,7 +55,9 @@ export function tellTrials(scores: TrialScore[]): void {
     const told = caught === null ? 'no wrong result' : `${wrong} wrong first, ${percent(caught)} caught`
     const quote = quoted === null ? '' : `, quoted ${percent(quoted)}${withinQuote(score) ? '' : ' (!)'}`
     const brought = profit === null ? '' : `, each brought ${profit.toFixed(3)} tokens`
-    const rest = `${percent(deceived)} of tasks deceived, income ${income.toFixed(2)} of the honest`
+    const swapped =
+      score.within100 === null ? '' : `${percent(score.within100)} of them caught within 100 wrong results, `
+    const rest = `${swapped}${percent(deceived)} of tasks deceived, income ${income.toFixed(2)} of the honest`
     out.item(level, `${told}${quote}${brought}; ${rest}; ${results.toFixed(2)} results at ${price.toFixed(4)} tokens`)
   }
 }

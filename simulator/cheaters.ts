@@ -17,10 +17,11 @@ import { chance, exponential, lognormal, type Random, randomOf } from './random.
 
 /**
  * `lazy`: never does its work, and makes something up. `colluding`: the same, and all of them make up the same. `sometimes`: does one
- * task in ten so, when it is known for good work. `whitewashing`: lazy, under a new address after each time it was caught. `sybil`:
+ * task in ten so, when it is known for good work. `swapping`: does forty tasks well, and all others with another model than it says, that
+ * writes something else. `whitewashing`: lazy, under a new address after each time it was caught. `sybil`:
  * colluding, of one owner, who asks so little that all tasks go to its addresses first.
  */
-export const CHEATERS = ['lazy', 'colluding', 'sometimes', 'whitewashing', 'sybil'] as const
+export const CHEATERS = ['lazy', 'colluding', 'sometimes', 'swapping', 'whitewashing', 'sybil'] as const
 export type Cheater = (typeof CHEATERS)[number]
 
 export const SHARES = [0.1, 0.3] as const
@@ -40,11 +41,18 @@ const REQUESTERS = 10
 const WORK_MS = 10_000
 /** Of the providers' time so much would be taken if every task took as many results as it may. */
 const LOAD = 0.75
-const OFFER = { kind: 'doc.ocr' as const, model: 'pages', speed: 1 }
-/** A page, in base units: a two-hundredth of a token. */
+const OFFER = { kind: 'llm.chat' as const, model: 'm', speed: 1 }
+/** Of a task, in base units: a two-hundredth of a token. */
 const ASK = 5e15
 const BID = BigInt(ASK * 20)
-const DISCOUNTS: Record<Cheater, number> = { lazy: 0.5, colluding: 0.5, sometimes: 0.7, whitewashing: 0.5, sybil: 0.1 }
+const DISCOUNTS: Record<Cheater, number> = {
+  lazy: 0.5,
+  colluding: 0.5,
+  sometimes: 0.7,
+  swapping: 0.7,
+  whitewashing: 0.5,
+  sybil: 0.1,
+}
 
 export const trialsOf = (cheaters: readonly Cheater[] = CHEATERS): Trial[] =>
   cheaters.flatMap((cheater) => SHARES.flatMap((share) => LEVELS.map((level) => ({ cheater, share, level }))))
@@ -52,7 +60,8 @@ export const trialsOf = (cheaters: readonly Cheater[] = CHEATERS): Trial[] =>
 /** Of a task in the trial, what was quoted, and whether its first result was wrong. */
 type Case = { quoted: number; lied: boolean }
 
-type Player = { provider: Provider; cheats: boolean }
+/** `done`: tasks that it has worked on. */
+type Player = { provider: Provider; cheats: boolean; done: number }
 
 export type Court = Trial & {
   random: Random
@@ -114,7 +123,7 @@ function enrol(court: Court, cheats: boolean): void {
   const at = address(0xb0_0000 + court.made++)
   const offers = [{ ...OFFER, ask: formatAmount(BigInt(price)) }]
   const provider = register(book, at, { name: '', slots: 1, offers, agent: '' }, agenda.now)
-  court.players.set(at, { provider, cheats })
+  court.players.set(at, { provider, cheats, done: 0 })
   say(court, provider, [])
 }
 
@@ -195,14 +204,18 @@ function finish(court: Court, at: Address, lease: string, id: string): void {
     lies.add(lease)
     if (!book.tasks.get(id)!.task.deliveries) cases.get(id)!.lied = true
   }
-  const output = { text: lie ?? 'right', confidence: 1 }
-  const usage = { inputTokens: 0, outputTokens: 0 }
+  player.done++
+  const output = { content: lie ?? 'right', finishReason: 'stop' }
+  const usage = { inputTokens: 0, outputTokens: 1 }
   say(court, player.provider, [{ lease, outcome: { status: 'succeeded', output, usage } }])
   follow(court)
 }
 
+/** So many tasks does a provider well before it exchanges its model. */
+const HONEST = 40
+
 /** Something wrong, or null for honest work. */
-function lieOf({ cheater, random }: Court, { cheats, provider }: Player): string | null {
+function lieOf({ cheater, random }: Court, { cheats, provider, done }: Player): string | null {
   if (!cheats) return null
   switch (cheater) {
     case 'lazy':
@@ -212,6 +225,8 @@ function lieOf({ cheater, random }: Court, { cheats, provider }: Player): string
       const [reputation] = provider.reputations.values()
       return (reputation?.streak ?? 0) >= 20 && chance(random, 0.1) ? `made up ${random()}` : null
     }
+    case 'swapping':
+      return done >= HONEST ? `otherwise ${random()}` : null
     case 'colluding':
     case 'sybil':
       return 'agreed upon'

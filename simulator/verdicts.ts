@@ -23,6 +23,8 @@ export type TrialScore = Trial & {
   /** Results a task, and its mean price to that without an assurance. */
   results: number
   price: number
+  /** Of those who served another model, which were caught within their first hundred wrong results; null for other cheaters. */
+  within100: number | null
   /** Honest providers whose results were refuted by colluders. */
   framed: number
 }
@@ -63,6 +65,7 @@ function judged(court: Court): TrialScore {
     income: incomeOf(court),
     results: results / tasks,
     price: price / tasks,
+    within100: cheater === 'swapping' ? caughtWithin100(court) : null,
     framed,
   }
 }
@@ -71,6 +74,21 @@ function judged(court: Court): TrialScore {
 function broughtBy({ ask, units, state }: Attempt): number {
   if (state.is === 'refuted') return -tokens((STAKE * SLASH_BASIS_POINTS) / 10_000n)
   return tokens(splitFee(ask * BigInt(units)).earned)
+}
+
+/** Only of those who were caught or came so far. */
+function caughtWithin100({ ended, lies }: Court): number | null {
+  const stood = new Map<string, boolean[]>()
+  for (const { spec, attempts } of ended) {
+    for (const { number, provider, state } of attempts) {
+      if (!lies.has(leaseId(spec.id, number))) continue
+      const known = stood.get(provider) ?? []
+      stood.set(provider, known)
+      if (known.length < 100) known.push(state.is === 'succeeded')
+    }
+  }
+  const known = [...stood.values()].filter((all) => all.length === 100 || all.includes(false))
+  return mean(known.filter((all) => all.includes(false)).length, known.length)
 }
 
 function incomeOf({ players, liars }: Court): number {

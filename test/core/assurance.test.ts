@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import {
   Assurance,
   type Checked,
+  caughtWithin,
   type Delivery,
   detection,
   distance,
@@ -80,7 +81,16 @@ test.each<[string, unknown]>([
 })
 
 test('a provider is checked always at first, then ever less often, and never less than one time in a hundred', () => {
-  expect([0, 9, 10, 20, 50, 100, 1e6].map(spotRate)).toEqual([1, 1, 0.1, 0.05, 0.02, 0.01, 0.01])
+  const rates = (kind: Kind) => [0, 9, 10, 20, 50, 100, 1e6].map((streak) => spotRate(kind, streak))
+  expect(rates('wasi.run')).toEqual([1, 1, 0.1, 0.05, 0.02, 0.01, 0.01])
+  expect(rates('llm.chat')).toEqual([1, 1, 0.1, 0.05, 0.05, 0.05, 0.05])
+})
+
+test('who serves another model than it says is caught within a hundred requests with 99 %, however long it was honest', () => {
+  for (const kind of ['llm.chat', 'text.embed'] as const) {
+    expect(caughtWithin(100, spotRate(kind, 1e6))).toBeGreaterThan(0.99)
+  }
+  expect(caughtWithin(3, 0.5)).toBe(0.875)
 })
 
 test('what is caught falls with the share of those who lie alike, as if each further result were drawn by itself', () => {
