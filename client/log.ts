@@ -10,16 +10,29 @@ const tools: Tools = {
   keccak: (hex) => keccak256(`0x${hex}`).slice(2),
 }
 
-/** Checks exports of closed hours, each with the one before it. They are texts as `GET /v1/exports/:hour` gives them. */
-export async function verifyLog(exports: readonly string[]): Promise<{ ok: boolean; checks: Check[] }> {
+/**
+ * Checks exports of closed hours, each with the one before it. They are texts as `GET /v1/exports/:hour` gives them.
+ * @param heads of hours between them, as `GET /v1/log/consistency` gives them
+ */
+export async function verifyLog(
+  exports: readonly string[],
+  heads: readonly HourHead[] = [],
+): Promise<{ ok: boolean; checks: Check[] }> {
   const checks: Check[] = []
   let before: HourHead | null = null
   for (const text of exports) {
-    const { head, checks: found } = await checkHour(linesOf(text), before, tools)
+    const { head, checks: found } = await checkHour(linesOf(text), before, betweenOf(heads, before, text), tools)
     checks.push(...found.map(({ what, ok }) => ({ what: `${head?.hour ?? 'the export'}: ${what}`, ok })))
     before = head
   }
   return { ok: checks.every(({ ok }) => ok), checks }
+}
+
+/** Those after the head of one export and before that of another. */
+function betweenOf(heads: readonly HourHead[], before: HourHead | null, text: string): HourHead[] {
+  if (!before) return []
+  const hour = /^{"hour":"([^"]+)"/.exec(text)?.[1] ?? ''
+  return heads.filter((head) => head.hour > before.hour && head.hour < hour)
 }
 
 /** Where a receipt is in an hour, with the proof that ReceiptLog.includes takes; null when it is not there. */

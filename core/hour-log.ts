@@ -7,12 +7,19 @@
  */
 import * as z from 'zod'
 import { Sha256 } from './blob-ref.ts'
-import { emptyGrowing, type Growing, grow, type Node, rootOfGrowing } from './merkle.ts'
+import { type Followed, firstProof, follow, followed, type Node, rootByInclusion, rootOfGrowing } from './merkle.ts'
 import { Hour, hourNumber, TaskRecord } from './public-log.ts'
 
 /** 32 bytes in lower-case hex. */
 const Root = Sha256
-const Tree = z.strictObject({ root: Root, leaves: z.int().min(1) })
+const Tree = z.strictObject({
+  root: Root,
+  leaves: z.int().min(1),
+  first: z
+    .array(Root)
+    .exactOptional()
+    .describe('Proves the first leaf: its siblings, from the leaf up. Heads of before there were proofs have none.'),
+})
 
 /** The first line of a closed hour's export. */
 export const HourHead = z
@@ -51,19 +58,19 @@ export async function closeHour(
   tools: Tools,
 ): Promise<HourHead> {
   const node = nodeBy(tools)
-  const begin = (root: string): Growing => {
-    const tree = emptyGrowing()
-    grow(tree, tools.keccak(root), node)
-    return tree
-  }
+  const begin = (root: string) => followed(tools.keccak(root), node)
   const decisions = begin(previous?.decisions ?? NOTHING)
   const receipts = begin(previous?.receipts ?? NOTHING)
   for await (const line of lines) {
-    grow(decisions, tools.keccak(await tools.hash(line)), node)
+    follow(decisions, tools.keccak(await tools.hash(line)), node)
     const { receipt } = JSON.parse(line) as TaskRecord
-    if (receipt !== undefined) grow(receipts, tools.keccak(receipt), node)
+    if (receipt !== undefined) follow(receipts, tools.keccak(receipt), node)
   }
-  const treeOf = (tree: Growing) => ({ root: rootOfGrowing(tree, node), leaves: tree.size })
+  const treeOf = (of: Followed) => ({
+    root: rootOfGrowing(of.tree, node),
+    leaves: of.tree.size,
+    first: firstProof(of, node),
+  })
   return { hour, decisions: treeOf(decisions), receipts: treeOf(receipts), previous }
 }
 
@@ -73,16 +80,35 @@ export const previousOf = ({ hour, decisions, receipts }: HourHead): HourHead['p
   receipts: receipts.root,
 })
 
+/** Heads of closed hours, the earliest first: what shows that the last of them grew from the first. */
+export const LogConsistency = z.object({ heads: z.array(HourHead) }).meta({ id: 'LogConsistency' })
+export type LogConsistency = z.output<typeof LogConsistency>
+
+/** True when each of these heads vouches for the roots of the one before it, so the root of the last does for all of them. */
+export function isChain(heads: readonly HourHead[], tools: Tools): boolean {
+  return heads.slice(1).every((head, i) => {
+    const before = previousOf(heads[i]!)
+    if (JSON.stringify(head.previous) !== JSON.stringify(before)) return false
+    return (['decisions', 'receipts'] as const).every((tree) => {
+      const { root, leaves, first } = head[tree]
+      const proof = { index: 0, size: leaves, proof: first ?? [] }
+      return rootByInclusion(tools.keccak(before![tree]), proof, nodeBy(tools)) === root
+    })
+  })
+}
+
 /** One thing that was checked of an hour. */
 export type Check = { what: string; ok: boolean }
 
 /**
  * Checks the export of a closed hour.
  * @param before the head of the export before it, where that is at hand
+ * @param between the heads of the hours between the two
  */
 export async function checkHour(
   lines: readonly string[],
   before: HourHead | null,
+  between: readonly HourHead[],
   tools: Tools,
 ): Promise<{ head: HourHead | null; checks: Check[] }> {
   const [first = '', ...rest] = lines
@@ -104,7 +130,7 @@ export async function checkHour(
     },
   ]
   if (!before) return { head, checks }
-  const follows = JSON.stringify(head.previous) === JSON.stringify(previousOf(before))
+  const follows = isChain([before, ...between, again], tools)
   return { head, checks: [...checks, { what: `it goes on from ${before.hour}`, ok: follows }] }
 }
 

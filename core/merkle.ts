@@ -106,3 +106,24 @@ export function grow(tree: Growing, leaf: string, node: Node): void {
 /** Of a tree with leaves. */
 export const rootOfGrowing = ({ peaks }: Growing, node: Node): string =>
   peaks.reduceRight((right, left) => node(left, right))
+
+/** A tree that only grows, with what proves its first leaf: the roots beside the way up from it, and the part that is not full yet. */
+export type Followed = { tree: Growing; beside: string[]; part: Growing }
+
+export function followed(first: string, node: Node): Followed {
+  const tree = emptyGrowing()
+  grow(tree, first, node)
+  return { tree, beside: [], part: emptyGrowing() }
+}
+
+export function follow(of: Followed, leaf: string, node: Node): void {
+  grow(of.tree, leaf, node)
+  grow(of.part, leaf, node)
+  if (of.part.size < of.tree.size - of.part.size) return
+  of.beside.push(rootOfGrowing(of.part, node))
+  of.part = emptyGrowing()
+}
+
+/** The siblings of the first leaf, from the leaf up, as `inclusionProof` gives them. */
+export const firstProof = ({ beside, part }: Followed, node: Node): string[] =>
+  part.size === 0 ? beside : [...beside, rootOfGrowing(part, node)]

@@ -6,7 +6,7 @@ import { onError, onNotFound } from './middleware/problem.ts'
 import { account, keys, signIn } from './routes/account.ts'
 import { blobs } from './routes/blobs.ts'
 import { chain } from './routes/chain.ts'
-import { exports, reputations } from './routes/exports.ts'
+import { exports, log, reputations } from './routes/exports.ts'
 import { forecast } from './routes/forecast.ts'
 import { lanes } from './routes/lanes.ts'
 import { network } from './routes/network.ts'
@@ -62,6 +62,7 @@ export const app = new Hono<{ Bindings: Env }>()
   .route('/forecast', forecast)
   .route('/reputations', reputations)
   .route('/exports', exports)
+  .route('/log', log)
   .route('/operator', operator)
   .notFound((c) => onNotFound(c, methodsAt(c.req.path)))
   .onError(onError)

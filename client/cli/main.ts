@@ -143,6 +143,7 @@ program
   .description('check a receipt, or hours of the public log, without asking anybody')
   .argument('[receipt]', 'a receipt; - reads it from standard input')
   .option('--log <file...>', 'exports of hours, one after the other; a receipt must be in the last')
+  .option('--consistency <file>', 'what /v1/log/consistency says of the hours between them')
   .option('--output <file>', 'what the task put out, as JSON, or the task as `run --json` printed it')
   .action((file: string | undefined, options: { output?: string; log?: string[] }) => verify(cli(), file, options))
 program

@@ -1,6 +1,7 @@
 /** `daicn receipt` and `verify`. */
 import { readFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
+import { type HourHead, LogConsistency } from '#core/hour-log.ts'
 import type { Check, Receipt } from '#core/receipt.ts'
 import { verifyReceipt } from '../receipt.ts'
 import { type Cli, open, print, UsageError } from './cli.ts'
@@ -29,14 +30,16 @@ export async function receipt(cli: Cli, task: string): Promise<void> {
 export async function verify(
   cli: Cli,
   file: string | undefined,
-  { output, log }: { output?: string; log?: string[] },
+  { output, log, consistency }: { output?: string; log?: string[]; consistency?: string },
 ): Promise<void> {
   if (file === undefined && !log) throw new UsageError('There is nothing to verify', 'Name a receipt, or --log FILE.')
   const receipt = file === undefined ? undefined : await jsonOf(file)
   const held = output === undefined ? {} : { output: outputOf(await jsonOf(output)) }
   const own = file === undefined ? [] : (await verifyReceipt(receipt, held)).checks
   const isWhole = own.every(({ ok }) => ok)
-  const checks = [...own, ...(log ? await logChecks(log, isWhole ? (receipt as Receipt | undefined) : undefined) : [])]
+  const heads = consistency === undefined ? [] : headsOf(await jsonOf(consistency))
+  const logged = isWhole ? (receipt as Receipt | undefined) : undefined
+  const checks = [...own, ...(log ? await logChecks(log, heads, logged) : [])]
   const ok = checks.every((check) => check.ok)
   if (!cli.json) {
     if (ok && file !== undefined) tell(cli, receipt as Receipt)
@@ -49,10 +52,10 @@ export async function verify(
   if (cli.json) print(cli, { ok, checks }, () => {})
 }
 
-async function logChecks(files: string[], receipt: Receipt | undefined): Promise<Check[]> {
+async function logChecks(files: string[], heads: HourHead[], receipt: Receipt | undefined): Promise<Check[]> {
   const { proofOf, verifyLog } = await import('../log.ts')
   const exports = await Promise.all(files.map((file) => readFile(file, 'utf8')))
-  const { ok, checks } = await verifyLog(exports)
+  const { ok, checks } = await verifyLog(exports, heads)
   const told = checks.map((check) => ({ field: 'log', ...check }))
   if (!receipt || !ok) return told
   const found = await proofOf(receipt, exports.at(-1)!)
@@ -79,6 +82,13 @@ export async function jsonOf(file: string): Promise<unknown> {
   } catch {
     throw new UsageError(`${file} holds no JSON`, 'Make it with `daicn receipt TASK`, or `daicn run --json`.')
   }
+}
+
+/** @throws UsageError */
+function headsOf(value: unknown): HourHead[] {
+  const parsed = LogConsistency.safeParse(value)
+  if (parsed.success) return parsed.data.heads
+  throw new UsageError('That is no proof of consistency', 'Get it from /v1/log/consistency?from=HOUR&to=HOUR.')
 }
 
 /** An output, or that of a task. */

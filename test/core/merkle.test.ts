@@ -5,6 +5,9 @@ import { expect, test } from 'vitest'
 import {
   consistencyProof,
   emptyGrowing,
+  firstProof,
+  follow,
+  followed,
   grow,
   inclusionProof,
   isConsistent,
@@ -86,4 +89,15 @@ test.each([
     }),
     300,
   )
+})
+
+test('a tree that is followed keeps the proof of its first leaf, however it grows', () => {
+  const leaves = Array.from({ length: 40 }, (_, n) => sha256(`00${n.toString(16).padStart(2, '0')}`))
+  const tree = followed(leaves[0]!, node)
+  for (let size = 1; size <= leaves.length; size++) {
+    if (size > 1) follow(tree, leaves[size - 1]!, node)
+    const known = leaves.slice(0, size)
+    expect(firstProof(tree, node)).toEqual(inclusionProof(known, 0, node))
+    expect(rootOfGrowing(tree.tree, node)).toBe(rootOf(known, node))
+  }
 })

@@ -7,6 +7,7 @@ import { keccak256 } from 'viem'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { expect, test, vi } from 'vitest'
 import { proofOf, verifyLog } from '#client/log.ts'
+import type { HourHead, LogConsistency } from '#core/hour-log.ts'
 import { hourName, hourOf } from '#core/public-log.ts'
 import type { Receipt } from '#core/receipt.ts'
 import worker from '#worker/index.ts'
@@ -56,6 +57,25 @@ test('an hour that is over is closed, proves its receipts to a contract, and goe
   const second = await exported(start + HOUR)
   expect(await isTrue(first, second)).toBe(true)
   expect(await isTrue(second, first)).toBe(false)
+
+  // An hour between two that are at hand is vouched for by its head alone.
+  await work(alice, bob)
+  await rollUp(start + 3 * HOUR)
+  const third = await exported(start + 2 * HOUR)
+  const span = `from=${hourName(hourOf(start))}&to=${hourName(hourOf(start + 2 * HOUR))}`
+  const { heads } = (await send<LogConsistency>('GET', `/v1/log/consistency?${span}`)).body
+  expect(heads.map(({ hour }) => hour)).toEqual([0, 1, 2].map((n) => hourName(hourOf(start + n * HOUR))))
+  expect(await isTrue(first, third)).toBe(false)
+  expect(await verifyLog([first, third], heads)).toMatchObject({ ok: true })
+  for (const [part, other] of [
+    [heads[1]!.decisions.root, '1'.repeat(64)],
+    [heads[1]!.receipts.root, '1'.repeat(64)],
+    [heads[1]!.decisions.first![0]!, '1'.repeat(64)],
+  ] as const) {
+    const forged = JSON.parse(JSON.stringify(heads).replaceAll(part, other)) as HourHead[]
+    expect((await verifyLog([first, third], forged)).ok).toBe(false)
+  }
+  expect((await send('GET', '/v1/log/consistency?from=yesterday&to=2026-11-22T19')).status).toBe(422)
 
   const id = lease.id.slice(0, lease.id.lastIndexOf('.'))
   const { body: receipt } = await send<Receipt>('GET', `/v1/tasks/${id}/receipt`, alice)

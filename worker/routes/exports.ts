@@ -1,6 +1,7 @@
 import { Hono } from 'hono'
 import { stream } from 'hono/streaming'
 import * as z from 'zod'
+import { LogConsistency } from '#core/hour-log.ts'
 import { Address } from '#core/protocol.ts'
 import { Hour, HourList, hourName, hourNumber, ReputationList } from '#core/public-log.ts'
 import { CELLS, type Env, networkOf } from '../env.ts'
@@ -41,6 +42,25 @@ export const exports = new Hono<{ Bindings: Env }>()
       })
     },
   )
+
+/** Hours told at a time; the last of them is where to ask on from. */
+const MOST_HEADS = 1000
+
+export const log = new Hono<{ Bindings: Env }>().get(
+  '/consistency',
+  operation({
+    summary: 'What shows that the public log only grew',
+    details:
+      'The heads of the closed hours from one to another, 1,000 at most. Each proves the roots of the one before it, so whoever keeps one root can hold any later hour to it: `daicn verify --log`.',
+    access: 'anyone',
+    query: z.object({ from: Hour, to: Hour }),
+    answers: { 200: LogConsistency },
+  }),
+  async (c) => {
+    const { from, to } = c.req.valid('query')
+    return c.json({ heads: await networkOf(c.env).history.readHeads(hourNumber(from), hourNumber(to), MOST_HEADS) })
+  },
+)
 
 export const reputations = new Hono<{ Bindings: Env }>().get(
   '/',

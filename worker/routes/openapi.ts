@@ -62,7 +62,7 @@ const TAGS = [
   {
     name: 'network',
     description: 'What everybody may see.',
-    of: ['network', 'providers', 'forecast', 'reputations', 'exports', 'health', 'openapi.json'],
+    of: ['network', 'providers', 'forecast', 'reputations', 'exports', 'log', 'health', 'openapi.json'],
   },
   { name: 'operator', description: 'For whoever runs the network.', of: ['operator'] },
 ]

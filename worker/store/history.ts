@@ -91,6 +91,17 @@ export function openHistory(database: D1Database) {
       return row ? (JSON.parse(row.head) as HourHead) : null
     },
 
+    /** The heads of closed hours from one to another, the earliest first, so many at most. */
+    async readHeads(from: number, to: number, limit: number): Promise<HourHead[]> {
+      const rows = await db
+        .select()
+        .from(logHours)
+        .where(between(logHours.hour, from, to))
+        .orderBy(asc(logHours.hour))
+        .limit(limit)
+      return rows.map(({ head }) => JSON.parse(head) as HourHead)
+    },
+
     /** What is public of a market's pages of an hour, page by page in the order of the log. */
     async *readPages(cell: string, hour: number): AsyncGenerator<TaskRecord[]> {
       for (let last = 0; ; ) {
