@@ -48,6 +48,8 @@ export const Assurance = z
   ])
   .meta({ id: 'Assurance' })
 export type Assurance = z.output<typeof Assurance>
+/** As it is asked for. */
+export type NewAssurance = z.input<typeof Assurance>
 /** An assurance that may take more than one result. */
 export type Checked = Exclude<Assurance, { level: 'none' }>
 

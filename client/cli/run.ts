@@ -1,8 +1,7 @@
 /** `daicn run`, `quote` and `cancel`. */
 import { readFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
-import type * as z from 'zod'
-import type { Assurance } from '#core/assurance.ts'
+import type { NewAssurance } from '#core/assurance.ts'
 import { type Kind, LIMITS, type Preference, type TaskView } from '#core/protocol.ts'
 import type { Daicn } from '../daicn.ts'
 import { unsuccessful } from '../error.ts'
@@ -12,8 +11,6 @@ import { seconds } from './terminal.ts'
 
 /** Room in an input for all that is not the image. */
 const MARGIN_BYTES = 1024
-
-type NewAssurance = z.input<typeof Assurance>
 
 /** `none`, `spot`, or `quorum:K/N`: K of at most N results agree. @throws UsageError */
 export function assuranceOf(text: string): NewAssurance {
