@@ -3,9 +3,9 @@ import { DomainError } from './errors.ts'
 import type { Address } from './protocol.ts'
 
 /** The most a market holds open; beyond that it sheds. Inputs live in its memory, which the platform bounds at 128 MB. */
-export const CAPACITY = { tasks: 100_000, bytes: 48 * 1024 * 1024 }
+export const CAPACITY = { tasks: 112_000, bytes: 48 * 1024 * 1024 }
 /**
- * A requester may have this many times as much open as is free: alone it gets nine tenths of the room, with others an even
+ * A requester may have this many times as much open as is free: alone it gets nine tenths of the room, some 100,000 tasks, with others an even
  * share of what there is, and whoever comes new always finds some (dynamic thresholds, Choudhury and Hahne 1998).
  */
 const SHARE = 9

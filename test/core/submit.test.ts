@@ -92,10 +92,12 @@ test('a requester alone may fill nine tenths of the room, and another still find
 test('a requester may have nine tenths of the tasks open, whoever else there is', () => {
   const occupancy = createOccupancy()
   const [heavy, other] = [requesterOf(1), requesterOf(2)]
-  occupy(occupancy, heavy, 90_000, 0)
-  expect(() => checkRoom(occupancy, heavy, 1, 0)).toThrow('room for 10000 more')
-  checkRoom(occupancy, other, 9_000, 0)
-  occupy(occupancy, heavy, -90_000, 0)
+  const most = 0.9 * CAPACITY.tasks
+  checkRoom(occupancy, heavy, 100_000, 0)
+  occupy(occupancy, heavy, most, 0)
+  expect(() => checkRoom(occupancy, heavy, 1, 0)).toThrow('room for 11200 more')
+  checkRoom(occupancy, other, 10_000, 0)
+  occupy(occupancy, heavy, -most, 0)
   expect(occupancy).toEqual(createOccupancy())
 })
 
