@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { ExactEvmScheme } from '@x402/evm'
 import { decodePaymentResponseHeader, wrapFetchWithPaymentFromConfig } from '@x402/fetch'
-import { encodeFunctionData, parseEther } from 'viem'
+import { encodeFunctionData, parseEther, parseTransaction } from 'viem'
 import type { PrivateKeyAccount } from 'viem/accounts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { signIn } from '../../client/account.ts'
@@ -19,6 +19,7 @@ import { ONE_TOKEN, parseAmount } from '../../core/money.ts'
 import type { AccountView, Address, PollAnswer, Result } from '../../core/protocol.ts'
 import type { Requirements } from '../../core/x402.ts'
 import { spawnEdge } from '../../scripts/edge-process.ts'
+import { openTransfers } from '../../worker/chain/transfers.ts'
 import { DEPLOYER, keyed, privateKeyOf, send, startTestChain, type TestChain } from '../support/chain.ts'
 import { daicn } from '../support/command.ts'
 import { temporaryState } from '../support/edge.ts'
@@ -306,4 +307,36 @@ test('the commands know the chain by the edge, also when it is gone', async () =
   const file = join(cwd, 'config', 'daicn', 'chains.json')
   const kept = JSON.parse(await readFile(file, 'utf8'))
   expect(kept[edge.url].deployment).toEqual(chain.deployment)
+})
+
+test('a transaction of the edge that pays too little, or that its node has dropped, is sent again in its place', async () => {
+  const { client, deployment, url: rpc } = chain
+  const edgeKey = keyed('stuck edge')
+  await client.setBalance({ address: edgeKey.address, value: parseEther('1') })
+  const transfers = openTransfers({ rpc, deployment }, edgeKey, 50)
+  const signed = (await transfers.signApproval())!
+  let last = signed
+  await client.setAutomine(false)
+  try {
+    await transfers.send(signed)
+    const { maxFeePerGas } = parseTransaction(signed.raw)
+    await client.setNextBlockBaseFeePerGas({ baseFeePerGas: (maxFeePerGas! * 13n) / 10n })
+    await client.mine({ blocks: 1 })
+    expect(await transfers.stateOf(signed)).toBe('waiting')
+    const mined = transfers.mined(signed, (next) => {
+      last = next
+      if (next.earlier!.length > 1) void client.mine({ blocks: 1 })
+    })
+    expect(await mined).toBe(true)
+    expect(await transfers.stateOf(last)).toBe('done')
+
+    const dropped = await transfers.signDeposit(lower(edgeKey.address), lower(edgeKey.address), 0n)
+    await transfers.send(dropped)
+    await client.dropTransaction({ hash: dropped.hash })
+    const again = transfers.mined(dropped, () => void client.setAutomine(true))
+    expect(await again).toBe(true)
+  } finally {
+    await client.setAutomine(true)
+  }
+  expect(await client.getTransactionCount({ address: edgeKey.address })).toBe(2)
 })

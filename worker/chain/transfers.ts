@@ -9,30 +9,42 @@ import {
   keccak256,
   maxUint256,
   type PrivateKeyAccount,
+  parseTransaction,
   publicActions,
   TransactionReceiptNotFoundError,
 } from 'viem'
 import { daicnSettlementAbi, daicnTokenAbi } from '#contracts/abi.ts'
 import { DomainError } from '#core/errors.ts'
-import { formatAmount } from '#core/money.ts'
+import { formatAmount, max } from '#core/money.ts'
 import type { Address } from '#core/protocol.ts'
 import { compactSignature, type SignedLock } from '#core/voucher.ts'
 import type { Payment } from '#core/x402.ts'
 import type { ChainSettings } from './settings.ts'
 
-/** A transaction of the edge that is signed, so that it can be sent again without being done again. */
-export type SignedTransaction = { hash: Hex; raw: Hex; nonce: number }
+/**
+ * A transaction of the edge that is signed, so that it can be sent again without being done again. `earlier` are those of the
+ * same number that it is to take the place of: one of them all is done, whichever it is.
+ */
+export type SignedTransaction = { hash: Hex; raw: Hex; nonce: number; earlier?: Hex[] }
 
 /** A call to the node is given up after this long, and tried once more. */
 const TIMEOUT_MS = 5_000
 /** How long to wait for a block, and between two looks. */
 const PATIENCE_MS = 30_000
 const LOOK_MS = 250
+/** One that is in no block after so long pays too little, or was dropped. */
+const RAISE_MS = 8_000
+/** What is so many times the going rate is not stuck for its fee. */
+const MOST_TIMES = 4n
 
 export type Transfers = ReturnType<typeof openTransfers>
 
 /** @param account the edge's key, which pays for the gas. Whoever calls must have its transactions signed and sent one by one. */
-export function openTransfers({ rpc, deployment }: ChainSettings, account: PrivateKeyAccount) {
+export function openTransfers(
+  { rpc, deployment }: Pick<ChainSettings, 'rpc' | 'deployment'>,
+  account: PrivateKeyAccount,
+  raiseMs = RAISE_MS,
+) {
   const transport = http(rpc, { timeout: TIMEOUT_MS, retryCount: 1 })
   const client = createWalletClient({ account, transport }).extend(publicActions)
   const token = { abi: daicnTokenAbi, address: deployment.token } as const
@@ -49,12 +61,35 @@ export function openTransfers({ rpc, deployment }: ChainSettings, account: Priva
   const isUsed = ({ authorization: { from, nonce } }: Payment): Promise<boolean> =>
     client.readContract({ ...token, functionName: 'authorizationState', args: [from, nonce] })
 
-  /** Null while it is in no block. */
-  const receiptOf = (hash: Hex) =>
-    client.getTransactionReceipt({ hash }).catch((error) => {
-      if (error instanceof TransactionReceiptNotFoundError) return null
-      throw error
-    })
+  /** Null while none of them is in a block. */
+  async function receiptOf({ hash, earlier = [] }: SignedTransaction) {
+    for (const one of [hash, ...earlier]) {
+      const receipt = await client.getTransactionReceipt({ hash: one }).catch((error) => {
+        if (error instanceof TransactionReceiptNotFoundError) return null
+        throw error
+      })
+      if (receipt) return receipt
+    }
+    return null
+  }
+
+  /** The same for a higher fee, in its place. */
+  async function raise(sent: SignedTransaction): Promise<SignedTransaction> {
+    const { to, data, gas, maxFeePerGas = 0n, maxPriorityFeePerGas = 0n } = parseTransaction(sent.raw)
+    const going = await client.estimateFeesPerGas({ chain: null })
+    if (maxFeePerGas > going.maxFeePerGas * MOST_TIMES) return sent
+    const tip = max(raised(maxPriorityFeePerGas), going.maxPriorityFeePerGas)
+    const fees = { maxPriorityFeePerGas: tip, maxFeePerGas: max(max(raised(maxFeePerGas), going.maxFeePerGas), tip) }
+    const { nonce } = sent
+    const request = { type: 'eip1559', chainId: deployment.chainId, to, data, gas, nonce, ...fees }
+    const raw = await account.signTransaction(request as never)
+    return { hash: keccak256(raw), raw, nonce, earlier: [sent.hash, ...(sent.earlier ?? [])] }
+  }
+
+  async function send({ raw, nonce }: SignedTransaction): Promise<void> {
+    await client.sendRawTransaction({ serializedTransaction: raw })
+    nextNonce = Math.max(nextNonce, nonce + 1)
+  }
 
   async function sign(to: Address, data: Hex): Promise<SignedTransaction> {
     const pending = await client.getTransactionCount({ address: account.address, blockTag: 'pending' })
@@ -102,30 +137,43 @@ export function openTransfers({ rpc, deployment }: ChainSettings, account: Priva
       return sign(deployment.token, encodeFunctionData({ ...token, functionName: 'approve', args }))
     },
 
-    async send({ raw, nonce }: SignedTransaction): Promise<void> {
-      await client.sendRawTransaction({ serializedTransaction: raw })
-      nextNonce = nonce + 1
-    },
+    send,
 
-    /** Waits until a transaction is in a block. @returns whether it did what it should. Throws when it is in none */
-    async mined({ hash }: SignedTransaction): Promise<boolean> {
+    /**
+     * Waits until a transaction is in a block; one that is stuck is sent again for more.
+     * @param keep is told before another takes its place
+     * @returns whether it did what it should. Throws when it is in none
+     */
+    async mined(sent: SignedTransaction, keep: (next: SignedTransaction) => void = () => {}): Promise<boolean> {
+      let last = sent
+      let raiseAt = Date.now() + raiseMs
       for (const until = Date.now() + PATIENCE_MS; Date.now() < until; ) {
-        const receipt = await receiptOf(hash)
+        const receipt = await receiptOf(last)
         if (receipt) return receipt.status === 'success'
+        if (Date.now() >= raiseAt) {
+          last = await raise(last)
+          keep(last)
+          // What the node has against it shows when it is in no block.
+          await send(last).catch(() => {})
+          raiseAt = Date.now() + raiseMs
+        }
         await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
       }
-      throw new Error(`${hash} is in no block yet`)
+      throw new Error(`${last.hash} is in no block yet`)
     },
 
     /** How a transaction that was sent before stands: done, failed, lost to another in its place, or still on its way. */
-    async stateOf({ hash, nonce }: SignedTransaction): Promise<'done' | 'failed' | 'lost' | 'waiting'> {
-      const receipt = await receiptOf(hash)
+    async stateOf(sent: SignedTransaction): Promise<'done' | 'failed' | 'lost' | 'waiting'> {
+      const receipt = await receiptOf(sent)
       if (receipt) return receipt.status === 'success' ? 'done' : 'failed'
       const past = await client.getTransactionCount({ address: account.address, blockTag: 'latest' })
-      return past > nonce ? 'lost' : 'waiting'
+      return past > sent.nonce ? 'lost' : 'waiting'
     },
   }
 }
+
+/** More than the tenth by which nodes want a replacement to pay more; and more than nothing. */
+const raised = (fee: bigint): bigint => (fee * 3n) / 2n + 1n
 
 const REASONS: Record<string, (payment: Payment, args: readonly unknown[]) => string> = {
   ERC20InsufficientBalance: ({ authorization }, [, balance]) =>

@@ -115,9 +115,17 @@ export class Payments extends DurableObject<Env> {
       await this.transfers.send(signed)
       return signed
     })
-    if (!(await this.transfers.mined(deposit))) throw new Error(`the deposit was reverted in ${deposit.hash}`)
-    this.keep(id, { ...kept, deposit, isDone: true })
-    return deposit
+    const keepNext = (next: SignedTransaction) => this.keep(id, { ...kept, deposit: next })
+    if (!(await this.transfers.mined(deposit, keepNext))) throw new Error(`the deposit was reverted in ${deposit.hash}`)
+    const last = this.ctx.storage.kv.get<Kept>(id)!
+    this.keep(id, { ...last, isDone: true })
+    return last.deposit!
+  }
+
+  /** Sends again what the node may have forgotten, for more where it is stuck. */
+  private async waitFor(id: string, kept: Kept, deposit: SignedTransaction): Promise<void> {
+    await this.transfers.send(deposit).catch(() => {})
+    await this.transfers.mined(deposit, (next) => this.keep(id, { ...kept, deposit: next }))
   }
 
   private async approve(): Promise<void> {
@@ -151,7 +159,7 @@ export class Payments extends DurableObject<Env> {
     if (kept.deposit) {
       const state = await this.transfers.stateOf(kept.deposit)
       if (state === 'done') return this.keep(id, { ...kept, isDone: true })
-      if (state === 'waiting') return this.transfers.send(kept.deposit)
+      if (state === 'waiting') return this.waitFor(id, kept, kept.deposit)
     } else if (!(await this.transfers.isUsed(kept))) {
       // What was sent may still get into a block, until its time is over.
       if (isOver) this.ctx.storage.kv.delete(id)
