@@ -70,9 +70,11 @@ export async function ask(line: Line, carrier: Carrier, question: Question): Pro
   // The platform ends a request that waits for nothing of its own; and should its answer be lost, this one ends by itself.
   const limit = setTimeout(() => answer(line, { id, ok: false, text: RESTARTED }), LIMIT_MS)
   while (seat.answer === null) {
-    await new Promise<void>((resolve) => {
-      seat.wake = resolve
-    })
+    // Not `new Promise`: once the engine has optimised this function, it makes that without the mark of the request it is of, and who
+    // resolves it then goes on with this request in its own place, which the platform refuses.
+    const { promise, resolve } = Promise.withResolvers<void>()
+    seat.wake = resolve
+    await promise
     if (seat.answer !== null) break
     if (isNeeded(line, 'sending')) carrier.waitUntil(serve(line, carrier, 'sending'))
     if (isNeeded(line, 'holding')) carrier.waitUntil(serve(line, carrier, 'holding'))
