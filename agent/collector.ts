@@ -6,7 +6,7 @@ import { recoverTypedDataAddress } from 'viem'
 import type { LaneView } from '#core/lane.ts'
 import { formatAmount, ONE_TOKEN, parseAmount } from '#core/money.ts'
 import type { Address, Lease } from '#core/protocol.ts'
-import { isCanonical } from '#core/signature.ts'
+import { recoverCanonical } from '#core/signature.ts'
 import { MAX_LANE, type Settlement, voucherTypedData } from '#core/voucher.ts'
 import type { KeptVoucher, VoucherPage, VoucherView } from '#core/voucher-page.ts'
 import {
@@ -171,6 +171,10 @@ const isAccount = (payer: Payer): payer is `0x${string}` => payer.length === 66
 
 type Checks = Pick<CollectorOptions, 'settlement' | 'receiver' | 'link' | 'book' | 'cover' | 'log'>
 
+const recoverSigner = recoverCanonical((message: ReturnType<typeof voucherTypedData>, signature) =>
+  recoverTypedDataAddress({ ...message, signature }),
+)
+
 /** Keeps a voucher if it is worth more than the one there is, and its signer is the account's. */
 async function takeVoucher(options: Checks, view: VoucherView): Promise<void> {
   const { settlement, receiver, link, book, cover, log } = options
@@ -186,8 +190,7 @@ async function takeVoucher(options: Checks, view: VoucherView): Promise<void> {
   const signer = lane?.signer
   if (!signer) return refuse('nothing was ever paid into it')
   const message = voucherTypedData(settlement, { account, receiver, ceiling })
-  const by = isCanonical(signature) ? await recoverTypedDataAddress({ ...message, signature }).catch(() => null) : null
-  if (by?.toLowerCase() !== signer) return refuse('its voucher is not signed by its signer')
+  if ((await recoverSigner(message, signature)) !== signer) return refuse('its voucher is not signed by its signer')
   await book.keep({ settlement, receiver, account, signer, charged, ceiling, signature })
   noteCharged(cover, payer, charged)
   noteLane(cover, payer, account, lane, Date.now())

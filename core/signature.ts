@@ -1,3 +1,5 @@
+import type { Address } from './protocol.ts'
+
 /** Half the order of secp256k1's group. */
 const HALF_ORDER = 0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0n
 
@@ -11,3 +13,19 @@ export function isCanonical(signature: string): boolean {
   if (signature.length === 130) return (BigInt(`0x${signature.slice(66)}`) & ((1n << 255n) - 1n)) <= HALF_ORDER
   return signature.length === 132 && /1[bc]$/i.test(signature) && BigInt(`0x${signature.slice(66, 130)}`) <= HALF_ORDER
 }
+
+type Hex = `0x${string}`
+
+/**
+ * Finds whose key signed a message, by a library's way of recovering it: null for the twin of a signature, and for what is none.
+ * @param recover may reject
+ */
+export const recoverCanonical =
+  <T>(recover: (message: T, signature: Hex) => Promise<string>) =>
+  async (message: T, signature: Hex): Promise<Address | null> => {
+    if (!isCanonical(signature)) return null
+    return recover(message, signature).then(
+      (address) => address.toLowerCase() as Address,
+      () => null,
+    )
+  }

@@ -14,6 +14,7 @@ import type { Task } from '#core/task.ts'
 import { advance, after, createAgenda } from './agenda.ts'
 import { address, EPOCH } from './plan.ts'
 import { chance, exponential, lognormal, type Random, randomOf } from './random.ts'
+import { cheapChat } from './request.ts'
 
 /**
  * `lazy`: never does its work, and makes something up. `colluding`: the same, and all of them make up the same. `sometimes`: does one
@@ -133,21 +134,7 @@ function ask(court: Court, n: number): void {
   const assurance = ASSURANCES[level]
   const who = n % REQUESTERS
   const request: TaskRequest = {
-    kind: OFFER.kind,
-    model: OFFER.model,
-    variant: null,
-    input: {},
-    bytes: 100,
-    bid: BID,
-    maxUnits: 1,
-    preference: 'cheapest',
-    minReputation: 0,
-    minContext: 0,
-    region: null,
-    exclude: [],
-    deadlineMs: 86_400_000,
-    maxAttempts: 3,
-    stream: false,
+    ...cheapChat({ model: OFFER.model, input: {}, bid: BID, maxUnits: 1 }),
     ...(assurance && { assurance, lot: random() }),
   }
   const said = assurance && quote(book, requesterOf(who), request, agenda.now).assurance

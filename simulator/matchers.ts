@@ -7,6 +7,7 @@ import { purseId } from '#core/purse.ts'
 import { type Job, type Machine, type Mix, machineAddress, offersOf } from './mix.ts'
 import { address, EPOCH } from './plan.ts'
 import { type Random, randomOf, whole } from './random.ts'
+import { cheapChat } from './request.ts'
 
 /** What begins now. */
 export type Start = { job: Job; machine: Machine }
@@ -159,20 +160,5 @@ function say(
 const requesterOf = (n: number) => address(0xa0_0000 + n)
 const purseOf = (n: number) => purseId(requesterOf(n), SESSION_KEY)
 
-const requestOf = ({ model, size, units }: Job) => ({
-  kind: 'llm.chat' as const,
-  model,
-  variant: null,
-  input: size,
-  bytes: 100,
-  bid: 1_000_000_000_000_000n,
-  maxUnits: units,
-  preference: 'cheapest' as const,
-  minReputation: 0,
-  minContext: 0,
-  region: null,
-  exclude: [],
-  deadlineMs: 86_400_000,
-  maxAttempts: 3,
-  stream: false,
-})
+const requestOf = ({ model, size, units }: Job) =>
+  cheapChat({ model, input: size, bid: 1_000_000_000_000_000n, maxUnits: units })

@@ -2,7 +2,7 @@ import { recoverTypedDataAddress, verifyTypedData } from 'viem/utils'
 import type { Address } from '#core/protocol.ts'
 import type { ReceiptTypedData } from '#core/receipt.ts'
 import { signInTypedData } from '#core/sign-in.ts'
-import { isCanonical } from '#core/signature.ts'
+import { isCanonical, recoverCanonical } from '#core/signature.ts'
 
 export type SignInMessage = { address: Address; audience: string; issuedAt: number }
 
@@ -18,11 +18,6 @@ export async function isSignedBy(chainId: number, message: SignInMessage, signat
 }
 
 /** Whose key signed an EIP-712 message, null when none did. */
-export async function recoverSigner(data: object, signature: `0x${string}`): Promise<Address | null> {
-  if (!isCanonical(signature)) return null
-  try {
-    return (await recoverTypedDataAddress({ ...(data as ReceiptTypedData), signature })).toLowerCase() as Address
-  } catch {
-    return null
-  }
-}
+export const recoverSigner = recoverCanonical((data: object, signature) =>
+  recoverTypedDataAddress({ ...(data as ReceiptTypedData), signature }),
+)
