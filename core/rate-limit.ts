@@ -5,32 +5,38 @@
 
 /** `quota` calls in `seconds`; all of them may come at once. */
 export type Policy = { name: string; quota: number; seconds: number }
-/** `left` calls at the time `at`, Unix milliseconds. */
+/**
+ * What was left at the time `at`, Unix milliseconds. `left` is counted in whole grains, as many a call as its window has
+ * milliseconds, so that each millisecond gives `quota` of them and nothing is ever rounded.
+ */
 export type Bucket = { left: number; at: number }
 
-export const fullBucket = ({ quota }: Policy, now: number): Bucket => ({ left: quota, at: now })
+const grains = (calls: number, { seconds }: Policy): number => calls * seconds * 1000
+
+export const fullBucket = (policy: Policy, now: number): Bucket => ({ left: grains(policy.quota, policy), at: now })
 
 /** Takes so many calls out of a bucket, or none. @returns false when there are not as many left */
-export function takeCalls(bucket: Bucket, { quota, seconds }: Policy, calls: number, now: number): boolean {
-  const filled = Math.min(quota, bucket.left + (Math.max(0, now - bucket.at) / 1000) * (quota / seconds))
-  const enough = filled >= calls
-  bucket.left = enough ? filled - calls : filled
+export function takeCalls(bucket: Bucket, policy: Policy, calls: number, now: number): boolean {
+  const filled = Math.min(grains(policy.quota, policy), bucket.left + Math.max(0, now - bucket.at) * policy.quota)
+  const asked = grains(calls, policy)
+  const enough = filled >= asked
+  bucket.left = enough ? filled - asked : filled
   bucket.at = now
   return enough
 }
 
 /** Whole seconds until there are so many calls again, at least one. */
-export const secondsUntil = ({ left }: Bucket, { quota, seconds }: Policy, calls: number): number =>
-  Math.max(1, Math.ceil(((calls - left) * seconds) / quota))
+export const secondsUntil = ({ left }: Bucket, policy: Policy, calls: number): number =>
+  Math.max(1, Math.ceil((grains(calls, policy) - left) / (policy.quota * 1000)))
 
 /** The fields `RateLimit-Policy` and `RateLimit`: `t` is how long until the bucket is full again. */
 export function rateLimitFields(counted: { policy: Policy; bucket: Bucket }[]): { policy: string; limit: string } {
-  const full = ({ policy: { quota, seconds }, bucket }: (typeof counted)[number]) =>
-    Math.ceil(((quota - bucket.left) * seconds) / quota)
+  const full = ({ policy, bucket }: (typeof counted)[number]) =>
+    Math.ceil((grains(policy.quota, policy) - bucket.left) / (policy.quota * 1000))
   return {
     policy: counted.map(({ policy: { name, quota, seconds } }) => `"${name}";q=${quota};w=${seconds}`).join(', '),
     limit: counted
-      .map((one) => `"${one.policy.name}";r=${Math.max(0, Math.floor(one.bucket.left))};t=${full(one)}`)
+      .map((one) => `"${one.policy.name}";r=${Math.floor(one.bucket.left / grains(1, one.policy))};t=${full(one)}`)
       .join(', '),
   }
 }
