@@ -1,5 +1,7 @@
 /** One provider at one edge: takes leases, runs them, keeps their results until the edge has answered for them. */
-import type { Kind, Lease, OutputFrame, Register, Result } from '#core/protocol.ts'
+import type { Lease, OutputFrame, Result } from '#core/protocol/lease.ts'
+import type { Register } from '#core/protocol/provider.ts'
+import type { Kind } from '#core/protocol/work.ts'
 import { connect } from './connection.ts'
 import type { Edge } from './edge.ts'
 import { openInput } from './input.ts'

@@ -1,14 +1,8 @@
 /** What the edge sends, checked before anything relies on it: an edge is another party's program. */
 import { isAmount } from '#core/money.ts'
-import {
-  Address,
-  type EdgeFrame,
-  KINDS,
-  type Lease,
-  type PollAnswer,
-  type Prefix,
-  type ResultReceipt,
-} from '#core/protocol.ts'
+import type { EdgeFrame, Lease, PollAnswer, ResultReceipt } from '#core/protocol/lease.ts'
+import { Address } from '#core/protocol/values.ts'
+import { KINDS, type Prefix } from '#core/protocol/work.ts'
 
 /** Throws TypeError for what is not a PollAnswer. */
 export function parseAnswer(value: unknown): PollAnswer {

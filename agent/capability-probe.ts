@@ -3,7 +3,7 @@
  * a field that they do not know and say nothing.
  */
 import { maxUnits } from '#core/pricing.ts'
-import { OUTPUTS, type OutputOf } from '#core/protocol.ts'
+import { OUTPUTS, type OutputOf } from '#core/protocol/work.ts'
 import type { Runner } from './runner.ts'
 
 type Chat = OutputOf<'llm.chat'>

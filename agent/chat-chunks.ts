@@ -1,5 +1,5 @@
 /** Puts the chunks of a streamed OpenAI chat completion, or of a plain completion, together again. */
-import type { Usage } from '#core/protocol.ts'
+import type { Usage } from '#core/protocol/work.ts'
 import { RunnerError, type RunOptions } from './runner.ts'
 
 type ToolCall = { index?: number; id?: string; type?: string; function?: { name?: string; arguments?: string } }

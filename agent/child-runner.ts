@@ -1,7 +1,7 @@
 /** A runner that lives in its own process, so that a task that crashes or hangs it costs one attempt and nothing more. */
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import type { Kind } from '#core/protocol.ts'
+import type { Kind } from '#core/protocol/work.ts'
 import { isBundle } from './bundle.ts'
 import { type Grants, permissionArguments } from './permissions.ts'
 import { type Outcome, type Probe, type Runner, RunnerError, type RunOptions } from './runner.ts'

@@ -1,7 +1,7 @@
 /** What a working agent collects by: the chain of its edge's network, and an RPC of its own or the edge's choice. */
 import type { LocalAccount } from 'viem'
 import type { ChainView } from '#core/deployment.ts'
-import type { Address } from '#core/protocol.ts'
+import type { Address } from '#core/protocol/values.ts'
 import type { Collector } from './collector.ts'
 import { createCover } from './cover.ts'
 import { type Edge, EdgeError } from './edge.ts'

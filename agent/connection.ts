@@ -1,5 +1,6 @@
 /** Keeps one provider connected to one edge: registers, prefers the socket, falls back to long polls, backs off. */
-import type { OutputFrame, Register } from '#core/protocol.ts'
+import type { OutputFrame } from '#core/protocol/lease.ts'
+import type { Register } from '#core/protocol/provider.ts'
 import { type Edge, EdgeError } from './edge.ts'
 import { forgetSent, type LeaseBook, type Settled, startRegistration, takeAnswer } from './lease-book.ts'
 import type { Log } from './log.ts'

@@ -4,7 +4,7 @@
  */
 import { coveredBy } from '#core/lane.ts'
 import { max, parseAmount } from '#core/money.ts'
-import type { Lease } from '#core/protocol.ts'
+import type { Lease } from '#core/protocol/lease.ts'
 import type { LaneState } from './settlement.ts'
 
 /** By its address; where it signs for an account itself, by that. */

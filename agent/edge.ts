@@ -5,18 +5,11 @@ import { WebSocket } from 'ws'
 import { ChainView } from '#core/deployment.ts'
 import type { Problem } from '#core/errors.ts'
 import { LaneView } from '#core/lane.ts'
-import {
-  type AccountView,
-  type Address,
-  type ForecastView,
-  LIMITS,
-  type OutputFrame,
-  type Poll,
-  type PollAnswer,
-  type Register,
-  type Signed,
-  type Why,
-} from '#core/protocol.ts'
+import type { AccountView } from '#core/protocol/account.ts'
+import type { ForecastView } from '#core/protocol/forecast.ts'
+import type { OutputFrame, Poll, PollAnswer, Signed } from '#core/protocol/lease.ts'
+import type { Register, Why } from '#core/protocol/provider.ts'
+import { type Address, LIMITS } from '#core/protocol/values.ts'
 import { type Hash, ReceiptDomain, receiptTypedData, type Statement } from '#core/receipt.ts'
 import { signInTypedData } from '#core/sign-in.ts'
 import { VoucherPage } from '#core/voucher-page.ts'

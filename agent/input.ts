@@ -1,6 +1,7 @@
 /** A lease's input as its runner takes it: checked, and with the content that it only refers to. */
 import { createHash } from 'node:crypto'
-import { INPUTS, type InputOf, type Lease } from '#core/protocol.ts'
+import type { Lease } from '#core/protocol/lease.ts'
+import { INPUTS, type InputOf } from '#core/protocol/work.ts'
 import { WASI_LIMITS, wasiSeconds } from '#core/wasi-limits.ts'
 import { EdgeError } from './edge.ts'
 import { RunnerError, type RunnerInput } from './runner.ts'

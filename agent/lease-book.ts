@@ -3,8 +3,8 @@
  * No I/O and no clock. Invariants: a lease id is taken at most once; a result leaves only by the edge's answer to it;
  * a lease is named in every frame, in `renew` or in `results`, until that answer, so the edge never takes it as dropped.
  */
-import type { Lease, Poll, PollAnswer, Result, ResultReceipt } from '#core/protocol.ts'
-import { LIMITS } from '#core/protocol.ts'
+import type { Lease, Poll, PollAnswer, Result, ResultReceipt } from '#core/protocol/lease.ts'
+import { LIMITS } from '#core/protocol/values.ts'
 
 type Entry =
   | { state: 'running'; lease: Lease }

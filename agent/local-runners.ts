@@ -1,6 +1,6 @@
 /** The runners that ship with the agent, each in its own process. */
 import { pathToFileURL } from 'node:url'
-import type { Kind } from '#core/protocol.ts'
+import type { Kind } from '#core/protocol/work.ts'
 import { isBundle } from './bundle.ts'
 import { createChildRunner } from './child-runner.ts'
 import type { Log } from './log.ts'

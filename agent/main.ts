@@ -2,7 +2,8 @@
 import './young-memory.ts'
 import './node-20.ts'
 import { Command, CommanderError, Option } from 'commander'
-import { KINDS, Region } from '#core/protocol.ts'
+import { Region } from '#core/protocol/values.ts'
+import { KINDS } from '#core/protocol/work.ts'
 import { DEFAULT_CREDIT, DEFAULT_ETHER_PRICE, DEFAULT_STATE, type Given, LOGS } from './settings.ts'
 import { VERSION } from './version.ts'
 

@@ -1,5 +1,5 @@
 import { maxUnits, meter } from '#core/pricing.ts'
-import type { Kind } from '#core/protocol.ts'
+import type { Kind } from '#core/protocol/work.ts'
 import type { Outcome, Runner } from './runner.ts'
 
 /** Runs one input on a runner and returns its outcome with the speed it showed, in units a second. */

@@ -2,7 +2,7 @@
  * Sends the output of one streaming lease to the edge as it comes. The final result does not depend on it. The first delta goes by
  * a way that is open already, and only then is a socket opened for the others: somebody waits for the first.
  */
-import type { OutputFrame } from '#core/protocol.ts'
+import type { OutputFrame } from '#core/protocol/lease.ts'
 import { type Edge, EdgeError, outputPath } from './edge.ts'
 import { backoff, pause, type Timing } from './timing.ts'
 

@@ -1,5 +1,5 @@
 /** Long polls, for networks that let no socket through. */
-import { LIMITS } from '#core/protocol.ts'
+import { LIMITS } from '#core/protocol/values.ts'
 import { EdgeError } from './edge.ts'
 import { forgetSent, hasUnsent, held, nextPoll } from './lease-book.ts'
 import type { Link, LinkEnd, LinkOptions } from './socket-link.ts'

@@ -1,6 +1,7 @@
 import { formatAmount, isAmount, isAsk, parseAmount, toAsk } from '#core/money.ts'
 import { UNITS } from '#core/pricing.ts'
-import { type ClassForecast, KINDS, type Kind } from '#core/protocol.ts'
+import type { ClassForecast } from '#core/protocol/forecast.ts'
+import { KINDS, type Kind } from '#core/protocol/work.ts'
 
 /** Half of what a requester pays when naming no ceiling: cheap enough to be matched, with room for others. */
 export function defaultAsk(kind: Kind): string {

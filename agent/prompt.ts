@@ -1,4 +1,4 @@
-import type { InputOf } from '#core/protocol.ts'
+import type { InputOf } from '#core/protocol/work.ts'
 
 type Messages = InputOf<'llm.chat'>['messages']
 

@@ -1,4 +1,5 @@
-import type { InputOf, Kind, Offer, Prefix, Usage } from '#core/protocol.ts'
+import type { Offer } from '#core/protocol/provider.ts'
+import type { InputOf, Kind, Prefix, Usage } from '#core/protocol/work.ts'
 
 /** What a probe found out by doing real work. `speed` is in units a second (core/pricing.ts). */
 export type Probe = Pick<Offer, 'speed' | 'context' | 'digest' | 'quantization' | 'capabilities'>

@@ -7,7 +7,8 @@ import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parse as parseToml } from 'smol-toml'
 import { isAmount, parseAmount } from '#core/money.ts'
-import { KINDS, Kind, LIMITS, Region } from '#core/protocol.ts'
+import { LIMITS, Region } from '#core/protocol/values.ts'
+import { KINDS, Kind } from '#core/protocol/work.ts'
 import { parsePrices } from './price.ts'
 
 export const DEFAULT_STATE = join(homedir(), '.daicn', 'agent')

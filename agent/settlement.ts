@@ -12,7 +12,7 @@ import {
 import { daicnSettlementAbi as abi } from '#contracts/abi.ts'
 import type { LaneOnChain } from '#core/lane.ts'
 import { min } from '#core/money.ts'
-import type { Address } from '#core/protocol.ts'
+import type { Address } from '#core/protocol/values.ts'
 import { packVouchers, type Settlement, type SignedVoucher } from '#core/voucher.ts'
 
 /** What an account's lane to us stands at. */

@@ -1,5 +1,5 @@
 /** The provider's socket: frames when there is something to say, renewals while leases are held, a ping when idle. */
-import type { OutputFrame, PollAnswer } from '#core/protocol.ts'
+import type { OutputFrame, PollAnswer } from '#core/protocol/lease.ts'
 import { parseFrame } from './answer.ts'
 import type { Edge } from './edge.ts'
 import { hasUnsent, held, type LeaseBook, nextPoll } from './lease-book.ts'

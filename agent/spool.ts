@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto'
 import { type FileHandle, mkdir, open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Result } from '#core/protocol.ts'
+import type { Result } from '#core/protocol/lease.ts'
 import { writeWhole } from './whole-file.ts'
 
 export type Spool = {

@@ -1,6 +1,7 @@
 /** One agent at all its edges: what it offers to each, and what its owner may ask of it while it runs. */
 import type { PrivateKeyAccount } from 'viem/accounts'
-import { type Device, LIMITS, type Offer, type Register, type Why } from '#core/protocol.ts'
+import type { Device, Offer, Register, Why } from '#core/protocol/provider.ts'
+import { LIMITS } from '#core/protocol/values.ts'
 import { type Agent, type AgentView, startAgent } from './agent.ts'
 import { collectFor } from './collecting.ts'
 import type { Collector } from './collector.ts'

@@ -1,7 +1,8 @@
 /** What this run of the agent has done at one edge, for each model: counted when the edge has taken a result or a lease has failed. */
 import { formatAmount, parseAmount } from '#core/money.ts'
 import { meter } from '#core/pricing.ts'
-import type { Kind, Lease, Result } from '#core/protocol.ts'
+import type { Lease, Result } from '#core/protocol/lease.ts'
+import type { Kind } from '#core/protocol/work.ts'
 
 type Work = { kind: Kind; model: string; succeeded: number; failed: number; units: number; ms: number; earned: bigint }
 /** What a finished lease comes to, once it is accepted. */

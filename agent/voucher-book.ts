@@ -4,7 +4,7 @@
  */
 import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Address } from '#core/protocol.ts'
+import type { Address } from '#core/protocol/values.ts'
 import type { Settlement } from '#core/voucher.ts'
 import { KeptVoucher } from '#core/voucher-page.ts'
 import { writeWhole } from './whole-file.ts'

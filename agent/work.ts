@@ -1,5 +1,6 @@
 /** Runs one lease on the runner it names and says how it went. Never throws: whatever goes wrong is the attempt's result. */
-import { type Lease, LIMITS, type Result } from '#core/protocol.ts'
+import type { Lease, Result } from '#core/protocol/lease.ts'
+import { LIMITS } from '#core/protocol/values.ts'
 import { type Runner, RunnerError, type RunOptions, toRunnerError } from './runner.ts'
 
 export type Turns = <T>(runner: Runner, work: () => Promise<T>) => Promise<T>

@@ -1,5 +1,6 @@
 import type * as z from 'zod'
-import type { AccountView, Address, CreateKey, KeyView } from '#core/protocol.ts'
+import type { AccountView, CreateKey, KeyView } from '#core/protocol/account.ts'
+import type { Address } from '#core/protocol/values.ts'
 import { signInTypedData } from '#core/sign-in.ts'
 import { type Connection, call, insist, send } from './edge.ts'
 import type { Signal } from './task.ts'

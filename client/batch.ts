@@ -1,5 +1,5 @@
 import { utf8Length } from '#core/pricing.ts'
-import type { LIMITS } from '#core/protocol.ts'
+import type { LIMITS } from '#core/protocol/values.ts'
 import type { Connection } from './edge.ts'
 import { awhile, leave, type NewTask, type Signal, type Task } from './task.ts'
 import { submitPaid } from './wallet.ts'

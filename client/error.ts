@@ -1,6 +1,6 @@
 import { ERRORS, type ErrorCode, type Problem } from '#core/errors.ts'
 import type { LaneDemand } from '#core/lane.ts'
-import type { TaskView } from '#core/protocol.ts'
+import type { TaskView } from '#core/protocol/task.ts'
 
 const OWN = {
   price_too_high: ['The edge asks for more than your wallet may sign for', 'Raise its maxPerCall, or lower maxPrice.'],

@@ -1,6 +1,7 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser'
 import { retryDelay } from '#core/backoff.ts'
-import type { OutputOf, TaskView, WatchEvent } from '#core/protocol.ts'
+import type { TaskView, WatchEvent } from '#core/protocol/task.ts'
+import type { OutputOf } from '#core/protocol/work.ts'
 import { type Connection, isPassing, lost, pause, send } from './edge.ts'
 import { missing } from './error.ts'
 

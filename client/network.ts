@@ -1,6 +1,7 @@
 import { retryDelay } from '#core/backoff.ts'
 import { applyFrame, type FeedState, parseFrame } from '#core/network-frame.ts'
-import type { ModelView, NetworkSnapshot } from '#core/protocol.ts'
+import type { ModelView } from '#core/protocol/model.ts'
+import type { NetworkSnapshot } from '#core/protocol/network.ts'
 import { type Connection, insist, pause } from './edge.ts'
 import { missing } from './error.ts'
 import type { Signal } from './task.ts'

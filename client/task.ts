@@ -1,16 +1,10 @@
 /** Tasks as a requester writes and reads them, typed by their kind, and all that can be done with one. */
 import type * as z from 'zod'
-import type {
-  BlobView,
-  INPUTS,
-  Kind,
-  LIMITS,
-  OutputOf,
-  Quote,
-  SubmitTask,
-  TaskView,
-  WatchEvent,
-} from '#core/protocol.ts'
+import type { BlobView } from '#core/protocol/blob.ts'
+import type { Quote } from '#core/protocol/quote.ts'
+import type { SubmitTask, TaskView, WatchEvent } from '#core/protocol/task.ts'
+import type { LIMITS } from '#core/protocol/values.ts'
+import type { INPUTS, Kind, OutputOf } from '#core/protocol/work.ts'
 import { type Connection, insist } from './edge.ts'
 import { DaicnError, unsuccessful } from './error.ts'
 import { watch } from './events.ts'
@@ -19,7 +13,7 @@ import { submitPaid } from './wallet.ts'
 
 type InputOf<K extends Kind> = z.input<(typeof INPUTS)[K]>
 
-/** What to submit: core/protocol.ts says what each field means and may be. */
+/** What to submit: core/protocol/task.ts says what each field means and may be. */
 export type NewTask<K extends Kind = Kind> = {
   [Each in K]: Omit<z.input<typeof SubmitTask>, 'kind' | 'input'> & { kind: Each; input: InputOf<Each> }
 }[K]

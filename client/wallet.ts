@@ -4,7 +4,7 @@
  */
 import type { LaneDemand } from '#core/lane.ts'
 import { formatAmount, max, min, parseAmount } from '#core/money.ts'
-import type { Address } from '#core/protocol.ts'
+import type { Address } from '#core/protocol/values.ts'
 import { lockTypedData, type Settlement, voucherTypedData } from '#core/voucher.ts'
 import { type Connection, insist } from './edge.ts'
 import { DaicnError, missing } from './error.ts'

@@ -6,7 +6,7 @@
  */
 import { DomainError } from './errors.ts'
 import { max, min, ONE_TOKEN } from './money.ts'
-import type { Scope } from './protocol.ts'
+import type { Scope } from './protocol/account.ts'
 
 /** What one market has drawn on one key, and has reported since. */
 type Draw = { drawn: bigint; captured: bigint; restored: bigint }

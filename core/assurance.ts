@@ -21,7 +21,8 @@
  */
 import * as z from 'zod'
 import { canonicalJson } from './canonical-json.ts'
-import type { Kind, OutputOf, Signed, Usage } from './protocol.ts'
+import type { Signed } from './protocol/lease.ts'
+import type { Kind, OutputOf, Usage } from './protocol/work.ts'
 
 const MOST_RESULTS = 9
 

@@ -14,7 +14,7 @@ import {
   textCompletion,
 } from './openai.ts'
 import { type OpenAiError, toOpenAiError } from './openai-error.ts'
-import { SubmitTask, type TaskView } from './protocol.ts'
+import { SubmitTask, type TaskView } from './protocol/task.ts'
 import { type TaskRequest, toRequest } from './request.ts'
 
 export const FILE_LIMITS = {

@@ -3,7 +3,7 @@
  * blobs. Each is kept until a time, which every use of it may move further and nothing but its owner's DELETE moves nearer.
  */
 import { BlobRef } from './blob-ref.ts'
-import type { Kind } from './protocol.ts'
+import type { Kind } from './protocol/work.ts'
 import { wasiBlobs } from './wasi.ts'
 
 /** How long a blob is kept after it was uploaded or last used. */

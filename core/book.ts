@@ -46,7 +46,8 @@ import {
   type Tree,
 } from './ordered-index.ts'
 import { closeBin, noteEnded, noteGranted, noteSubmitted, type Outlook } from './outlook.ts'
-import type { Address, Offer, Register } from './protocol.ts'
+import type { Offer, Register } from './protocol/provider.ts'
+import type { Address } from './protocol/values.ts'
 import { laneOf, newPurse, type Purse } from './purse.ts'
 import { NEWCOMER, type Outcome, observe, type Reputation, score } from './reputation.ts'
 import { countEnded, countGranted, countPaid, countSubmitted, createStats, refreshLatest, type Stats } from './stats.ts'

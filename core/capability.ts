@@ -2,7 +2,7 @@
  * Which variant of a model a task needs: its digest, its precision, and what of the request it must honour. A field of an input
  * is never ignored in silence: either every provider of the kind honours it, or only those get the task that say they do.
  */
-import type { Kind } from './protocol.ts'
+import type { Kind } from './protocol/work.ts'
 
 /** What a task needs beyond its model; see `variantOf` in core/request.ts. */
 export type Variant = {

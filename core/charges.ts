@@ -1,5 +1,5 @@
 /** What each requester was charged for one provider's work, over all time: what its lanes come to. */
-import type { Address } from './protocol.ts'
+import type { Address } from './protocol/values.ts'
 import { laneOf } from './purse.ts'
 import type { TaskSpec } from './task.ts'
 

@@ -1,5 +1,5 @@
 /** A stream that another attempt goes on with: what was delivered before, and what came after, as one. */
-import type { Prefix, Usage } from './protocol.ts'
+import type { Prefix, Usage } from './protocol/work.ts'
 
 /** The whole output, from what was delivered before and an output that holds only what follows. */
 export function joinOutput(prefix: Prefix | undefined, output: Record<string, unknown>): Record<string, unknown> {

@@ -1,6 +1,6 @@
 /** The address book of one network's contracts. */
 import * as z from 'zod'
-import { Address } from './protocol.ts'
+import { Address } from './protocol/values.ts'
 
 /** Where the contracts of a network are. `block` is the first that can hold an event of theirs. */
 export const Deployment = z.object({

@@ -4,7 +4,9 @@ import type { Book, Provider } from './book.ts'
 import { isActive } from './health.ts'
 import { classOf } from './matching.ts'
 import { formatAmount, parseAmount } from './money.ts'
-import { Address, Offer, ProviderSummary } from './protocol.ts'
+import { ProviderSummary } from './protocol/network.ts'
+import { Offer } from './protocol/provider.ts'
+import { Address } from './protocol/values.ts'
 import { providerSummary } from './views.ts'
 
 const PAGE = 100

@@ -10,7 +10,8 @@
  * | healthScore       | 100 x weighted geometric mean of the components below that can be measured; one at 0 makes it 0 |
  */
 import type { Book, Provider } from './book.ts'
-import type { HealthComponent, Interval, Metrics } from './protocol.ts'
+import type { HealthComponent, Metrics } from './protocol/network.ts'
+import type { Interval } from './protocol/values.ts'
 import { interval, pooled } from './reputation.ts'
 import { shareWithin } from './stats.ts'
 

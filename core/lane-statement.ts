@@ -1,6 +1,7 @@
 /** What a provider says of a lane, so that DisputeCourt can hold it against what the lane has paid. */
 import * as z from 'zod'
-import { Address, Signature } from './protocol.ts'
+import { Signature } from './protocol/lease.ts'
+import { Address } from './protocol/values.ts'
 import type { ReceiptDomain } from './receipt.ts'
 
 type Hex = `0x${string}`

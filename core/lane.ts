@@ -4,7 +4,8 @@ import type { Book } from './book.ts'
 import { type Charge, chargesAfter } from './charges.ts'
 import { parseLeaseId } from './lease.ts'
 import { max, min, ONE_TOKEN } from './money.ts'
-import { Address, Amount, Hex, Signature } from './protocol.ts'
+import { Signature } from './protocol/lease.ts'
+import { Address, Amount, Hex } from './protocol/values.ts'
 import { laneKey, laneOf, purseId } from './purse.ts'
 
 /** A lane and its account as the chain has them; base units, `unlockAt` in Unix seconds, 0 while nobody asked to unlock. */

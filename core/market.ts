@@ -9,17 +9,10 @@ import { LEASE_MS, parseLeaseId } from './lease.ts'
 import { type Ask, classOf, EXCLUSIONS, type Exclusion, setRoom, variantExclusion } from './matching.ts'
 import { checkRoom } from './occupancy.ts'
 import { meter } from './pricing.ts'
-import {
-  type Address,
-  type Kind,
-  LIMITS,
-  OUTPUTS,
-  type Poll,
-  type Prefix,
-  type Register,
-  type Result,
-  type ResultReceipt,
-} from './protocol.ts'
+import type { Poll, Result, ResultReceipt } from './protocol/lease.ts'
+import type { Register } from './protocol/provider.ts'
+import { type Address, LIMITS } from './protocol/values.ts'
+import { type Kind, OUTPUTS, type Prefix } from './protocol/work.ts'
 import { available, laneOf } from './purse.ts'
 import { NEWCOMER } from './reputation.ts'
 import type { TaskRequest } from './request.ts'

@@ -15,7 +15,9 @@ import {
   setMask,
   type Tree,
 } from './ordered-index.ts'
-import { type Address, type Kind, type Preference, Region } from './protocol.ts'
+import type { Preference } from './protocol/quote.ts'
+import { type Address, Region } from './protocol/values.ts'
+import type { Kind } from './protocol/work.ts'
 
 /** Why a provider may not run a task. Tested in this order; a candidate is given the first that holds. */
 export const EXCLUSIONS = [

@@ -1,5 +1,5 @@
 /** The network socket's frames, checked and folded into one snapshot. Pure. */
-import type { NetworkFrame, NetworkSnapshot } from './protocol.ts'
+import type { NetworkFrame, NetworkSnapshot } from './protocol/network.ts'
 
 export type FeedState = { seq: number; snapshot: NetworkSnapshot }
 

@@ -1,6 +1,6 @@
 /** How much of a market's room each requester's open tasks take. */
 import { DomainError } from './errors.ts'
-import type { Address } from './protocol.ts'
+import type { Address } from './protocol/values.ts'
 
 /** The most a market holds open; beyond that it sheds. Inputs live in its memory, which the platform bounds at 128 MB. */
 export const CAPACITY = { tasks: 112_000, bytes: 48 * 1024 * 1024 }

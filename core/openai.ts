@@ -3,7 +3,8 @@
  * terms of its task; all others are OpenAI's own, or the upstream's.
  */
 import * as z from 'zod'
-import { INPUTS, type OutputOf, SubmitTask, type TaskView, type Usage } from './protocol.ts'
+import { SubmitTask, type TaskView } from './protocol/task.ts'
+import { INPUTS, type OutputOf, type Usage } from './protocol/work.ts'
 
 /** Clients send null for what they leave at its default. */
 function withoutNulls(body: unknown): unknown {

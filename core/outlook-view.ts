@@ -10,7 +10,8 @@ import { aheadOf, classOf, nextTag, parseClass, type Turn } from './matching.ts'
 import { formatAmount } from './money.ts'
 import { DAY, HOUR, type Outlook, sightOf, TEN_MINUTES } from './outlook.ts'
 import { UNITS } from './pricing.ts'
-import type { ClassForecast, ForecastView, Kind } from './protocol.ts'
+import type { ClassForecast, ForecastView } from './protocol/forecast.ts'
+import type { Kind } from './protocol/work.ts'
 
 type Class = { kind: Kind; model: string }
 /** Providers that are there, and whether one of them has a free slot. */

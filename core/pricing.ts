@@ -9,7 +9,7 @@
  * | wasi.run   | one second that it may run, used or not                |
  */
 import { parseAmount } from './money.ts'
-import type { InputOf, Kind, Usage } from './protocol.ts'
+import type { InputOf, Kind, Usage } from './protocol/work.ts'
 import { wasiSeconds } from './wasi-limits.ts'
 
 const INPUT_TOKENS_A_UNIT = 4

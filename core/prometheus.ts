@@ -1,6 +1,6 @@
 /** The market's counts in Prometheus' text format, version 0.0.4. */
 import type { CostView } from './cost.ts'
-import type { BooksView, NetworkSnapshot } from './protocol.ts'
+import type { BooksView, NetworkSnapshot } from './protocol/network.ts'
 
 export const PROMETHEUS_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 

@@ -4,7 +4,10 @@
  */
 import * as z from 'zod'
 import { Sha256 } from './blob-ref.ts'
-import { Address, AttemptView, Interval, Kind, TaskSummary, type TaskView, Time } from './protocol.ts'
+import { TaskSummary } from './protocol/network.ts'
+import { AttemptView, type TaskView } from './protocol/task.ts'
+import { Address, Interval, Time } from './protocol/values.ts'
+import { Kind } from './protocol/work.ts'
 
 /** An hour as the log names it: UTC, as in 2026-11-22T19. */
 export const Hour = z.string().regex(/^\d{4}-\d\d-\d\dT\d\d$/, 'must be an hour in UTC, as in 2026-11-22T19')

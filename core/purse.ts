@@ -1,4 +1,4 @@
-import type { Address } from './protocol.ts'
+import type { Address } from './protocol/values.ts'
 
 /**
  * A purse: what one market has drawn from an account in advance, for one key of that account.

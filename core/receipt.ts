@@ -16,7 +16,10 @@ import * as z from 'zod'
 import { Sha256 } from './blob-ref.ts'
 import { canonicalJson } from './canonical-json.ts'
 import { formatAmount, isAmount, parseAmount } from './money.ts'
-import { type Address, AttemptView, Kind, Signature, type Signed, type TaskView } from './protocol.ts'
+import { Signature, type Signed } from './protocol/lease.ts'
+import { AttemptView, type TaskView } from './protocol/task.ts'
+import type { Address } from './protocol/values.ts'
+import { Kind } from './protocol/work.ts'
 import type { Task } from './task.ts'
 
 type Hex = `0x${string}`

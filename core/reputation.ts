@@ -13,7 +13,8 @@
  * touches them: IEEE 754 defines those to the bit, so whoever counts the public log again gets the very same numbers, in any
  * language, and in whatever order the outcomes of a day are counted.
  */
-import type { Address, Interval, Kind } from './protocol.ts'
+import type { Address, Interval } from './protocol/values.ts'
+import type { Kind } from './protocol/work.ts'
 import type { TaskRecord } from './public-log.ts'
 
 /** `wrong`: its result was refuted by those of others. */

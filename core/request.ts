@@ -4,16 +4,10 @@ import { DomainError } from './errors.ts'
 import { firstIssue, pointerTo } from './json.ts'
 import { formatAmount, parseAmount } from './money.ts'
 import { maxUnits, UNITS, utf8Length } from './pricing.ts'
-import {
-  type Address,
-  INPUTS,
-  KINDS,
-  type Kind,
-  LIMITS,
-  type Preference,
-  type Region,
-  type SubmitTask,
-} from './protocol.ts'
+import type { Preference } from './protocol/quote.ts'
+import type { SubmitTask } from './protocol/task.ts'
+import { type Address, LIMITS, type Region } from './protocol/values.ts'
+import { INPUTS, KINDS, type Kind } from './protocol/work.ts'
 
 /** A task as asked for, checked and priced; what is left to the market is who runs it and whether it can be paid. */
 export type TaskRequest = {

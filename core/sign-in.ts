@@ -1,4 +1,4 @@
-import type { Address } from './protocol.ts'
+import type { Address } from './protocol/values.ts'
 
 /** How far a sign-in's time may be from the edge's clock, milliseconds. */
 export const SIGN_IN_WINDOW_MS = 5 * 60_000

@@ -1,4 +1,4 @@
-import type { Address } from './protocol.ts'
+import type { Address } from './protocol/values.ts'
 
 /** Half the order of secp256k1's group. */
 const HALF_ORDER = 0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0n

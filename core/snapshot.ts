@@ -6,7 +6,7 @@ import { addProvider, asksOf, type Book, createBook, openTask, type Provider } f
 import type { Charge } from './charges.ts'
 import type { Supply } from './matching.ts'
 import type { Outlook } from './outlook.ts'
-import type { Address } from './protocol.ts'
+import type { Address } from './protocol/values.ts'
 import type { Purse } from './purse.ts'
 import { createStats } from './stats.ts'
 import type { Task } from './task.ts'

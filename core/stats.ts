@@ -1,7 +1,9 @@
 /** What a market counts of itself as it goes: totals, minutes, the latest tasks. Bounded, and part of its snapshot. */
 import { classOf } from './matching.ts'
 import { formatAmount } from './money.ts'
-import type { Kind, Minute, ModelLatency, TaskSummary } from './protocol.ts'
+import type { ModelLatency } from './protocol/model.ts'
+import type { Minute, TaskSummary } from './protocol/network.ts'
+import type { Kind } from './protocol/work.ts'
 import { type Attempt, currentAttempt, statusOf, type Task } from './task.ts'
 
 export const MINUTE_MS = 60_000

@@ -1,7 +1,10 @@
 /** Tasks in a list: which of them are asked for, and those that a market still has of somebody. */
 import * as z from 'zod'
 import type { Book } from './book.ts'
-import { type Address, Kind, TaskStatus, TaskSummary } from './protocol.ts'
+import { TaskSummary } from './protocol/network.ts'
+import { TaskStatus } from './protocol/task.ts'
+import type { Address } from './protocol/values.ts'
+import { Kind } from './protocol/work.ts'
 import type { TaskRecord } from './public-log.ts'
 import { summaryOf } from './stats.ts'
 import type { Task } from './task.ts'

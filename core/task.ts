@@ -7,18 +7,11 @@
  */
 import { type Checked, type Delivery, judge, mostResults } from './assurance.ts'
 import type { Variant } from './capability.ts'
-import {
-  type Address,
-  isEnded,
-  type Kind,
-  type Preference,
-  type Prefix,
-  type Region,
-  type Signed,
-  type TaskError,
-  type TaskStatus,
-  type Usage,
-} from './protocol.ts'
+import type { Signed } from './protocol/lease.ts'
+import type { Preference } from './protocol/quote.ts'
+import { isEnded, type TaskError, type TaskStatus } from './protocol/task.ts'
+import type { Address, Region } from './protocol/values.ts'
+import type { Kind, Prefix, Usage } from './protocol/work.ts'
 import { type Outcome, outcomesOf } from './reputation.ts'
 
 export type TaskSpec = {

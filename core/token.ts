@@ -1,5 +1,5 @@
 /** What the holder of tokens signs, so that another may send it: the EIP-712 messages of DaicnToken. */
-import type { Address } from './protocol.ts'
+import type { Address } from './protocol/values.ts'
 
 /** The token of one chain. */
 export type Token = { chainId: number; address: Address }

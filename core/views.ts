@@ -5,21 +5,13 @@ import { leaseId } from './lease.ts'
 import { classOf, parseClass } from './matching.ts'
 import { formatAmount, parseAmount } from './money.ts'
 import { UNITS } from './pricing.ts'
-import {
-  type Address,
-  type AttemptView,
-  type BooksView,
-  type Kind,
-  type Lease,
-  type ModelView,
-  type NetworkSnapshot,
-  type Offer,
-  type ProviderSummary,
-  SIMULATED,
-  TASK_STATUSES,
-  type TaskStatus,
-  type TaskView,
-} from './protocol.ts'
+import type { Lease } from './protocol/lease.ts'
+import type { ModelView } from './protocol/model.ts'
+import type { BooksView, NetworkSnapshot, ProviderSummary } from './protocol/network.ts'
+import { type Offer, SIMULATED } from './protocol/provider.ts'
+import { type AttemptView, TASK_STATUSES, type TaskStatus, type TaskView } from './protocol/task.ts'
+import type { Address } from './protocol/values.ts'
+import type { Kind } from './protocol/work.ts'
 import type { ReputationView } from './public-log.ts'
 import { available, laneOf, parsePurseId } from './purse.ts'
 import { interval, NEWCOMER, pooled, score } from './reputation.ts'

@@ -1,6 +1,6 @@
 /** Vouchers as the edge hands them to the provider that they pay, and as the provider keeps them. */
 import * as z from 'zod'
-import { Address, Amount, Hex } from './protocol.ts'
+import { Address, Amount, Hex } from './protocol/values.ts'
 
 export const VOUCHERS_A_PAGE = 100
 

@@ -4,7 +4,7 @@
  */
 import { DomainError } from './errors.ts'
 import { max } from './money.ts'
-import type { Address } from './protocol.ts'
+import type { Address } from './protocol/values.ts'
 
 type Hex = `0x${string}`
 

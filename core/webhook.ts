@@ -1,6 +1,7 @@
 /** Webhooks: what is told when a task has ended, and when it is tried again. The form is that of Standard Webhooks. */
 import * as z from 'zod'
-import { isEnded, TaskView, WebhookEvent } from './protocol.ts'
+import { isEnded, TaskView } from './protocol/task.ts'
+import { WebhookEvent } from './protocol/webhook.ts'
 
 /** Waits before the further attempts of a delivery. The last comes within 18 hours, while outputs are still kept. */
 const RETRY_SECONDS = [5, 60, 300, 1800, 7200, 18_000, 36_000]

@@ -10,7 +10,8 @@ import { isActive } from './health.ts'
 import { type Ask, exclusion, type Merits, merit, meritsOf, PREFERENCES, type Supply, type Want } from './matching.ts'
 import { formatAmount } from './money.ts'
 import { inOrder } from './ordered-index.ts'
-import type { Preference, Why } from './protocol.ts'
+import type { Why } from './protocol/provider.ts'
+import type { Preference } from './protocol/quote.ts'
 
 /** Waiting tasks of a class that are looked at. */
 const MOST_WAITING = 1000

@@ -5,7 +5,7 @@
 import * as z from 'zod'
 import { DomainError } from './errors.ts'
 import { formatAmount, max, ONE_TOKEN } from './money.ts'
-import { Address } from './protocol.ts'
+import { Address } from './protocol/values.ts'
 import { TOKEN_DOMAIN, type Token } from './token.ts'
 
 /** What one payment must come to at least: it costs the edge two transactions. What a call does not use stays the payer's. */

@@ -2,7 +2,8 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseAmount } from '../core/money.ts'
-import type { Address, Kind } from '../core/protocol.ts'
+import type { Address } from '../core/protocol/values.ts'
+import type { Kind } from '../core/protocol/work.ts'
 import { inRoot } from './paths.ts'
 import { type Program, startProgram } from './process.ts'
 

@@ -2,7 +2,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Terminal } from '../client/cli/terminal.ts'
 import { formatAmount, parseAmount } from '../core/money.ts'
-import type { Address } from '../core/protocol.ts'
+import type { Address } from '../core/protocol/values.ts'
 import type { Agent } from './agents.ts'
 import { type LocalChain, readBalances } from './chain.ts'
 import type { Requester } from './requester.ts'

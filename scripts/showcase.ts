@@ -1,7 +1,8 @@
 /** Three pieces of real work through the public API, told as they come. */
 import { readFile } from 'node:fs/promises'
 import { seconds, type Terminal } from '../client/cli/terminal.ts'
-import type { Kind, TaskView } from '../core/protocol.ts'
+import type { TaskView } from '../core/protocol/task.ts'
+import type { Kind } from '../core/protocol/work.ts'
 import type { Agent } from './agents.ts'
 import { inRoot } from './paths.ts'
 import type { Requester } from './requester.ts'

@@ -1,6 +1,6 @@
 /** Mixes of work for comparing ways to match: the same tasks, providers and physics for each of them, and no faults. */
 import { formatAmount } from '#core/money.ts'
-import type { Offer } from '#core/protocol.ts'
+import type { Offer } from '#core/protocol/provider.ts'
 import type { Size, Traces } from './load.ts'
 import { address, READ } from './plan.ts'
 import { exponential, lognormal, type Random, randomOf, whole } from './random.ts'

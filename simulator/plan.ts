@@ -1,7 +1,10 @@
 /** What a run is made of. All of it follows from the seed and the number of tasks, so that these two replay a run. */
 import { PREFERENCES } from '#core/matching.ts'
 import { formatAmount } from '#core/money.ts'
-import { type Address, type Kind, type Preference, Region, type Register } from '#core/protocol.ts'
+import type { Register } from '#core/protocol/provider.ts'
+import type { Preference } from '#core/protocol/quote.ts'
+import { type Address, Region } from '#core/protocol/values.ts'
+import type { Kind } from '#core/protocol/work.ts'
 import { between, chance, lognormal, oneOf, type Random, randomOf, whole } from './random.ts'
 
 /** What may go wrong with a provider, and how often in an hour; an outage is the edge's own. */

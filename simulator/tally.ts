@@ -1,7 +1,7 @@
 /** What a run is measured by, as it goes. */
 import type { Book } from '#core/book.ts'
 import { parseLeaseId } from '#core/lease.ts'
-import type { Lease } from '#core/protocol.ts'
+import type { Lease } from '#core/protocol/lease.ts'
 import type { Task } from '#core/task.ts'
 import { EPOCH, FAULTS, type Fault } from './plan.ts'
 

@@ -1,5 +1,6 @@
 import { Hono } from 'hono'
-import { Health, PROTOCOL_VERSION } from '#core/protocol.ts'
+import { Health } from '#core/protocol/network.ts'
+import { PROTOCOL_VERSION } from '#core/protocol/values.ts'
 import { type Env, networkOf } from './env.ts'
 import { operation } from './middleware/operation.ts'
 import { onError, onNotFound } from './middleware/problem.ts'

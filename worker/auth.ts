@@ -2,7 +2,8 @@
 import { sign, verify } from 'hono/jwt'
 import { SESSION_KEY } from '#core/account.ts'
 import { DomainError } from '#core/errors.ts'
-import { Address, SCOPES, type Scope } from '#core/protocol.ts'
+import { SCOPES, type Scope } from '#core/protocol/account.ts'
+import { Address } from '#core/protocol/values.ts'
 import { SESSION_SECONDS } from '#core/sign-in.ts'
 import type { Network } from './env.ts'
 

@@ -1,7 +1,8 @@
 /** Blobs as routes use them: what is kept is said by the account, the content is in the store. */
 import { BLOB_KEPT_MS, blobsIn } from '#core/blob.ts'
 import { DomainError } from '#core/errors.ts'
-import { type Address, type BlobView, LIMITS } from '#core/protocol.ts'
+import type { BlobView } from '#core/protocol/blob.ts'
+import { type Address, LIMITS } from '#core/protocol/values.ts'
 import type { TaskRequest } from '#core/request.ts'
 import type { Network } from './env.ts'
 import { unwrap } from './outcome.ts'

@@ -1,6 +1,8 @@
 /** The platform's bindings, and the one place where the parts are wired to each other. */
 import { waitUntil } from 'cloudflare:workers'
-import type { Address, Poll, PollAnswer, TaskView } from '#core/protocol.ts'
+import type { Poll, PollAnswer } from '#core/protocol/lease.ts'
+import type { TaskView } from '#core/protocol/task.ts'
+import type { Address } from '#core/protocol/values.ts'
 import { rateLimits } from '#core/rate-limit.ts'
 import { accountIdOf, signerOf } from './chain/account-signer.ts'
 import { edgeKeyOf } from './chain/edge-key.ts'

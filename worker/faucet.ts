@@ -1,7 +1,7 @@
 /** Tokens to try with, on development networks. */
 import { checkFaucet, FAUCET_AMOUNT } from '#core/account.ts'
 import { DomainError } from '#core/errors.ts'
-import type { Address } from '#core/protocol.ts'
+import type { Address } from '#core/protocol/values.ts'
 import type { Network } from './env.ts'
 import { followChain, logChainError } from './jobs/follow-chain.ts'
 import { unwrap } from './outcome.ts'

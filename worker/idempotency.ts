@@ -1,5 +1,5 @@
 import type { Idempotency } from '#core/idempotency.ts'
-import type { Address } from '#core/protocol.ts'
+import type { Address } from '#core/protocol/values.ts'
 import { sha256 } from './auth.ts'
 
 /** Hex digits of a digest that are kept: 128 bits. */

@@ -8,7 +8,8 @@
  */
 import { DomainError, type ErrorCode, type ErrorDetails } from '#core/errors.ts'
 import type { Idempotency } from '#core/idempotency.ts'
-import type { Address, Poll } from '#core/protocol.ts'
+import type { Poll } from '#core/protocol/lease.ts'
+import type { Address } from '#core/protocol/values.ts'
 import type { Json } from './outcome.ts'
 
 /** What can be asked. Arguments are numbers and text where it counts, which are cheap to carry; a value comes back as JSON. */

@@ -2,7 +2,7 @@
 import { DomainError } from '#core/errors.ts'
 import { coveredBy, type LaneView, nextCap } from '#core/lane.ts'
 import { formatAmount } from '#core/money.ts'
-import type { Address } from '#core/protocol.ts'
+import type { Address } from '#core/protocol/values.ts'
 import type { Network } from './env.ts'
 import { logChainError } from './jobs/follow-chain.ts'
 

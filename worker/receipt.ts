@@ -1,5 +1,5 @@
 import { DomainError } from '#core/errors.ts'
-import type { Address } from '#core/protocol.ts'
+import type { Address } from '#core/protocol/values.ts'
 import {
   checkDraft,
   countersignatureTypedData,

@@ -2,7 +2,7 @@
 import { DomainError } from '#core/errors.ts'
 import { coveredBy, type LaneDemand, type LaneOnChain, LEAST_LOCK, SignedLane } from '#core/lane.ts'
 import { formatAmount, parseAmount } from '#core/money.ts'
-import type { Address } from '#core/protocol.ts'
+import type { Address } from '#core/protocol/values.ts'
 import { laneKey } from '#core/purse.ts'
 import { lockTypedData, MAX_LANE, voucherTypedData } from '#core/voucher.ts'
 import { fromBase64 } from './base64.ts'

@@ -1,4 +1,4 @@
-import type { TaskSummary } from '#core/protocol.ts'
+import type { TaskSummary } from '#core/protocol/network.ts'
 import { isOf, matchesQuery, summaryOfRecord, type TaskList, type TaskListQuery, type Whose } from '#core/task-list.ts'
 import { CELLS, type Network } from './env.ts'
 

@@ -1,4 +1,4 @@
-import type { WatchEvent } from '#core/protocol.ts'
+import type { WatchEvent } from '#core/protocol/task.ts'
 import type { Network } from './env.ts'
 import { logError } from './log.ts'
 

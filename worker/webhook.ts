@@ -1,6 +1,6 @@
 /** Sends webhooks in the form of Standard Webhooks: https://www.standardwebhooks.com */
 import { DomainError } from '#core/errors.ts'
-import type { Address } from '#core/protocol.ts'
+import type { Address } from '#core/protocol/values.ts'
 import type { TaskRequest } from '#core/request.ts'
 import { toBase64 } from './base64.ts'
 import type { Network } from './env.ts'

@@ -1,4 +1,4 @@
-import type { Device } from '#core/protocol.ts'
+import type { Device } from '#core/protocol/provider.ts'
 
 /** A device with what only its owner is told of it. */
 export type FoundDevice = Device & { driver?: string | undefined }

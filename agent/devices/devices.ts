@@ -1,8 +1,8 @@
 /** What this machine computes with: each card by itself, and the processor, each with the memory that is free now. */
 import { execFile } from 'node:child_process'
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os'
-import type { Device } from '#core/protocol.ts'
-import { LIMITS } from '#core/protocol.ts'
+import type { Device } from '#core/protocol/provider.ts'
+import { LIMITS } from '#core/protocol/values.ts'
 import { findAmd } from './amd.ts'
 import { findApple } from './apple.ts'
 import type { Ask, FoundDevice } from './device.ts'

@@ -1,6 +1,6 @@
 /** llm.chat by a server that speaks the OpenAI protocol: ollama, vLLM, llama-server and others. */
 import { maxTokens, utf8Length } from '#core/pricing.ts'
-import type { InputOf, Prefix } from '#core/protocol.ts'
+import type { InputOf, Prefix } from '#core/protocol/work.ts'
 import { honoured } from '../capability-probe.ts'
 import { collectChat } from '../chat-chunks.ts'
 import { type Answer, call } from '../http.ts'

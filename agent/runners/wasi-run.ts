@@ -5,7 +5,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { OutputOf } from '#core/protocol.ts'
+import type { OutputOf } from '#core/protocol/work.ts'
 import { WASI_LIMITS } from '#core/wasi-limits.ts'
 import { measure } from '../measure.ts'
 import { type Runner, RunnerError, type RunnerInput } from '../runner.ts'

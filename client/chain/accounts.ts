@@ -2,7 +2,7 @@
 import { encodeAbiParameters, type Hex, keccak256, parseSignature } from 'viem'
 import { daicnSettlementAbi } from '#contracts/abi.ts'
 import { max } from '#core/money.ts'
-import type { Address } from '#core/protocol.ts'
+import type { Address } from '#core/protocol/values.ts'
 import { permitTypedData } from '#core/token.ts'
 import { compactSignature, lockTypedData } from '#core/voucher.ts'
 import { type Chain, chainTime, type Sent, send, type Wallet } from './chain.ts'

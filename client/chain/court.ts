@@ -2,7 +2,7 @@
 import { parseEventLogs } from 'viem'
 import { disputeCourtAbi } from '#contracts/abi.ts'
 import { type LaneStatement, laneStatementTypedData } from '#core/lane-statement.ts'
-import type { Address } from '#core/protocol.ts'
+import type { Address } from '#core/protocol/values.ts'
 import { type Receipt, receiptTypedData } from '#core/receipt.ts'
 import { sha256 } from '../hash.ts'
 import { type Chain, type Sent, send, type Wallet } from './chain.ts'

@@ -2,7 +2,7 @@
 import { decodeFunctionData, type Hex } from 'viem'
 import { daicnGovernorAbi, daicnTokenAbi, parametersAbi } from '#contracts/abi.ts'
 import { PARAMETER_NAMES, type ParameterName } from '#core/parameters.ts'
-import type { Address } from '#core/protocol.ts'
+import type { Address } from '#core/protocol/values.ts'
 import type { Chain } from './chain.ts'
 import { told } from './fault.ts'
 import type { Deed } from './governance.ts'

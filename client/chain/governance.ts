@@ -2,7 +2,7 @@
 import { encodeFunctionData, type Hex, parseEventLogs, zeroAddress } from 'viem'
 import { daicnGovernorAbi, daicnTokenAbi, parametersAbi, providerRegistryAbi } from '#contracts/abi.ts'
 import { PARAMETER_NAMES, type ParameterName, SUPPORT, type Support } from '#core/parameters.ts'
-import type { Address } from '#core/protocol.ts'
+import type { Address } from '#core/protocol/values.ts'
 import { type Chain, chainTime, type Sent, send, type Wallet } from './chain.ts'
 import { told } from './fault.ts'
 import { PROPOSAL_STATES } from './refusal.ts'

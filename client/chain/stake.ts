@@ -1,6 +1,6 @@
 /** A provider's stake in the registry. Amounts are base units. */
 import { providerRegistryAbi } from '#contracts/abi.ts'
-import type { Address } from '#core/protocol.ts'
+import type { Address } from '#core/protocol/values.ts'
 import { type Chain, type Sent, send, type Wallet } from './chain.ts'
 import { told } from './fault.ts'
 import { approve } from './token.ts'

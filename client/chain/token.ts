@@ -1,6 +1,6 @@
 /** Tokens in hand. Amounts are base units. */
 import { daicnTokenAbi } from '#contracts/abi.ts'
-import type { Address } from '#core/protocol.ts'
+import type { Address } from '#core/protocol/values.ts'
 import { type Chain, send, type Wallet } from './chain.ts'
 import { chainFault, told } from './fault.ts'
 import { wordsOf } from './refusal.ts'

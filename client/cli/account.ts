@@ -2,7 +2,7 @@
 import { hostname } from 'node:os'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { parseAmount } from '#core/money.ts'
-import type { KeyView, Scope } from '#core/protocol.ts'
+import type { KeyView, Scope } from '#core/protocol/account.ts'
 import { health } from '../account.ts'
 import { type Daicn, signIn } from '../daicn.ts'
 import { type Cli, edgeOf, NotLoggedIn, open, print, sameEdge, UsageError } from './cli.ts'

@@ -2,7 +2,7 @@
 import { Argument, type Command, InvalidArgumentError } from 'commander'
 import { isAmount } from '#core/money.ts'
 import { PARAMETER_NAMES, type ParameterName, SUPPORT, type Support } from '#core/parameters.ts'
-import type { Address } from '#core/protocol.ts'
+import type { Address } from '#core/protocol/values.ts'
 import type { ChainOptions } from './chain.ts'
 import type { Cli } from './cli.ts'
 import type { OverclaimOptions } from './dispute.ts'

@@ -1,7 +1,7 @@
 /** `daicn dispute`. */
 import { LaneStatement } from '#core/lane-statement.ts'
 import { formatAmount } from '#core/money.ts'
-import type { Address } from '#core/protocol.ts'
+import type { Address } from '#core/protocol/values.ts'
 import { Receipt } from '#core/receipt.ts'
 import type { Sent } from '../chain/chain.ts'
 import * as court from '../chain/court.ts'

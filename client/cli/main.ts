@@ -1,6 +1,8 @@
 /** `daicn`, the requester's command line. */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
-import { KINDS, Preference, SCOPES } from '#core/protocol.ts'
+import { SCOPES } from '#core/protocol/account.ts'
+import { Preference } from '#core/protocol/quote.ts'
+import { KINDS } from '#core/protocol/work.ts'
 import type { Check } from '#core/receipt.ts'
 import { DaicnError } from '../error.ts'
 import { batch } from './batch.ts'

@@ -1,6 +1,7 @@
 /** `daicn balance`, `deposit`, `withdraw`, `lanes`, `lock` and `unlock`. */
 import { formatAmount, parseAmount } from '#core/money.ts'
-import type { AccountView, Address } from '#core/protocol.ts'
+import type { AccountView } from '#core/protocol/account.ts'
+import type { Address } from '#core/protocol/values.ts'
 import * as accounts from '../chain/accounts.ts'
 import { type Chain, chainTime } from '../chain/chain.ts'
 import { addressOf, type ChainOptions, openToRead, openWallet, sentView, tellSent } from './chain.ts'

@@ -1,5 +1,5 @@
 /** `daicn models` and `providers`. */
-import type { ProviderSummary } from '#core/protocol.ts'
+import type { ProviderSummary } from '#core/protocol/network.ts'
 import { type Cli, openPublic, print } from './cli.ts'
 
 export async function models(cli: Cli): Promise<void> {

@@ -1,6 +1,6 @@
 /** `daicn stake` and `unbond`. */
 import { formatAmount, parseAmount } from '#core/money.ts'
-import type { Address } from '#core/protocol.ts'
+import type { Address } from '#core/protocol/values.ts'
 import type { Sent } from '../chain/chain.ts'
 import * as stakes from '../chain/stake.ts'
 import { addressOf, type ChainOptions, openWallet, sentView, tellSent } from './chain.ts'

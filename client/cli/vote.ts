@@ -1,7 +1,7 @@
 /** `daicn delegate`, `propose`, `proposals`, `vote`, `queue`, `execute` and `parameters`. */
 import { formatAmount, isAmount, parseAmount } from '#core/money.ts'
 import { PARAMETERS, type ParameterName, type Support } from '#core/parameters.ts'
-import type { Address } from '#core/protocol.ts'
+import type { Address } from '#core/protocol/values.ts'
 import type { Chain, Sent, Wallet } from '../chain/chain.ts'
 import * as governance from '../chain/governance.ts'
 import { addressOf, type ChainOptions, openToRead, openWallet, sentView, tellSent } from './chain.ts'

@@ -1,5 +1,5 @@
 /** `daicn watch`: a task, or the whole network, as it changes. */
-import type { NetworkSnapshot, TaskSummary } from '#core/protocol.ts'
+import type { NetworkSnapshot, TaskSummary } from '#core/protocol/network.ts'
 import { unsuccessful } from '../error.ts'
 import type { Done } from '../task.ts'
 import { type Cli, edgeOf, open, openPublic } from './cli.ts'

@@ -4,7 +4,7 @@ import { localRunners } from '#agent/local-runners.ts'
 import type { Runner } from '#agent/runner.ts'
 import { createUpstreamRunner } from '#agent/runners/openai-upstream.ts'
 import { createSeam } from '#agent/seam.ts'
-import type { Prefix } from '#core/protocol.ts'
+import type { Prefix } from '#core/protocol/work.ts'
 import { startOpenAiServer } from '../support/openai-server.ts'
 import { holds } from '../support/property.ts'
 

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { EdgeError } from '#agent/edge.ts'
 import { type FetchBlob, openInput } from '#agent/input.ts'
 import { TIMING } from '#agent/timing.ts'
-import type { Lease } from '#core/protocol.ts'
+import type { Lease } from '#core/protocol/lease.ts'
 
 const page = Buffer.from('a page')
 const sha256 = createHash('sha256').update(page).digest('hex')

@@ -11,7 +11,7 @@ import {
   startRegistration,
   takeAnswer,
 } from '#agent/lease-book.ts'
-import type { Lease, PollAnswer, Result } from '#core/protocol.ts'
+import type { Lease, PollAnswer, Result } from '#core/protocol/lease.ts'
 
 const lease = (id: string, seq: number): Lease => ({
   id,

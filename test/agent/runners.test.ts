@@ -4,7 +4,8 @@ import { openInput } from '#agent/input.ts'
 import { localRunners } from '#agent/local-runners.ts'
 import type { Outcome } from '#agent/runner.ts'
 import { TIMING } from '#agent/timing.ts'
-import { type Kind, type Lease, OUTPUTS } from '#core/protocol.ts'
+import type { Lease } from '#core/protocol/lease.ts'
+import { type Kind, OUTPUTS } from '#core/protocol/work.ts'
 
 /** The real runners, each in its own process, one after another: the machine may have two cores. */
 const [embed, ocr, llama] = localRunners(['text.embed', 'doc.ocr', 'llm.chat'], () => {})

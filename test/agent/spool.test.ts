@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { expect, test } from 'vitest'
 import { openSpool } from '#agent/spool.ts'
-import type { Result } from '#core/protocol.ts'
+import type { Result } from '#core/protocol/lease.ts'
 
 const EDGE = 'https://edge.example'
 const directory = () => mkdtemp(join(tmpdir(), 'spool-'))

@@ -9,7 +9,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { toRunnerError } from '#agent/runner.ts'
 import { createWasiRunner } from '#agent/runners/wasi-run.ts'
 import { proveSandbox, runSandboxed } from '#agent/sandbox.ts'
-import type { OutputOf } from '#core/protocol.ts'
+import type { OutputOf } from '#core/protocol/work.ts'
 import { WASI_LIMITS } from '#core/wasi-limits.ts'
 import { BROKEN, ENDLESS, FLOOD, hungry, linker, MAKER, opener } from '../support/wasm.ts'
 

@@ -5,7 +5,7 @@
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { call } from '../../client/edge.ts'
-import type { NetworkFrame } from '../../core/protocol.ts'
+import type { NetworkFrame } from '../../core/protocol/network.ts'
 import { buildWorker } from '../../scripts/build.ts'
 import { openRequester } from '../../scripts/requester.ts'
 import { createWorld, type World } from '../support/fault-world.ts'

@@ -21,7 +21,8 @@ import {
   stamp,
   type Want,
 } from '../../core/matching.ts'
-import { type Address, type Kind, Region } from '../../core/protocol.ts'
+import { type Address, Region } from '../../core/protocol/values.ts'
+import type { Kind } from '../../core/protocol/work.ts'
 import { mulberry32 } from '../support/random.ts'
 import { type Bench, type Figures, judge, type Limit } from './bench.ts'
 

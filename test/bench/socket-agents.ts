@@ -1,5 +1,5 @@
 /** Agents on sockets, as the real one prefers: each a signed-in provider that answers every lease at once, or only waits. */
-import type { EdgeFrame } from '../../core/protocol.ts'
+import type { EdgeFrame } from '../../core/protocol/lease.ts'
 import { OUTCOME } from './agents.ts'
 
 /** Node's WebSocket takes headers; the type that browsers share with it does not say so. */

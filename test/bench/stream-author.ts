@@ -2,7 +2,8 @@
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { signIn } from '../../client/account.ts'
 import { call } from '../../client/edge.ts'
-import type { OutputFrame, PollAnswer, TaskView } from '../../core/protocol.ts'
+import type { OutputFrame, PollAnswer } from '../../core/protocol/lease.ts'
+import type { TaskView } from '../../core/protocol/task.ts'
 
 const MODEL = 'bench/fanout'
 const RENEW_MS = 10_000

@@ -14,7 +14,7 @@ import {
 } from '#core/assurance.ts'
 import { type Book, nextDue, type Provider, tick } from '#core/book.ts'
 import { DomainError } from '#core/errors.ts'
-import type { Kind } from '#core/protocol.ts'
+import type { Kind } from '#core/protocol/work.ts'
 import { purseId } from '#core/purse.ts'
 import { isOver } from '#core/task.ts'
 import { reputationsOf, taskView } from '#core/views.ts'

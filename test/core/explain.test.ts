@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { createBook, type Provider } from '#core/book.ts'
 import { candidacy, census, failing, inWords, REASONS, type Reason } from '#core/explain.ts'
 import type { Want } from '#core/matching.ts'
-import type { Region } from '#core/protocol.ts'
+import type { Region } from '#core/protocol/values.ts'
 import { ask, enrol, join, offer, openBook, providerOf, supply, T0, want } from '../support/book.ts'
 import { holds } from '../support/property.ts'
 

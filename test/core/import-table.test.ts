@@ -100,7 +100,7 @@ test.each<[string, string]>([
   ['core/a.ts', "const x = await import('viem')"],
   ['core/a.ts', "import 'viem'"],
   ['core/a.ts', "import {\n  type A,\n  b,\n} from 'viem/accounts'"],
-  ['drizzle/schema.ts', "import { KINDS } from '#core/protocol.ts'"],
+  ['drizzle/schema.ts', "import { KINDS } from '#core/protocol/work.ts'"],
   ['worker/routes/a.ts', "import { eq } from 'drizzle-orm'"],
   ['worker/routes/a.ts', "import { Market } from '../objects/market.ts'"],
   ['worker/routes/a.ts', "import type { Market } from '../objects/market.ts'"],
@@ -129,7 +129,7 @@ test.each<[string, string]>([
   ['core/a.ts', "import { z } from 'zod'\nimport { b } from './b.ts'\nimport type { C } from '#core/c.ts'"],
   [
     'drizzle/schema.ts',
-    "import type { Kind } from '#core/protocol.ts'\nimport { text } from 'drizzle-orm/sqlite-core'",
+    "import type { Kind } from '#core/protocol/work.ts'\nimport { text } from 'drizzle-orm/sqlite-core'",
   ],
   [
     'worker/objects/a.ts',

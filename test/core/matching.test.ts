@@ -20,7 +20,7 @@ import {
   setRoom,
   type Want,
 } from '#core/matching.ts'
-import type { Region } from '#core/protocol.ts'
+import type { Region } from '#core/protocol/values.ts'
 import { ask, providerOf, requesterOf, supply, T0, want } from '../support/book.ts'
 import { holds } from '../support/property.ts'
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { applyFrame, parseFrame } from '#core/network-frame.ts'
-import type { NetworkSnapshot } from '#core/protocol.ts'
+import type { NetworkSnapshot } from '#core/protocol/network.ts'
 
 const snapshot: NetworkSnapshot = {
   at: 1_000,

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { maxUnits, meter, UNITS, utf8Length } from '#core/pricing.ts'
-import { KINDS } from '#core/protocol.ts'
+import { KINDS } from '#core/protocol/work.ts'
 import { holds } from '../support/property.ts'
 
 const text = fc.oneof(fc.string({ unit: 'binary' }), fc.string({ unit: 'grapheme' }), fc.string())

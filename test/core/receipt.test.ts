@@ -5,7 +5,7 @@ import { privateKeyToAccount } from 'viem/accounts'
 import { hashTypedData, keccak256, recoverTypedDataAddress, stringToBytes } from 'viem/utils'
 import { beforeAll, expect, test } from 'vitest'
 import { canonicalJson } from '#core/canonical-json.ts'
-import type { Address } from '#core/protocol.ts'
+import type { Address } from '#core/protocol/values.ts'
 import {
   checkReceipt,
   countersignatureTypedData,

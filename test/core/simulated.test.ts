@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { disconnect } from '#core/book.ts'
-import { SIMULATED } from '#core/protocol.ts'
+import { SIMULATED } from '#core/protocol/provider.ts'
 import { networkSnapshot } from '#core/views.ts'
 import { join, openBook, T0 } from '../support/book.ts'
 

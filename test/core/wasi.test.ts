@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { blobsIn } from '#core/blob.ts'
 import { maxUnits, meter } from '#core/pricing.ts'
-import { INPUTS } from '#core/protocol.ts'
+import { INPUTS } from '#core/protocol/work.ts'
 
 const SHA = 'ab'.repeat(32)
 const module = { sha256: SHA }

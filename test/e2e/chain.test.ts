@@ -22,7 +22,10 @@ import { daicnSettlementAbi } from '../../contracts/abi.ts'
 import type { ChainView } from '../../core/deployment.ts'
 import type { LaneDemand, LaneView } from '../../core/lane.ts'
 import { formatAmount, ONE_TOKEN, parseAmount } from '../../core/money.ts'
-import type { AccountView, Address, Lease, TaskView } from '../../core/protocol.ts'
+import type { AccountView } from '../../core/protocol/account.ts'
+import type { Lease } from '../../core/protocol/lease.ts'
+import type { TaskView } from '../../core/protocol/task.ts'
+import type { Address } from '../../core/protocol/values.ts'
 import {
   lockTypedData,
   packVouchers,

@@ -1,7 +1,8 @@
 /** Real agent programs whose events can be awaited, and the processes of their runners. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Address, Kind } from '../../core/protocol.ts'
+import type { Address } from '../../core/protocol/values.ts'
+import type { Kind } from '../../core/protocol/work.ts'
 import { startAgent } from '../../scripts/agents.ts'
 import { newProvider, type World } from './fault-world.ts'
 import { eventually } from './ledger.ts'

@@ -5,7 +5,8 @@ import { loadAccount } from '../../agent/key.ts'
 import { signIn } from '../../client/account.ts'
 import { type Connection, call } from '../../client/edge.ts'
 import { DaicnError } from '../../client/error.ts'
-import type { Address, TaskView } from '../../core/protocol.ts'
+import type { TaskView } from '../../core/protocol/task.ts'
+import type { Address } from '../../core/protocol/values.ts'
 import { freePort, spawnEdge, type TestEdge, temporaryState } from './edge.ts'
 
 export type Member = { address: Address; caller: Connection }

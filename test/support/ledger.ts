@@ -2,7 +2,8 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { call } from '../../client/edge.ts'
 import { parseAmount } from '../../core/money.ts'
-import type { AccountView, BooksView } from '../../core/protocol.ts'
+import type { AccountView } from '../../core/protocol/account.ts'
+import type { BooksView } from '../../core/protocol/network.ts'
 import type { Member, World } from './fault-world.ts'
 
 type Books = Record<keyof BooksView, bigint>

@@ -1,7 +1,7 @@
 /** Submitters that keep a market busy, and the look back at all that became of it. */
 
 import { call } from '../../client/edge.ts'
-import type { TaskView } from '../../core/protocol.ts'
+import type { TaskView } from '../../core/protocol/task.ts'
 import { type Member, readTask, unlessDown, type World } from './fault-world.ts'
 import type { Progress } from './progress.ts'
 

@@ -4,17 +4,12 @@ import { env } from 'cloudflare:workers'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { expect } from 'vitest'
 import type { ErrorCode } from '#core/errors.ts'
-import type {
-  AccountView,
-  Address,
-  BooksView,
-  NetworkSnapshot,
-  Offer,
-  Poll,
-  PollAnswer,
-  SubmitTask,
-  TaskView,
-} from '#core/protocol.ts'
+import type { AccountView } from '#core/protocol/account.ts'
+import type { Poll, PollAnswer } from '#core/protocol/lease.ts'
+import type { BooksView, NetworkSnapshot } from '#core/protocol/network.ts'
+import type { Offer } from '#core/protocol/provider.ts'
+import type { SubmitTask, TaskView } from '#core/protocol/task.ts'
+import type { Address } from '#core/protocol/values.ts'
 import { signInTypedData } from '#core/sign-in.ts'
 import type { Env } from '#worker/env.ts'
 import worker from '#worker/index.ts'

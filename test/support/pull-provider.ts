@@ -4,7 +4,9 @@
  */
 import { setTimeout as wait } from 'node:timers/promises'
 import { type Connection, call } from '../../client/edge.ts'
-import type { Address, Offer, Poll, PollAnswer, Result } from '../../core/protocol.ts'
+import type { Poll, PollAnswer, Result } from '../../core/protocol/lease.ts'
+import type { Offer } from '../../core/protocol/provider.ts'
+import type { Address } from '../../core/protocol/values.ts'
 import { type Member, newProvider, type Random, unlessDown, type World } from './fault-world.ts'
 import { submitterOf } from './market-load.ts'
 import type { Progress } from './progress.ts'

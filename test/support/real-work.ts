@@ -2,7 +2,8 @@
 import { readFile } from 'node:fs/promises'
 import { crc32, deflateSync, inflateSync } from 'node:zlib'
 import { call } from '../../client/edge.ts'
-import type { Address, TaskView } from '../../core/protocol.ts'
+import type { TaskView } from '../../core/protocol/task.ts'
+import type { Address } from '../../core/protocol/values.ts'
 import { inRoot } from '../../scripts/paths.ts'
 import { type Member, readTask } from './fault-world.ts'
 

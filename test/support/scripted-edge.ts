@@ -4,7 +4,9 @@ import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { verifyTypedData } from 'viem'
 import { type WebSocket, WebSocketServer } from 'ws'
-import { type Lease, OutputFrame, Poll, type PollAnswer, ProviderFrame, Register, SignIn } from '#core/protocol.ts'
+import { SignIn } from '#core/protocol/account.ts'
+import { type Lease, OutputFrame, Poll, type PollAnswer, ProviderFrame } from '#core/protocol/lease.ts'
+import { Register } from '#core/protocol/provider.ts'
 import { signInTypedData } from '#core/sign-in.ts'
 
 const CHAIN_ID = 31337

@@ -1,7 +1,7 @@
 /** A steady load on a real network for a long while, with faults: whether all adds up, and whether anything creeps. */
 import { setTimeout as wait } from 'node:timers/promises'
 import { call } from '../../client/edge.ts'
-import type { TaskView } from '../../core/protocol.ts'
+import type { TaskView } from '../../core/protocol/task.ts'
 import { quantile } from '../bench/load.ts'
 import { memoryMb } from '../bench/usage.ts'
 import { createWorld, type Member, newRequester, readTask, seeded, unlessDown, type World } from './fault-world.ts'

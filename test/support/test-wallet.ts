@@ -2,7 +2,7 @@
 import type { Page } from 'playwright-core'
 import { createWalletClient, type Hex, http } from 'viem'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
-import type { Address } from '../../core/protocol.ts'
+import type { Address } from '../../core/protocol/values.ts'
 
 export type TestWallet = {
   name: string

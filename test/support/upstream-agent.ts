@@ -11,7 +11,7 @@ import { createUpstreamRunner } from '../../agent/runners/openai-upstream.ts'
 import { openSpool } from '../../agent/spool.ts'
 import { TIMING } from '../../agent/timing.ts'
 import { createTurns } from '../../agent/work.ts'
-import type { Address } from '../../core/protocol.ts'
+import type { Address } from '../../core/protocol/values.ts'
 import { type Program, startProgram } from '../../scripts/process.ts'
 
 export type UpstreamAgent = { address: Address; program: Program }

@@ -3,7 +3,8 @@ import { once } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Webhook } from 'standardwebhooks'
-import type { TaskView, WebhookEvent } from '../../core/protocol.ts'
+import type { TaskView } from '../../core/protocol/task.ts'
+import type { WebhookEvent } from '../../core/protocol/webhook.ts'
 
 export type Received = {
   path: string

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { Minute } from '#core/protocol.ts'
+import type { Minute } from '#core/protocol/network.ts'
 import {
   areaPath,
   bars,

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { Kind } from '#core/protocol.ts'
+import type { Kind } from '#core/protocol/work.ts'
 import { exactAmount, formatAmount, formatAsk } from '../../web/src/lib/format/amount.ts'
 import { formatDuration } from '../../web/src/lib/format/duration.ts'
 import {

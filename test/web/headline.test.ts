@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { type NetworkSnapshot, TASK_STATUSES } from '#core/protocol.ts'
+import type { NetworkSnapshot } from '#core/protocol/network.ts'
+import { TASK_STATUSES } from '#core/protocol/task.ts'
 import { headlines } from '../../web/src/lib/headline.ts'
 import { STATUSES, statusLabel } from '../../web/src/lib/task-status.ts'
 

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import type { ClassForecast, ProviderSummary } from '../../core/protocol.ts'
+import type { ClassForecast } from '../../core/protocol/forecast.ts'
+import type { ProviderSummary } from '../../core/protocol/network.ts'
 import { supplyOf, topsOf } from '../../web/src/lib/market/classes.ts'
 import { taskOf } from '../../web/src/lib/market/quote-form.ts'
 

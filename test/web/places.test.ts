@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import type { ProviderSummary, Region } from '#core/protocol.ts'
+import type { ProviderSummary } from '#core/protocol/network.ts'
+import type { Region } from '#core/protocol/values.ts'
 import { placesOf } from '../../web/src/lib/overview/places.ts'
 
 const offer = (model: string): ProviderSummary['offers'][number] => ({

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { ProviderSummary } from '#core/protocol.ts'
+import type { ProviderSummary } from '#core/protocol/network.ts'
 import { countSlots, filterProviders, sortProviders } from '../../web/src/lib/provider-list.ts'
 
 const provider = (digit: string, fields: Partial<ProviderSummary> = {}): ProviderSummary => ({

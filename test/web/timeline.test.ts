@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { TaskView } from '../../core/protocol.ts'
+import type { TaskView } from '../../core/protocol/task.ts'
 import { searchTasks } from '../../web/src/lib/tasks/search.ts'
 import { timelineOf } from '../../web/src/lib/tasks/timeline.ts'
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { ONE_TOKEN } from '#core/money.ts'
-import type { TaskSummary } from '#core/protocol.ts'
+import type { TaskSummary } from '#core/protocol/network.ts'
 import { csvOf, HOUR_MS, totalSpent, usageOf } from '../../web/src/lib/account/usage.ts'
 
 const NOW = Date.UTC(2026, 10, 22, 19, 30)

@@ -2,7 +2,8 @@
 import { createScheduledController } from 'cloudflare:test'
 import { expect, test } from 'vitest'
 import { connect } from '#client/daicn.ts'
-import type { Quote, TaskView } from '#core/protocol.ts'
+import type { Quote } from '#core/protocol/quote.ts'
+import type { TaskView } from '#core/protocol/task.ts'
 import type { Evidence } from '#core/receipt.ts'
 import worker from '#worker/index.ts'
 import {

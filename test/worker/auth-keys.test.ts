@@ -1,7 +1,8 @@
 import { runInDurableObject } from 'cloudflare:test'
 import { beforeAll, expect, test } from 'vitest'
 import { parseAmount } from '#core/money.ts'
-import type { AccountView, CreateKey, KeyView, TaskView } from '#core/protocol.ts'
+import type { AccountView, CreateKey, KeyView } from '#core/protocol/account.ts'
+import type { TaskView } from '#core/protocol/task.ts'
 import type { Account } from '#worker/objects/account.ts'
 import {
   bindings,

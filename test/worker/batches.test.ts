@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { BatchView, FileView } from '#core/batch.ts'
 import { FILE_LIMITS } from '#core/batch.ts'
-import type { Lease } from '#core/protocol.ts'
+import type { Lease } from '#core/protocol/lease.ts'
 import {
   accountOf,
   failed,

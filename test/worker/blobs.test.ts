@@ -1,7 +1,10 @@
 import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
 import { beforeAll, expect, test } from 'vitest'
 import { BLOB_KEPT_MS } from '#core/blob.ts'
-import { type BlobView, LIMITS, type Offer, type TaskView } from '#core/protocol.ts'
+import type { BlobView } from '#core/protocol/blob.ts'
+import type { Offer } from '#core/protocol/provider.ts'
+import type { TaskView } from '#core/protocol/task.ts'
+import { LIMITS } from '#core/protocol/values.ts'
 import {
   bindings,
   CHAT,

@@ -1,6 +1,6 @@
 import { evictDurableObject } from 'cloudflare:test'
 import { expect, test } from 'vitest'
-import type { TaskStatus, TaskView } from '#core/protocol.ts'
+import type { TaskStatus, TaskView } from '#core/protocol/task.ts'
 import {
   accountOf,
   bindings,

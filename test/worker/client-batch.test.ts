@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import type { BatchOptions, BatchResult } from '#client/batch.ts'
 import { connect } from '#client/daicn.ts'
 import type { NewTask } from '#client/task.ts'
-import { type Address, LIMITS } from '#core/protocol.ts'
+import { type Address, LIMITS } from '#core/protocol/values.ts'
 import {
   accountOf,
   books,

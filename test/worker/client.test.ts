@@ -8,7 +8,8 @@ import { connect, type Daicn, signIn } from '#client/daicn.ts'
 import type { Connection } from '#client/edge.ts'
 import { DaicnError } from '#client/error.ts'
 import type { Task } from '#client/task.ts'
-import type { PollAnswer, TaskView, WatchEvent } from '#core/protocol.ts'
+import type { PollAnswer } from '#core/protocol/lease.ts'
+import type { TaskView, WatchEvent } from '#core/protocol/task.ts'
 import type { App } from '#worker/app.ts'
 import {
   accountOf,

@@ -1,7 +1,7 @@
 /** What is ahead, as the running Worker tells it: the clock is the cron's own, which the test moves on. */
 import { createScheduledController, evictDurableObject } from 'cloudflare:test'
 import { expect, test } from 'vitest'
-import { ForecastView } from '#core/protocol.ts'
+import { ForecastView } from '#core/protocol/forecast.ts'
 import worker from '#worker/index.ts'
 import { used } from '#worker/usage.ts'
 import { bindings, OFFER, provider, refused, requester, send, work } from '../support/network.ts'

@@ -1,6 +1,7 @@
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
 import { beforeAll, expect, test } from 'vitest'
-import type { Result, TaskView } from '#core/protocol.ts'
+import type { Result } from '#core/protocol/lease.ts'
+import type { TaskView } from '#core/protocol/task.ts'
 import type { Market } from '#worker/objects/market.ts'
 import {
   accountOf,

@@ -1,5 +1,5 @@
 import { beforeAll, expect, test } from 'vitest'
-import { LIMITS } from '#core/protocol.ts'
+import { LIMITS } from '#core/protocol/values.ts'
 import { ledger, OFFER, type Person, provider, refusedAsOpenAi, requester, send } from '../support/network.ts'
 
 const EMBED = { model: 'embedder', input: 'a text' }

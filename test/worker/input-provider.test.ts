@@ -1,5 +1,6 @@
 import { beforeAll, expect, test } from 'vitest'
-import type { Lease, NetworkSnapshot, PollAnswer } from '#core/protocol.ts'
+import type { Lease, PollAnswer } from '#core/protocol/lease.ts'
+import type { NetworkSnapshot } from '#core/protocol/network.ts'
 import {
   CHAT,
   failed,

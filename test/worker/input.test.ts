@@ -1,7 +1,8 @@
 import { listDurableObjectIds } from 'cloudflare:test'
 import { beforeAll, expect, test } from 'vitest'
 import type { ErrorCode } from '#core/errors.ts'
-import { LIMITS, type TaskView } from '#core/protocol.ts'
+import type { TaskView } from '#core/protocol/task.ts'
+import { LIMITS } from '#core/protocol/values.ts'
 import {
   bindings,
   CHAT,

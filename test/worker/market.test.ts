@@ -1,7 +1,7 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
 import { expect, test } from 'vitest'
 import { parseAmount } from '#core/money.ts'
-import type { TaskView } from '#core/protocol.ts'
+import type { TaskView } from '#core/protocol/task.ts'
 import type { Market } from '#worker/objects/market.ts'
 import {
   accountOf,

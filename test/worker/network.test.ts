@@ -7,7 +7,9 @@ import {
 import { expect, test } from 'vitest'
 import { type CostView, PARTS, type Part, type Usage } from '#core/cost.ts'
 import { formatAmount, parseAmount } from '#core/money.ts'
-import type { EdgeFrame, Minute, ModelView, NetworkFrame, NetworkSnapshot, Poll } from '#core/protocol.ts'
+import type { EdgeFrame, Poll } from '#core/protocol/lease.ts'
+import type { ModelView } from '#core/protocol/model.ts'
+import type { Minute, NetworkFrame, NetworkSnapshot } from '#core/protocol/network.ts'
 import worker from '#worker/index.ts'
 import type { Market } from '#worker/objects/market.ts'
 import {

@@ -1,7 +1,8 @@
 import { evictDurableObject } from 'cloudflare:test'
 import { beforeAll, expect, test } from 'vitest'
 import { GRACE_MS } from '#core/lease.ts'
-import type { EdgeFrame, Lease, Poll, TaskView } from '#core/protocol.ts'
+import type { EdgeFrame, Lease, Poll } from '#core/protocol/lease.ts'
+import type { TaskView } from '#core/protocol/task.ts'
 import {
   CHAT,
   market,

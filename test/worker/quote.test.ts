@@ -1,5 +1,6 @@
 import { beforeAll, expect, test } from 'vitest'
-import type { Quote, Why } from '#core/protocol.ts'
+import type { Why } from '#core/protocol/provider.ts'
+import type { Quote } from '#core/protocol/quote.ts'
 import {
   CHAT,
   denied,

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { WatchEvent } from '#core/protocol.ts'
+import type { WatchEvent } from '#core/protocol/task.ts'
 import {
   CHAT,
   OFFER,

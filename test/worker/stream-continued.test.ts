@@ -2,7 +2,8 @@ import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { beforeAll, expect, test } from 'vitest'
 import { parseAmount } from '#core/money.ts'
-import type { Lease, TaskView, WatchEvent } from '#core/protocol.ts'
+import type { Lease } from '#core/protocol/lease.ts'
+import type { TaskView, WatchEvent } from '#core/protocol/task.ts'
 import type { Env } from '#worker/env.ts'
 import {
   accountOf,

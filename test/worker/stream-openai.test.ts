@@ -1,6 +1,7 @@
 import { evictDurableObject } from 'cloudflare:test'
 import { beforeAll, expect, test } from 'vitest'
-import type { Lease, TaskView } from '#core/protocol.ts'
+import type { Lease } from '#core/protocol/lease.ts'
+import type { TaskView } from '#core/protocol/task.ts'
 import {
   accountOf,
   bindings,

@@ -1,6 +1,7 @@
 import { evictDurableObject } from 'cloudflare:test'
 import { beforeAll, expect, test } from 'vitest'
-import type { EdgeFrame, Lease, SubmitTask, TaskView, WatchEvent } from '#core/protocol.ts'
+import type { EdgeFrame, Lease } from '#core/protocol/lease.ts'
+import type { SubmitTask, TaskView, WatchEvent } from '#core/protocol/task.ts'
 import {
   bindings,
   CHAT,

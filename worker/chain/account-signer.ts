@@ -1,6 +1,6 @@
 import { encodeAbiParameters, keccak256, stringToBytes } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
-import type { Address } from '#core/protocol.ts'
+import type { Address } from '#core/protocol/values.ts'
 import { type Lock, lockTypedData, type Settlement, voucherTypedData } from '#core/voucher.ts'
 
 /**

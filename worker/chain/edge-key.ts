@@ -1,6 +1,6 @@
 import { keccak256, stringToBytes } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
-import type { Address } from '#core/protocol.ts'
+import type { Address } from '#core/protocol/values.ts'
 import type { CountersignatureTypedData } from '#core/receipt.ts'
 
 /** The edge's Ethereum key, which follows from its secret. */

@@ -2,7 +2,7 @@
 import { createWalletClient, http, publicActions } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
 import { daicnSettlementAbi as abi } from '#contracts/abi.ts'
-import type { Address } from '#core/protocol.ts'
+import type { Address } from '#core/protocol/values.ts'
 import type { ChainSettings } from './settings.ts'
 
 const TIMEOUT_MS = 5_000

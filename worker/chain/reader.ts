@@ -2,7 +2,7 @@
 import { createPublicClient, type Hex, http, parseAbiItem, zeroAddress } from 'viem'
 import { daicnSettlementAbi as abi } from '#contracts/abi.ts'
 import type { LaneOnChain } from '#core/lane.ts'
-import type { Address } from '#core/protocol.ts'
+import type { Address } from '#core/protocol/values.ts'
 import type { ChainSettings } from './settings.ts'
 
 /** A block, with its hash, so that another at the same height is not taken for it. */

@@ -1,5 +1,5 @@
 import { recoverTypedDataAddress, verifyTypedData } from 'viem/utils'
-import type { Address } from '#core/protocol.ts'
+import type { Address } from '#core/protocol/values.ts'
 import type { ReceiptTypedData } from '#core/receipt.ts'
 import { signInTypedData } from '#core/sign-in.ts'
 import { isCanonical, recoverCanonical } from '#core/signature.ts'

@@ -16,7 +16,7 @@ import {
 import { daicnSettlementAbi, daicnTokenAbi } from '#contracts/abi.ts'
 import { DomainError } from '#core/errors.ts'
 import { formatAmount, max } from '#core/money.ts'
-import type { Address } from '#core/protocol.ts'
+import type { Address } from '#core/protocol/values.ts'
 import { compactSignature, type SignedLock } from '#core/voucher.ts'
 import type { Payment } from '#core/x402.ts'
 import type { ChainSettings } from './settings.ts'

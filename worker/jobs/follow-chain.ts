@@ -2,7 +2,7 @@
  * Follows what is deposited and taken out on the chain. Accounts are told totals, so telling them again changes nothing, and
  * they are told before the cursor moves on, so that none is passed over.
  */
-import type { Address } from '#core/protocol.ts'
+import type { Address } from '#core/protocol/values.ts'
 import { CELLS, type Network } from '../env.ts'
 import { logError } from '../log.ts'
 import type { BlockMark } from '../store/deposits.ts'

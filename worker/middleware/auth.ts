@@ -1,7 +1,7 @@
 import type { Context } from 'hono'
 import { SESSION_KEY } from '#core/account.ts'
 import { DomainError } from '#core/errors.ts'
-import type { Scope } from '#core/protocol.ts'
+import type { Scope } from '#core/protocol/account.ts'
 import { authenticate, isOperator, type Principal } from '../auth.ts'
 import { type Env, networkOf } from '../env.ts'
 import { countUnknown } from './rate-limit.ts'

@@ -2,7 +2,7 @@ import type { Context } from 'hono'
 import type * as z from 'zod'
 import { DomainError } from '#core/errors.ts'
 import { firstIssue, isTooDeep, pointerTo } from '#core/json.ts'
-import { LIMITS } from '#core/protocol.ts'
+import { LIMITS } from '#core/protocol/values.ts'
 
 /** Some details name every field that is wrong. */
 const DETAIL_LENGTH = 500

@@ -4,7 +4,8 @@
  */
 import { BLOB_LEAST_BYTES } from '#core/blob.ts'
 import { DomainError } from '#core/errors.ts'
-import { type BlobView, LIMITS } from '#core/protocol.ts'
+import type { BlobView } from '#core/protocol/blob.ts'
+import { LIMITS } from '#core/protocol/values.ts'
 import { used } from '../usage.ts'
 
 /** R2 drops so many at a time. */

@@ -3,7 +3,8 @@
  * stands: an event that is told twice is one delivery, and one that was sent may be sent again.
  */
 import { DomainError } from '#core/errors.ts'
-import { type DeliveryView, LIMITS, type WebhookEvent, type WebhookView } from '#core/protocol.ts'
+import { LIMITS } from '#core/protocol/values.ts'
+import type { DeliveryView, WebhookEvent, WebhookView } from '#core/protocol/webhook.ts'
 import { parseTaskId } from '#core/task-id.ts'
 import { DELIVERY_LOG_MS, messageId, retryAfterMs, webhookBody } from '#core/webhook.ts'
 import { checkWebhookUrl } from '#core/webhook-url.ts'

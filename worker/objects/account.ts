@@ -13,7 +13,10 @@ import {
   freeOf,
   grantDraw,
 } from '#core/account.ts'
-import type { Address, BlobView, CreateKey, DeliveryView, WebhookView } from '#core/protocol.ts'
+import type { CreateKey } from '#core/protocol/account.ts'
+import type { BlobView } from '#core/protocol/blob.ts'
+import type { Address } from '#core/protocol/values.ts'
+import type { DeliveryView, WebhookView } from '#core/protocol/webhook.ts'
 import { type Env, networkOf } from '../env.ts'
 import { logError } from '../log.ts'
 import { createOutbox, drain, nextSignal } from '../outbox.ts'

@@ -20,7 +20,8 @@ import {
   refusalLine,
 } from '#core/batch.ts'
 import { DomainError, type ErrorCode, type ErrorDetails } from '#core/errors.ts'
-import { isEnded, LIMITS, type TaskView } from '#core/protocol.ts'
+import { isEnded, type TaskView } from '#core/protocol/task.ts'
+import { LIMITS } from '#core/protocol/values.ts'
 import type { TaskRequest } from '#core/request.ts'
 import { base64Floats } from '../base64.ts'
 import { joined } from '../multipart.ts'

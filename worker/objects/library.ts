@@ -1,7 +1,7 @@
 import { DurableObject } from 'cloudflare:workers'
 import { type BatchView, type CreateBatch, FILE_LIMITS, type FileView, pageName } from '#core/batch.ts'
 import { DomainError } from '#core/errors.ts'
-import { type Address, LIMITS } from '#core/protocol.ts'
+import { type Address, LIMITS } from '#core/protocol/values.ts'
 import { randomHex } from '../auth.ts'
 import { type Env, type Network, networkOf } from '../env.ts'
 import { idempotencyOf } from '../idempotency.ts'

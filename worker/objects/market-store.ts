@@ -4,7 +4,8 @@
  */
 import { apply, type Book, type BookEvent, createBook } from '#core/book.ts'
 import type { Accepted } from '#core/idempotency.ts'
-import type { Address, TaskView } from '#core/protocol.ts'
+import type { TaskView } from '#core/protocol/task.ts'
+import type { Address } from '#core/protocol/values.ts'
 import { basisOf, type Exhibit, exhibitsOf, type ReceiptBasis } from '#core/receipt.ts'
 import { headOf, partsOf, restore, type SnapshotHead, type SnapshotPart, sizeOf } from '#core/snapshot.ts'
 import type { Task } from '#core/task.ts'

@@ -23,20 +23,13 @@ import { cancel, poll, register, submit } from '#core/market.ts'
 import { setRoom } from '#core/matching.ts'
 import { formatAmount } from '#core/money.ts'
 import { forecastView } from '#core/outlook-view.ts'
-import {
-  type Address,
-  type EdgeFrame,
-  type Kind,
-  type Poll,
-  type PollAnswer,
-  ProviderFrame,
-  type Quote,
-  type Register,
-  type ResultReceipt,
-  type TaskSummary,
-  type TaskView,
-  type Why,
-} from '#core/protocol.ts'
+import { type EdgeFrame, type Poll, type PollAnswer, ProviderFrame, type ResultReceipt } from '#core/protocol/lease.ts'
+import type { TaskSummary } from '#core/protocol/network.ts'
+import type { Register, Why } from '#core/protocol/provider.ts'
+import type { Quote } from '#core/protocol/quote.ts'
+import type { TaskView } from '#core/protocol/task.ts'
+import type { Address } from '#core/protocol/values.ts'
+import type { Kind } from '#core/protocol/work.ts'
 import { laneKey, purseId } from '#core/purse.ts'
 import { quote } from '#core/quote.ts'
 import { decodeRequests, type TaskRequest } from '#core/request.ts'

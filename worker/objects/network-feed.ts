@@ -1,5 +1,5 @@
 import { DurableObject } from 'cloudflare:workers'
-import type { NetworkFrame, NetworkSnapshot } from '#core/protocol.ts'
+import type { NetworkFrame, NetworkSnapshot } from '#core/protocol/network.ts'
 import { type Env, networkOf } from '../env.ts'
 
 /** The dashboard's feed: tells whoever comes how the network stands, then everybody what changes. Keeps nothing: the market knows. */

@@ -1,5 +1,6 @@
 /** What one attempt at a stream has delivered, as a room keeps it: bounded, and only ever added to. */
-import { LIMITS, type OutputFrame } from '#core/protocol.ts'
+import type { OutputFrame } from '#core/protocol/lease.ts'
+import { LIMITS } from '#core/protocol/values.ts'
 
 export type OutputLog = {
   /** Where it begins in the task's whole text. */

@@ -1,6 +1,6 @@
 import { DurableObject } from 'cloudflare:workers'
 import { DomainError } from '#core/errors.ts'
-import type { Address } from '#core/protocol.ts'
+import type { Address } from '#core/protocol/values.ts'
 import type { SignedLock } from '#core/voucher.ts'
 import type { Payment } from '#core/x402.ts'
 import type { SignedTransaction, Transfers } from '../chain/transfers.ts'

@@ -2,7 +2,7 @@
  * Calls that an object holds open until something happens or their time is over. Kept in memory: they end with the object.
  * One slow clock serves them all, for a timer of its own would cost each call more than the rest of its waiting.
  */
-import type { Address } from '#core/protocol.ts'
+import type { Address } from '#core/protocol/values.ts'
 import type { Task } from '#core/task.ts'
 
 const CLOCK_MS = 500

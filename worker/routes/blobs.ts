@@ -1,7 +1,7 @@
 import { type Context, Hono } from 'hono'
 import { BLOB_KEPT_MS } from '#core/blob.ts'
 import { DomainError } from '#core/errors.ts'
-import { BlobPath, BlobView } from '#core/protocol.ts'
+import { BlobPath, BlobView } from '#core/protocol/blob.ts'
 import { readBlob, storeBlob } from '../blobs.ts'
 import { type Env, networkOf } from '../env.ts'
 import { operation } from '../middleware/operation.ts'

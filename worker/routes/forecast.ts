@@ -1,5 +1,5 @@
 import { Hono } from 'hono'
-import { ForecastQuery, ForecastView } from '#core/protocol.ts'
+import { ForecastQuery, ForecastView } from '#core/protocol/forecast.ts'
 import { type Env, networkOf } from '../env.ts'
 import { operation } from '../middleware/operation.ts'
 

@@ -1,7 +1,7 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
 import { CostView } from '#core/cost.ts'
-import { BooksView, HistoryMinute, NetworkFrame, NetworkSnapshot, SeriesQuery } from '#core/protocol.ts'
+import { BooksView, HistoryMinute, NetworkFrame, NetworkSnapshot, SeriesQuery } from '#core/protocol/network.ts'
 import { CELLS, type Env, networkOf } from '../env.ts'
 import { operation } from '../middleware/operation.ts'
 import { usageOfIsolate } from '../usage.ts'

@@ -2,19 +2,10 @@ import { Hono } from 'hono'
 import * as z from 'zod'
 import { DomainError } from '#core/errors.ts'
 import { parseLeaseId } from '#core/lease.ts'
-import {
-  type Address,
-  BlobPath,
-  EdgeFrame,
-  OutputAnswer,
-  OutputFrame,
-  Poll,
-  PollAnswer,
-  ProviderFrame,
-  Register,
-  Registered,
-  Why,
-} from '#core/protocol.ts'
+import { BlobPath } from '#core/protocol/blob.ts'
+import { EdgeFrame, OutputAnswer, OutputFrame, Poll, PollAnswer, ProviderFrame } from '#core/protocol/lease.ts'
+import { Register, Registered, Why } from '#core/protocol/provider.ts'
+import type { Address } from '#core/protocol/values.ts'
 import { parseTaskId } from '#core/task-id.ts'
 import { readBlob } from '../blobs.ts'
 import { type Env, isCell, type Network, networkOf } from '../env.ts'

@@ -1,5 +1,6 @@
 import { Hono } from 'hono'
-import { Quote, SubmitTask } from '#core/protocol.ts'
+import { Quote } from '#core/protocol/quote.ts'
+import { SubmitTask } from '#core/protocol/task.ts'
 import { toRequest } from '#core/request.ts'
 import { type Env, networkOf } from '../env.ts'
 import { operation } from '../middleware/operation.ts'

@@ -1,7 +1,7 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
 import { DomainError } from '#core/errors.ts'
-import { CreateWebhook, DeliveryView, WebhookView } from '#core/protocol.ts'
+import { CreateWebhook, DeliveryView, WebhookView } from '#core/protocol/webhook.ts'
 import { checkWebhookUrl } from '#core/webhook-url.ts'
 import { type Env, networkOf } from '../env.ts'
 import { operation } from '../middleware/operation.ts'

@@ -1,5 +1,5 @@
 /** The content of blobs, in R2. Whose they are and how long they are kept is for their account to say. */
-import type { Address } from '#core/protocol.ts'
+import type { Address } from '#core/protocol/values.ts'
 
 /** R2's code for content that has not the checksum it was given; it stands in brackets at the end of the message. */
 const BAD_DIGEST = '(10037)'

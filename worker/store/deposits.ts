@@ -1,7 +1,7 @@
 /** Deposits and withdrawals on the chain, and how far its logs were read. In D1, and read again from the chain if that is lost. */
 import { and, desc, eq, gte, inArray, lt } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/d1'
-import type { Address } from '#core/protocol.ts'
+import type { Address } from '#core/protocol/values.ts'
 import { chainCursors, chainMoves } from '#drizzle/schema.ts'
 import { used } from '../usage.ts'
 

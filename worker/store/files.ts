@@ -1,5 +1,5 @@
 /** The content of files, in R2, cut into pages so that nobody ever holds a whole file in memory. */
-import type { Address } from '#core/protocol.ts'
+import type { Address } from '#core/protocol/values.ts'
 
 export type Files = ReturnType<typeof openFiles>
 

@@ -1,5 +1,5 @@
 /** The five headline figures as the page words them; what they mean is decided in core/health.ts. Pure. */
-import type { Metrics, NetworkSnapshot } from '#core/protocol.ts'
+import type { Metrics, NetworkSnapshot } from '#core/protocol/network.ts'
 import { formatCount, formatScore, formatShare, formatUnitInterval } from './format/number.ts'
 import { countSlots } from './provider-list.ts'
 

@@ -1,5 +1,5 @@
 import { isAmount, parseAmount } from '#core/money.ts'
-import type { ProviderSummary } from '#core/protocol.ts'
+import type { ProviderSummary } from '#core/protocol/network.ts'
 import { regionName } from './format/region.ts'
 
 export const ORDERS = ['reputation', 'succeeded', 'earned', 'slots', 'name'] as const

@@ -1,4 +1,4 @@
-import type { TaskStatus } from '#core/protocol.ts'
+import type { TaskStatus } from '#core/protocol/task.ts'
 
 /** In the order of a task's life; the same as TASK_STATUSES (a test holds them together), without shipping the schemas. */
 export const STATUSES: { status: TaskStatus; label: string; meaning: string }[] = [

@@ -1,7 +1,7 @@
 import { Hono } from 'hono'
 import { EmbeddingsRequest, embeddingList, embeddingTasks } from '#core/openai.ts'
 import { EmbeddingList } from '#core/openai-answers.ts'
-import { IdempotencyHeaders } from '#core/protocol.ts'
+import { IdempotencyHeaders } from '#core/protocol/task.ts'
 import { base64Floats } from '../../base64.ts'
 import { type Env, networkOf } from '../../env.ts'
 import { operation } from '../../middleware/operation.ts'

@@ -1,7 +1,7 @@
 import { Hono } from 'hono'
 import { FILE_LIMITS, FileDeleted, FileForm, FileList, FileView, PageQuery, pageName } from '#core/batch.ts'
 import { DomainError } from '#core/errors.ts'
-import type { Address } from '#core/protocol.ts'
+import type { Address } from '#core/protocol/values.ts'
 import { type Env, type Network, networkOf } from '../../env.ts'
 import { operation } from '../../middleware/operation.ts'
 import { piecesOf } from '../../multipart.ts'

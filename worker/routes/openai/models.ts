@@ -1,6 +1,6 @@
 import { Hono } from 'hono'
 import { DomainError } from '#core/errors.ts'
-import { ModelList, ModelView } from '#core/protocol.ts'
+import { ModelList, ModelView } from '#core/protocol/model.ts'
 import { type Env, networkOf } from '../../env.ts'
 import { operation } from '../../middleware/operation.ts'
 

@@ -1,7 +1,8 @@
 /** The tasks behind the OpenAI routes. */
 import type * as z from 'zod'
 import { DomainError, SUBMIT_ERRORS } from '#core/errors.ts'
-import { isEnded, LIMITS, SubmitTask, type TaskView } from '#core/protocol.ts'
+import { isEnded, SubmitTask, type TaskView } from '#core/protocol/task.ts'
+import { LIMITS } from '#core/protocol/values.ts'
 import { type TaskRequest, toRequest } from '#core/request.ts'
 import { parseTaskId } from '#core/task-id.ts'
 import type { Principal } from '../../auth.ts'

@@ -1,6 +1,6 @@
 /** What an account used, from the list of its tasks. Pure. */
 import { formatAmount, isAmount, parseAmount } from '#core/money.ts'
-import type { TaskSummary } from '#core/protocol.ts'
+import type { TaskSummary } from '#core/protocol/network.ts'
 
 export const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS

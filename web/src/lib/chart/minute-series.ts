@@ -1,5 +1,5 @@
 /** The last hour of the market, shaped for drawing. Pure; pixels come in as the plot's size. */
-import type { Minute } from '#core/protocol.ts'
+import type { Minute } from '#core/protocol/network.ts'
 
 export const MINUTE_MS = 60_000
 /** Pixels of the drawing beside the plot: its labels, and room for the last bar. */

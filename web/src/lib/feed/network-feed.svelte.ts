@@ -1,6 +1,6 @@
 import { retryDelay } from '#core/backoff.ts'
 import { applyFrame, type FeedState, parseFrame } from '#core/network-frame.ts'
-import type { NetworkSnapshot } from '#core/protocol.ts'
+import type { NetworkSnapshot } from '#core/protocol/network.ts'
 
 export type Connection = 'connecting' | 'live' | 'reconnecting'
 

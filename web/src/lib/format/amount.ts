@@ -1,6 +1,6 @@
 import { isAmount, ONE_TOKEN, parseAmount } from '#core/money.ts'
 import { UNITS } from '#core/pricing.ts'
-import type { Kind } from '#core/protocol.ts'
+import type { Kind } from '#core/protocol/work.ts'
 import { MISSING } from './missing.ts'
 
 /** The network token's symbol. */

@@ -1,4 +1,4 @@
-import type { Region } from '#core/protocol.ts'
+import type { Region } from '#core/protocol/values.ts'
 
 const NAMES: Record<Region, string> = {
   wnam: 'North America, west',

@@ -1,6 +1,8 @@
 /** Classes of work as the market page lists them. Pure. */
 import { isAmount, parseAmount } from '#core/money.ts'
-import type { ClassForecast, Kind, ProviderSummary } from '#core/protocol.ts'
+import type { ClassForecast } from '#core/protocol/forecast.ts'
+import type { ProviderSummary } from '#core/protocol/network.ts'
+import type { Kind } from '#core/protocol/work.ts'
 
 export type Supply = { slots: number; busy: number; leastAsk: string | null }
 

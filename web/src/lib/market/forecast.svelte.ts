@@ -1,5 +1,5 @@
 import { insist } from '#client/edge.ts'
-import type { ForecastView } from '#core/protocol.ts'
+import type { ForecastView } from '#core/protocol/forecast.ts'
 
 /** Forecasts move slowly. */
 const REFRESH_MS = 10_000

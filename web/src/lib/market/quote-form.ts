@@ -1,6 +1,7 @@
 /** A form's values as the task that they describe. Pure. */
 import type { NewTask } from '#client/task.ts'
-import type { Preference, Region } from '#core/protocol.ts'
+import type { Preference } from '#core/protocol/quote.ts'
+import type { Region } from '#core/protocol/values.ts'
 
 /** A program of `wasi.run` is no field of a form. */
 export const QUOTED = ['llm.chat', 'text.embed', 'doc.ocr'] as const

@@ -1,5 +1,7 @@
 /** Where the active providers of each class of work are. Pure. */
-import type { Kind, ProviderSummary, Region } from '#core/protocol.ts'
+import type { ProviderSummary } from '#core/protocol/network.ts'
+import type { Region } from '#core/protocol/values.ts'
+import type { Kind } from '#core/protocol/work.ts'
 
 export type Place = { region: Region | undefined; providers: number }
 export type ClassPlaces = { kind: Kind; model: string; providers: number; places: Place[] }

@@ -1,4 +1,5 @@
-import type { Kind, ModelView } from '#core/protocol.ts'
+import type { ModelView } from '#core/protocol/model.ts'
+import type { Kind } from '#core/protocol/work.ts'
 
 /** The models of a kind that somebody offers now first, then those that nobody does; by name. */
 export function modelsOf(models: readonly ModelView[], kind: Kind): ModelView[] {

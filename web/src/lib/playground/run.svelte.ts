@@ -2,7 +2,8 @@
 import { connect } from '#client/daicn.ts'
 import type { Connection } from '#client/edge.ts'
 import type { NewTask } from '#client/task.ts'
-import type { Kind, TaskStatus, TaskView } from '#core/protocol.ts'
+import type { TaskStatus, TaskView } from '#core/protocol/task.ts'
+import type { Kind } from '#core/protocol/work.ts'
 
 export type Run = ReturnType<typeof createRun>
 

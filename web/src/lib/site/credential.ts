@@ -1,4 +1,4 @@
-import type { Address } from '#core/protocol.ts'
+import type { Address } from '#core/protocol/values.ts'
 
 /** By what calls are made: an API key that was pasted, or a sign-in; `expiresAt` in Unix milliseconds. */
 export type Credential = { by: 'key' | 'wallet' | 'trial'; token: string; address: Address; expiresAt: number | null }

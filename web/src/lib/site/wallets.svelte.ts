@@ -2,7 +2,7 @@
 import { signIn } from '#client/account.ts'
 import type { Wallet as ChainWallet } from '#client/chain/chain.ts'
 import type { Deployment } from '#core/deployment.ts'
-import type { Address } from '#core/protocol.ts'
+import type { Address } from '#core/protocol/values.ts'
 import type { Credential } from './credential.ts'
 
 type Provider = {

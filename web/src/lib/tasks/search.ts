@@ -1,4 +1,4 @@
-import type { TaskSummary } from '#core/protocol.ts'
+import type { TaskSummary } from '#core/protocol/network.ts'
 
 /** Those that have every word of `query` in their id, model, kind or provider. */
 export function searchTasks(tasks: readonly TaskSummary[], query: string): readonly TaskSummary[] {

@@ -1,5 +1,5 @@
 import { type Connection, insist } from '#client/edge.ts'
-import type { TaskSummary } from '#core/protocol.ts'
+import type { TaskSummary } from '#core/protocol/network.ts'
 import type { TaskList } from '#core/task-list.ts'
 
 /** A list of tasks as the edge gives it, answer by answer. */

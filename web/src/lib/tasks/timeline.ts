@@ -1,5 +1,5 @@
 /** What happened to a task, one line after the other. Pure. */
-import type { AttemptView, TaskView } from '#core/protocol.ts'
+import type { AttemptView, TaskView } from '#core/protocol/task.ts'
 
 export type Moment = {
   key: string

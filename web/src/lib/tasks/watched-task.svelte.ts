@@ -1,6 +1,7 @@
 import { connect } from '#client/daicn.ts'
 import type { Connection } from '#client/edge.ts'
-import type { OutputOf, TaskView } from '#core/protocol.ts'
+import type { TaskView } from '#core/protocol/task.ts'
+import type { OutputOf } from '#core/protocol/work.ts'
 
 /** One task as it goes on, its text as it is written. */
 export function createWatchedTask() {
