@@ -7,6 +7,7 @@ export default defineConfig({
       {
         test: {
           name: 'node',
+          isolate: false,
           include: ['test/**/*.test.ts'],
           exclude: ['test/worker/**', 'test/e2e/**'],
           testTimeout: 30_000,
@@ -30,7 +31,9 @@ export default defineConfig({
         test: {
           name: 'workerd',
           include: ['test/worker/**/*.test.ts'],
-          setupFiles: ['test/support/migrate.ts'],
+          // One workerd for many files; each finds it empty (test/support/reset.ts).
+          isolate: false,
+          setupFiles: ['test/support/reset.ts'],
           testTimeout: 30_000,
           maxWorkers: '100%',
         },
