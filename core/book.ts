@@ -6,6 +6,7 @@
 import { lotOf } from './assurance.ts'
 import { bitsOf } from './capability.ts'
 import { addCharge, type Charges } from './charges.ts'
+import { createDecisions, type Decisions, noteDecision } from './decision.ts'
 import { createGrants, type Grants, noteGrant } from './grants.ts'
 import type { Accepted } from './idempotency.ts'
 import { backoffMs, GRACE_MS, LEASE_MS, leaseId } from './lease.ts'
@@ -46,6 +47,7 @@ import {
   type Tree,
 } from './ordered-index.ts'
 import { closeBin, noteEnded, noteGranted, noteSubmitted, type Outlook } from './outlook.ts'
+import type { Rule } from './protocol/decision.ts'
 import type { Offer, Register } from './protocol/provider.ts'
 import type { Address } from './protocol/values.ts'
 import { laneOf, newPurse, type Purse } from './purse.ts'
@@ -155,6 +157,8 @@ export type Book = {
   keys: Map<string, Accepted>
   /** The last tasks that were given out, for providers that ask why; soft. */
   grants: Grants
+  /** The last decisions, with what they were made by; soft. */
+  decisions: Decisions
   /** Events not yet written down, oldest first. */
   log: BookEvent[]
   /** What the shell must tell somebody about since it last looked. */
@@ -184,6 +188,7 @@ export function createBook(cell: string): Book {
     ended: new Map(),
     keys: new Map(),
     grants: createGrants(),
+    decisions: createDecisions(),
     log: [],
     news: { ended: [], changed: [], providers: new Set() },
   }
@@ -270,8 +275,9 @@ export function tick(book: Book, now: number): void {
 
 /** Gives a queued task to the best provider that waits for work, or whom was drawn for it; false when none may run it now. */
 export function place(book: Book, open: OpenTask, now: number): boolean {
-  const match = open.task.deliveries ? verifierOf(book, open, now) : bestMatch(book, open.want, now)
-  if (match) grant(book, open, match, now)
+  const { task, want } = open
+  const match = task.deliveries ? verifierOf(book, open, now) : bestMatch(book, want, now)
+  if (match) grant(book, open, match, task.deliveries ? 'lot' : want.only === undefined ? 'merit' : 'lane', now)
   return match !== null
 }
 
@@ -303,7 +309,7 @@ export function fill(book: Book, provider: Provider, now: number): void {
   while (provider.supply.room > 0) {
     const match = bestWant(book.matching, provider.supply, now)
     if (!match) return
-    grant(book, book.tasks.get(match.want.id)!, match, now)
+    grant(book, book.tasks.get(match.want.id)!, match, match.want.drawn ? 'lot' : 'turn', now)
   }
 }
 
@@ -471,8 +477,10 @@ export function openTask(book: Book, task: Task, tag: number, deadline: number, 
   return open
 }
 
-function grant(book: Book, open: OpenTask, { supply, offer }: Match, now: number): void {
+function grant(book: Book, open: OpenTask, match: Match, rule: Rule, now: number): void {
+  const { supply, offer } = match
   noteGrant(book.grants, { want: open.want, supply, offer, at: now })
+  noteDecision(book, match, rule, now)
   const { ask, digest } = offer
   const event: TaskEvent = { type: 'granted', provider: supply.address, ask, ...(digest !== null && { digest }) }
   record(book, { type: 'task', at: now, id: open.task.spec.id, event })

@@ -5,6 +5,7 @@
 import type { Book, Provider } from './book.ts'
 import { isActive } from './health.ts'
 import { type Ask, EXCLUSIONS, exclusion, offerExclusion, type Supply, type Want } from './matching.ts'
+import type { Preference } from './protocol/quote.ts'
 
 /** Matching's reasons, and that a provider that would do is not there. Tested in this order. */
 export const REASONS = [...EXCLUSIONS, 'away'] as const
@@ -61,6 +62,13 @@ const WORDS: Record<Reason, { providers: [string, string]; tasks: [string, strin
     tasks: ['needs a free slot of yours', 'need a free slot of yours'],
   },
   away: { providers: ['is away', 'are away'], tasks: ['needs you to be there', 'need you to be there'] },
+}
+
+/** What a requester that prefers this wants. */
+export const WANTS: Record<Preference, string> = {
+  cheapest: 'the cheapest',
+  balanced: 'price, speed and reputation in balance',
+  fastest: 'the fastest',
 }
 
 /** Why this provider is no candidate for the task; null when it is one. A busy one is: the task would wait for it. */

@@ -13,6 +13,7 @@ const FIELDS: { [Field in keyof NetworkSnapshot]: Check } = {
   status: isObject,
   minutes: Array.isArray,
   latest: Array.isArray,
+  matches: Array.isArray,
   simulated: (value) => typeof value === 'boolean',
   providers: Array.isArray,
 }

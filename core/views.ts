@@ -1,5 +1,6 @@
 /** The book as others may see it. */
 import type { Book, Provider } from './book.ts'
+import { latestMatches } from './decision.ts'
 import { isActive, metricsOf } from './health.ts'
 import { leaseId } from './lease.ts'
 import { classOf, parseClass } from './matching.ts'
@@ -20,6 +21,7 @@ import { type Attempt, held, paid, statusOf, type Task } from './task.ts'
 
 const PROVIDERS_SHOWN = 50
 const LATEST_SHOWN = 20
+const MATCHES_SHOWN = 6
 
 export function taskView(task: Task): TaskView {
   const { spec, state } = task
@@ -115,6 +117,7 @@ export function networkSnapshot(book: Book, now: number): NetworkSnapshot {
     status: statusCounts(book),
     minutes: minutesUntil(book.stats, now),
     latest: book.stats.latest.slice(-LATEST_SHOWN).reverse(),
+    matches: latestMatches(book, MATCHES_SHOWN),
     simulated: [...book.providers.values()].some(
       (provider) => provider.registration.agent === SIMULATED && isActive(provider, now),
     ),

@@ -4,7 +4,7 @@
  * are public.
  */
 import type { Book, Provider } from './book.ts'
-import { type Counts, count, inWords, total } from './explain.ts'
+import { type Counts, count, inWords, total, WANTS } from './explain.ts'
 import { type Grant, latestGrants } from './grants.ts'
 import { isActive } from './health.ts'
 import { type Ask, exclusion, type Merits, merit, meritsOf, PREFERENCES, type Supply, type Want } from './matching.ts'
@@ -75,12 +75,6 @@ function rankOf(preference: Preference, own: Offered, rivals: Offered[]): Rank {
   const place = `Rank ${rank} of ${of} for who wants ${WANTS[preference]}`
   const explanation = leader === own ? `${place}.` : `${place}: ${comparison(preference, own, leader)}.`
   return { preference, rank, of, leader: rivalView(leader), explanation }
-}
-
-const WANTS: Record<Preference, string> = {
-  cheapest: 'the cheapest',
-  balanced: 'price, speed and reputation in balance',
-  fastest: 'the fastest',
 }
 
 function isAhead(preference: Preference, x: Offered, y: Offered): boolean {

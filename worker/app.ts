@@ -7,6 +7,7 @@ import { onError, onNotFound } from './middleware/problem.ts'
 import { account, keys, signIn } from './routes/account.ts'
 import { blobs } from './routes/blobs.ts'
 import { chain } from './routes/chain.ts'
+import { decisions } from './routes/decisions.ts'
 import { exports, log, reputations } from './routes/exports.ts'
 import { forecast } from './routes/forecast.ts'
 import { lanes } from './routes/lanes.ts'
@@ -61,6 +62,7 @@ export const app = new Hono<{ Bindings: Env }>()
   .route('/network', network)
   .route('/chain', chain)
   .route('/forecast', forecast)
+  .route('/decisions', decisions)
   .route('/reputations', reputations)
   .route('/exports', exports)
   .route('/log', log)

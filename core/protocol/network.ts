@@ -1,5 +1,6 @@
 /** The network at a glance: metrics, history, the live feed. */
 import * as z from 'zod'
+import { MatchView } from './decision.ts'
 import { Device } from './provider.ts'
 import { TaskStatus } from './task.ts'
 import { Address, Amount, Interval, Region, Time } from './values.ts'
@@ -96,6 +97,7 @@ export const NetworkSnapshot = z
     status: z.record(TaskStatus, z.int()),
     minutes: z.array(Minute).describe('The last 60, oldest first, without gaps.'),
     latest: z.array(TaskSummary).describe('Latest first, at most 20.'),
+    matches: z.array(MatchView).describe('The latest tasks that were given out, and why to whom; at most 6.'),
     simulated: z.boolean().describe('Some of the active providers are simulated, and say so.'),
     providers: z.array(ProviderSummary),
   })

@@ -10,6 +10,7 @@ const snapshot: NetworkSnapshot = {
   status: { queued: 1, leased: 0, running: 0, verifying: 0, succeeded: 4, failed: 0, cancelled: 0, expired: 0 },
   minutes: [],
   latest: [],
+  matches: [],
   simulated: false,
   providers: [],
 }

@@ -76,12 +76,15 @@ test('the numbers move live when a task is done', async () => {
   await shows('Total providers', '1')
   await shows('Active providers', '1')
   await shows('Total tasks', '0')
+  await page.getByText('No task was given to anybody yet.').waitFor()
 
   expect((await chat()).status).toBe('succeeded')
   await shows('Total tasks', '1')
   const tasks = page.getByRole('table', { name: 'Latest tasks' })
   const row = tasks.getByRole('row').filter({ hasText: MODEL }).first()
   await row.filter({ hasText: /succeeded/i }).waitFor()
+  const match = page.getByRole('table', { name: 'Latest matches' }).getByRole('row').filter({ hasText: MODEL })
+  await match.getByText('No other could take it at once.').waitFor()
   expect(faults).toEqual([])
 })
 

@@ -12,6 +12,7 @@ const empty: NetworkSnapshot = {
   status: { queued: 0, leased: 0, running: 0, verifying: 0, succeeded: 0, failed: 0, cancelled: 0, expired: 0 },
   minutes: [],
   latest: [],
+  matches: [],
   simulated: false,
   providers: [],
 }

@@ -129,6 +129,7 @@ const ROWS: Record<string, Row> = {
   'GET /v1/network/socket': anyone(101),
   'GET /v1/chain': anyone(200),
   'GET /v1/forecast': anyone(200),
+  'GET /v1/decisions': anyone(200),
   'GET /v1/reputations': anyone(200),
   'GET /v1/exports': anyone(200),
   'GET /v1/exports/:hour': anyone(200),

@@ -7,6 +7,7 @@ import {
 import { expect, test } from 'vitest'
 import { type CostView, PARTS, type Part, type Usage } from '#core/cost.ts'
 import { formatAmount, parseAmount } from '#core/money.ts'
+import type { DecisionList } from '#core/protocol/decision.ts'
 import type { EdgeFrame, Poll } from '#core/protocol/lease.ts'
 import type { ModelView } from '#core/protocol/model.ts'
 import type { Minute, NetworkFrame, NetworkSnapshot } from '#core/protocol/network.ts'
@@ -33,6 +34,7 @@ import {
 } from '../support/network.ts'
 
 const snapshot = async () => (await send<NetworkSnapshot>('GET', '/v1/network')).body
+const decisions = async () => (await send<DecisionList>('GET', '/v1/decisions')).body.decisions
 const series = async (query = '') =>
   (await send<{ minutes: Minute[] }>('GET', `/v1/network/series${query}`)).body.minutes
 const scheduled = () => worker.scheduled(createScheduledController({ cron: '* * * * *' }), bindings)
@@ -48,6 +50,7 @@ test('a network without anybody knows what it cannot know', async () => {
   })
   expect(Object.values(status)).toEqual([0, 0, 0, 0, 0, 0, 0, 0])
   expect([minutes.length, latest, providers]).toEqual([60, [], []])
+  expect(await decisions()).toEqual([])
 })
 
 test('the headline metrics are what their formulas make of a known set of tasks', async () => {
@@ -62,7 +65,7 @@ test('the headline metrics are what their formulas make of a known set of tasks'
   await poll(carol, { free: 1 })
   const queued = await submit(alice)
 
-  const { metrics, health, reputation, status, latest, providers, minutes } = await snapshot()
+  const { metrics, health, reputation, status, latest, matches, providers, minutes } = await snapshot()
   // Three successes of Bob; a poison task counts against nobody.
   const average = (4 / 5 + 1 / 2) / 2
   expect(metrics).toMatchObject({ totalProviders: 2, activeProviders: 2, totalTasks: 7 })
@@ -94,6 +97,16 @@ test('the headline metrics are what their formulas make of a known set of tasks'
   ])
   expect(latest[4]).toMatchObject({ status: 'succeeded', provider: bob.address, price: '0.000006' })
   expect(JSON.stringify({ latest, providers })).not.toContain(alice.address)
+
+  const told = await decisions()
+  expect(told.map(({ task, provider, rule }) => [task, provider, rule])).toEqual([
+    [held.id, carol.address, 'turn'],
+    [poison.id, bob.address, 'turn'],
+    ...latest.slice(4).map(({ id }) => [id, bob.address, 'turn']),
+  ])
+  expect(told[0]).toMatchObject({ attempt: 1, kind: 'llm.chat', model: 'other', others: [] })
+  expect(matches.map(({ task }) => task)).toEqual(told.map(({ task }) => task))
+  expect(JSON.stringify(told)).not.toContain(alice.address)
   const shown = providers.find(({ address }) => address === bob.address)
   expect(shown).toMatchObject({ active: true, busy: 0, succeeded: 3, failed: 0, earned: '0.00001782' })
   const sum = (count: (minute: Minute) => number) => minutes.reduce((total, minute) => total + count(minute), 0)

@@ -12,6 +12,7 @@ import {
   tick,
 } from '#core/book.ts'
 import { type CostView, costOf, type IsolateUsage, keepUsage, noUsages } from '#core/cost.ts'
+import { latestDecisions } from '#core/decision.ts'
 import { providerList, providerView } from '#core/directory.ts'
 import { DomainError } from '#core/errors.ts'
 import { type Idempotency, tasksOfEarlier } from '#core/idempotency.ts'
@@ -369,6 +370,10 @@ export class Market extends DurableObject<Env> {
 
   purses(account: Address) {
     return pursesOf(this.book, account)
+  }
+
+  decisions() {
+    return latestDecisions(this.book)
   }
 
   reputations(only?: Address) {
