@@ -11,6 +11,7 @@ import { pageOf } from '../simulator/page.ts'
 import { type Plan, plansOf } from '../simulator/plan.ts'
 import { reportOf } from '../simulator/report.ts'
 import { type Outcome, run } from '../simulator/run.ts'
+import { trialsPageOf } from '../simulator/trials-page.ts'
 import type { TrialScore } from '../simulator/verdicts.ts'
 import { readTraces } from '../test/bench/traces.ts'
 import { Fault } from './checks.ts'
@@ -18,7 +19,7 @@ import { runSeeds } from './simulate-seeds.ts'
 import { tellComparisons, tellReport, tellSeeds, tellTrials } from './simulate-tell.ts'
 
 const USAGE =
-  'usage: npm run simulate -- [--seed N] [--tasks N] [--json] [--html FILE | --seeds N | --compare | --cheaters]'
+  'usage: npm run simulate -- [--seed N] [--tasks N] [--json] [--seeds N | --compare | [--cheaters] [--html FILE]]'
 
 type Options = {
   seed: number
@@ -48,6 +49,7 @@ async function main({ seed, tasks, json, html, seeds, compare: compares, cheater
   }
   if (cheaters) {
     const scores = await runTrials(seed, tasks)
+    if (html !== undefined) writeFileSync(html, trialsPageOf(seed, tasks, scores))
     if (json) console.log(JSON.stringify({ cheaters: seed, tasks, scores }))
     else tellTrials(scores)
     return 0

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import type { Trial } from '../../simulator/cheaters.ts'
+import { LEVELS, type Trial } from '../../simulator/cheaters.ts'
+import { trialsPageOf } from '../../simulator/trials-page.ts'
 import { SLASH_BASIS_POINTS, STAKE, scoreOf } from '../../simulator/verdicts.ts'
 
 const trial = (cheater: Trial['cheater'], level: Trial['level'], tasks = 400) =>
@@ -18,6 +19,17 @@ test('wrong results that nobody else gives are caught as quoted, and colluders a
 
 test('the same seed gives the same trial', () => {
   expect(trial('colluding', 'spot', 80)).toEqual(trial('colluding', 'spot', 80))
+})
+
+test('the page shows each level with its plots and what is behind them, and how to get it again', () => {
+  const scores = LEVELS.map((level) => trial('lazy', level, 20))
+  const page = trialsPageOf(5, 20, scores)
+  for (const level of LEVELS) expect(page).toContain(`<h2>${level}`)
+  // Two levels at which anything is caught.
+  expect(page.match(/<svg /g)).toHaveLength(6)
+  expect(page.match(/<th scope="row">30 % lazy<\/th>/g)).toHaveLength(3)
+  expect(page).toContain('npm run simulate -- --cheaters --seed 5 --tasks 20')
+  expect(page).not.toMatch(/NaN|undefined|Infinity/)
 })
 
 test('the stake is the one that the contracts begin with', () => {
