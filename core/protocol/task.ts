@@ -29,7 +29,7 @@ export const SubmitTask = z
           .optional(),
         exclude: z.array(Address).max(64).default([]),
       })
-      .prefault({}),
+      .default({ minReputation: 0, exclude: [] }),
     deadlineSeconds: z.int().min(1).max(86_400).default(600),
     maxAttempts: z.int().min(1).max(10).default(3),
     stream: z.boolean().default(false).describe("Keep the output's stream for watchers of GET /v1/tasks/{id}/events."),
