@@ -217,3 +217,18 @@ test('marked secrets, prompts and outputs are in no log, no error, no export and
   // A webhook's owner and nobody else ever sees its secret, and only when it is made.
   expect(found).toEqual([])
 })
+
+test('what ends when all that came before was dropped at the edge is told to the history too', async () => {
+  const [alice, bob] = [await requester(), await provider()]
+  await work(alice, bob)
+  await rollUp(start + 5 * HOUR)
+  await rollUp(start + 40 * HOUR)
+  const left = await runInDurableObject(bindings.MARKET.getByName('c1'), (_, { storage }) => [
+    ...storage.sql.exec('select id from archive'),
+  ])
+  expect(left).toEqual([])
+  const done = await work(alice, bob)
+  await rollUp(start + 40 * HOUR)
+  const { results } = await bindings.DB.prepare('select 1 from task_pages where instr(tasks, ?) > 0').bind(done.id).all()
+  expect(results).toHaveLength(1)
+})

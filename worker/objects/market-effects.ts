@@ -54,6 +54,7 @@ export function createEffects(store: MarketStore, network: Network) {
   const notified = new Set<string>()
   /** Draws whose answers are awaited, by purse. */
   const drawing = new Map<string, number>()
+  let exporting = Promise.resolve()
   let telling = false
   let feedSent = new Map<string, string>()
   const feed = { watched: true }
@@ -181,7 +182,13 @@ export function createEffects(store: MarketStore, network: Network) {
     }
   }
 
-  async function exportPacks(): Promise<void> {
+  /** One after the other: a pack that is on its way need not go twice. */
+  function exportPacks(): Promise<void> {
+    exporting = exporting.catch(() => {}).then(exportAll)
+    return exporting
+  }
+
+  async function exportAll(): Promise<void> {
     writeMarket(store)
     pack(store)
     for (let next = nextPack(store); next; next = nextPack(store)) {

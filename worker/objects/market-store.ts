@@ -17,6 +17,8 @@ import { rowsOf, used } from '../usage.ts'
 const ROW_BYTES = 1_000_000
 const PACK_TASKS = 250
 const PACK_KEYS = 250
+/** So many stay in memory until they are exported; more are read again. */
+const PACKS_KEPT = 8
 const SNAPSHOT_ROWS = 4_000
 const SNAPSHOT_EVENTS = 100_000
 const RETENTION_MS = 24 * 3_600_000
@@ -39,6 +41,10 @@ export type MarketStore = {
   row: number
   base: number
   events: number
+  /** Ids of the last pack, and of the last one that the history has; the first that it does not have. */
+  lastPack: number
+  exported: number
+  packed: Map<number, ArchivedTask[]>
 }
 
 /** Reads the market back, or begins a new one. */
@@ -53,7 +59,21 @@ export function loadMarket(storage: DurableObjectStorage, cell: string, now: num
   const meta = storage.kv.get<SnapshotMeta>('snapshot')
   const chunks = Array.from({ length: meta?.chunks ?? 0 }, (_, i) => storage.kv.get<SnapshotPart[]>(`part:${i}`)!)
   const book = meta ? restore(meta.head, chunks.flat(), now) : createBook(cell)
-  const store: MarketStore = { storage, book, row: meta?.journal ?? 0, base: meta?.journal ?? 0, events: 0 }
+  const dropped = storage.kv.get<number>('dropped') ?? 0
+  const [last] = storage.sql.exec<{ id: number }>('select id from archive order by id desc limit 1')
+  const [exported] = storage.sql.exec<{ id: number }>(
+    'select id from archive where exported = 1 order by id desc limit 1',
+  )
+  const store: MarketStore = {
+    storage,
+    book,
+    row: meta?.journal ?? 0,
+    base: meta?.journal ?? 0,
+    events: 0,
+    lastPack: Math.max(last?.id ?? 0, dropped),
+    exported: Math.max(exported?.id ?? 0, dropped),
+    packed: new Map(),
+  }
   const packed = storage.sql.exec<{ row: number | null }>('select max(journal) as row from archive').one().row ?? 0
   for (const { number, events } of journalAfter(storage, store.base)) {
     for (const event of events) apply(book, event)
@@ -96,14 +116,17 @@ export function pack(store: MarketStore): void {
   storage.transactionSync(() => {
     for (const tasks of packs) {
       const times = tasks.map(({ spec }) => spec.createdAt)
-      const json = JSON.stringify(tasks.map(archived))
+      const packed = tasks.map(archived)
+      store.lastPack++
       storage.sql.exec(
-        'insert into archive(first, last, journal, tasks) values(?, ?, ?, ?)',
+        'insert into archive(id, first, last, journal, tasks) values(?, ?, ?, ?, ?)',
+        store.lastPack,
         Math.min(...times),
         Math.max(...times),
         row,
-        json,
+        JSON.stringify(packed),
       )
+      if (store.packed.size < PACKS_KEPT) store.packed.set(store.lastPack, packed)
       used.market.rowsWritten++
     }
   })
@@ -181,10 +204,13 @@ export function findArchived({ storage }: MarketStore, ids: string[]): Map<strin
 }
 
 /** The oldest pack that the history does not have yet. */
-export function nextPack({ storage }: MarketStore): { id: number; tasks: ArchivedTask[] } | null {
+export function nextPack({ storage, exported, packed }: MarketStore): { id: number; tasks: ArchivedTask[] } | null {
+  const [kept] = packed
+  if (kept?.[0] === exported + 1) return { id: kept[0], tasks: kept[1] }
   const [pack] = rowsOf(
     storage.sql.exec<{ id: number; tasks: string }>(
-      'select id, tasks from archive where exported = 0 order by id limit 1',
+      'select id, tasks from archive where id > ? order by id limit 1',
+      exported,
     ),
     used.market,
   )
@@ -192,21 +218,33 @@ export function nextPack({ storage }: MarketStore): { id: number; tasks: Archive
 }
 
 /** The packs that the history does not have yet. */
-export function unexported({ storage }: MarketStore): ArchivedTask[] {
-  const packs = rowsOf(storage.sql.exec<{ tasks: string }>('select tasks from archive where exported = 0'), used.market)
+export function unexported({ storage, exported }: MarketStore): ArchivedTask[] {
+  const packs = rowsOf(
+    storage.sql.exec<{ tasks: string }>('select tasks from archive where id > ?', exported),
+    used.market,
+  )
   return packs.flatMap(({ tasks }) => JSON.parse(tasks) as ArchivedTask[])
 }
 
-export function markExported({ storage }: MarketStore, id: number): void {
-  storage.sql.exec('update archive set exported = 1 where id = ?', id)
+export function markExported(store: MarketStore, id: number): void {
+  store.storage.sql.exec('update archive set exported = 1 where id = ?', id)
   used.market.rowsWritten++
+  store.exported = id
+  store.packed.delete(id)
 }
 
-/** Drops outputs and idempotency keys whose time is over. */
+/** Drops outputs and idempotency keys whose time is over. A pack's id is not given again, for the history knows it by that. */
 export function dropOld({ storage }: MarketStore, now: number): void {
-  const { rowsWritten } = storage.sql.exec('delete from archive where exported = 1 and last < ?', now - RETENTION_MS)
+  const old = rowsOf(
+    storage.sql.exec<{ id: number }>(
+      'delete from archive where exported = 1 and last < ? returning id',
+      now - RETENTION_MS,
+    ),
+    used.market,
+  )
+  if (old.length > 0) storage.kv.put('dropped', Math.max(...old.map(({ id }) => id)))
   const keys = storage.sql.exec('delete from keys where day < ?', dayOf(now) - 1)
-  used.market.rowsWritten += rowsWritten + keys.rowsWritten
+  used.market.rowsWritten += old.length + Number(old.length > 0) + keys.rowsWritten
 }
 
 export function archived(task: Task): ArchivedTask {
