@@ -4,6 +4,7 @@
  * same book gives the same book, which is how a market recovers. What is soft (who is connected, when a lease expires) is set directly.
  */
 import { lotOf } from './assurance.ts'
+import type { Backlog } from './backlog.ts'
 import { bitsOf } from './capability.ts'
 import { addCharge, type Charges } from './charges.ts'
 import { createDecisions, type Decisions, noteDecision } from './decision.ts'
@@ -157,6 +158,8 @@ export type Book = {
   keys: Map<string, Accepted>
   /** The last tasks that were given out, for providers that ask why; soft. */
   grants: Grants
+  /** By class, as far as anybody asked; soft. */
+  backlogs: Map<string, Backlog>
   /** The last decisions, with what they were made by; soft. */
   decisions: Decisions
   /** Events not yet written down, oldest first. */
@@ -188,6 +191,7 @@ export function createBook(cell: string): Book {
     ended: new Map(),
     keys: new Map(),
     grants: createGrants(),
+    backlogs: new Map(),
     decisions: createDecisions(),
     log: [],
     news: { ended: [], changed: [], providers: new Set() },

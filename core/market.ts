@@ -1,5 +1,6 @@
 /** What requesters and providers do in a market, as steps over its book: each is synchronous, takes the time, and leaves events. */
 import { leastResults, spotRate } from './assurance.ts'
+import { checkBacklog } from './backlog.ts'
 import { apply, type Book, fill, type Provider, place, purseOf, record, tick } from './book.ts'
 import { fieldOf, splitDigest } from './capability.ts'
 import { joinOutput, joinUsage } from './continuation.ts'
@@ -30,7 +31,7 @@ type Submission = {
 /**
  * Accepts all of the tasks or none.
  * @returns the tasks, in order; or how much more the purse needs, in which case nothing has changed
- * @throws DomainError voucher_required where only its requester can add to the purse
+ * @throws DomainError voucher_required where only its requester can add to the purse, overloaded when the tasks would wait too long
  */
 export function submit(book: Book, submission: Submission, now: number): { tasks: Task[] } | { short: bigint } {
   tick(book, now)
@@ -42,6 +43,7 @@ export function submit(book: Book, submission: Submission, now: number): { tasks
   for (const [i, request] of requests.entries()) {
     if (request.assurance) checkEnough(book, requester, request, models[i]!.model)
   }
+  checkBacklog(book, requester, requests, models, now)
   const need = requests.reduce((sum, request) => sum + held(request), 0n)
   const short = need - available(purseOf(book, purse))
   if (short > 0n && laneOf(purse)) throw new DomainError('voucher_required')

@@ -9,7 +9,19 @@ import type { Bar, Bench, Figures } from '../test/bench/bench.ts'
 import { Fault } from './checks.ts'
 import { inRoot, ROOT } from './paths.ts'
 
-const NAMES = ['dispatch', 'match', 'stream', 'forecast', 'settle', 'agent', 'cost', 'idle', 'fanout', 'cold']
+const NAMES = [
+  'dispatch',
+  'match',
+  'stream',
+  'forecast',
+  'settle',
+  'agent',
+  'cost',
+  'idle',
+  'fanout',
+  'cold',
+  'overload',
+]
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
