@@ -112,8 +112,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     const output = lease.stream ? openOutput({ edge, lease: lease.id, sendFirst, timing, random }) : undefined
     const input = () =>
       openInput(lease, (sha256, until) => edge.getBlob(lease.id, sha256, until), { timing, random, signal })
-    const push = (delta: string, tokens: number) => output?.push(delta, tokens)
-    const outcome = await runLease(lease, runners, turns, input, signal, push)
+    const outcome = await runLease(lease, runners, turns, input, signal, (...piece) => output?.push(...piece))
     const result = await signResult(edge, registration.offers, lease, outcome)
     if (signal.aborted) return output?.close()
     countResult(tally, lease, result, now() - startedAt)

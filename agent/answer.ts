@@ -1,5 +1,6 @@
 /** What the edge sends, checked before anything relies on it: an edge is another party's program. */
 import { isAmount } from '#core/money.ts'
+import { ChatTexts } from '#core/protocol/chat-piece.ts'
 import type { EdgeFrame, Lease, PollAnswer, ResultReceipt } from '#core/protocol/lease.ts'
 import { Address } from '#core/protocol/values.ts'
 import { KINDS, type Prefix } from '#core/protocol/work.ts'
@@ -45,7 +46,8 @@ function parseLease(value: unknown): Lease {
 
 function parsePrefix(value: unknown): Prefix {
   const prefix = record(value)
-  return { text: text(prefix.text), tokens: number(prefix.tokens) }
+  const beside = prefix.beside === undefined ? {} : { beside: ChatTexts.parse(prefix.beside) }
+  return { text: text(prefix.text), tokens: number(prefix.tokens), ...beside }
 }
 
 function parseTerms(value: unknown): NonNullable<Lease['terms']> {

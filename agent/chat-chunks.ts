@@ -1,4 +1,5 @@
 /** Puts the chunks of a streamed OpenAI chat completion, or of a plain completion, together again. */
+import type { ChatPiece } from '#core/protocol/chat-piece.ts'
 import type { Usage } from '#core/protocol/work.ts'
 import { RunnerError, type RunOptions } from './runner.ts'
 
@@ -46,7 +47,7 @@ export type Chat = {
 
 type Draft = Omit<Required<Choice>, 'content' | 'finishReason'> & { content: string; finishReason: string | undefined }
 
-/** @param onDelta told the text of the first choice as it comes */
+/** @param onDelta told what is written, as it comes */
 export async function collectChat(events: AsyncIterable<string>, onDelta: RunOptions['onDelta']): Promise<Chat> {
   const drafts: Draft[] = []
   let usage: Usage | undefined
@@ -60,9 +61,10 @@ export async function collectChat(events: AsyncIterable<string>, onDelta: RunOpt
     for (const choice of chunk.choices ?? []) {
       const { index = 0 } = choice
       drafts[index] ??= emptyDraft()
-      const text = add(drafts[index], choice)
-      if (text && index === 0) onDelta(text, 1)
-      if (text || choice.delta?.reasoning_content || choice.delta?.reasoning || choice.delta?.tool_calls) pieces++
+      const { logprobs, ...texts } = add(drafts[index], choice)
+      const isOutput = Object.keys(texts).length > 1
+      if (isOutput) pieces++
+      if (isOutput || logprobs) tell({ ...texts, ...(logprobs && { logprobs }) }, isOutput ? 1 : 0, onDelta)
     }
   }
   const [first, ...others] = Array.from(drafts, finish)
@@ -79,18 +81,36 @@ const emptyDraft = (): Draft => ({
   logprobs: {},
 })
 
-/** @returns the text it brought */
-function add(draft: Draft, { text: plain, delta = {}, logprobs, finish_reason }: ChunkChoice): string {
-  const text = plain ?? delta.content ?? ''
-  draft.content += text
-  draft.refusal += delta.refusal ?? ''
-  draft.reasoning_content += delta.reasoning_content ?? delta.reasoning ?? ''
-  for (const call of delta.tool_calls ?? []) addToolCall(draft.tool_calls, call)
+/** @returns what it brought */
+function add(draft: Draft, { index = 0, text, delta = {}, logprobs, finish_reason }: ChunkChoice): ChatPiece {
+  const piece: ChatPiece = { index }
+  const texts = {
+    content: text ?? delta.content,
+    refusal: delta.refusal,
+    reasoning_content: delta.reasoning_content ?? delta.reasoning,
+  }
+  for (const [name, written] of Object.entries(texts) as [keyof typeof texts, string | null | undefined][]) {
+    if (!written) continue
+    draft[name] += written
+    piece[name] = written
+  }
+  const calls = (delta.tool_calls ?? []).map((call) => addToolCall(draft.tool_calls, call))
+  if (calls.length > 0) piece.tool_calls = calls
   for (const [name, list] of Object.entries(logprobs ?? {})) {
-    if (Array.isArray(list)) draft.logprobs[name] = [...((draft.logprobs[name] as unknown[]) ?? []), ...list]
+    if (!Array.isArray(list) || list.length === 0) continue
+    draft.logprobs[name] = [...((draft.logprobs[name] as unknown[]) ?? []), ...list]
+    piece.logprobs = { ...piece.logprobs, [name]: list }
   }
   draft.finishReason = finish_reason ?? draft.finishReason
-  return text
+  return piece
+}
+
+/** The text of the first choice goes by itself, and beside it what else there is. */
+export function tell(piece: ChatPiece, tokens: number, onDelta: RunOptions['onDelta']): void {
+  const { content = '', ...beside } = piece
+  if (piece.index > 0) onDelta('', tokens, piece)
+  else if (Object.keys(beside).length > 1) onDelta(content, tokens, beside)
+  else onDelta(content, tokens)
 }
 
 function finish(draft: Draft | undefined): Choice {
@@ -108,15 +128,23 @@ function finish(draft: Draft | undefined): Choice {
 
 const brokenOff = () => new RunnerError('upstream_failed', 'the model server broke off in the middle')
 
-/** A call comes in pieces: its names first, then its arguments bit by bit. */
-function addToolCall(calls: ToolCall[], { index = calls.length, id, type, function: piece }: ToolCall) {
+/** A call comes in pieces: its names first, then its arguments bit by bit. @returns the piece, in full form */
+function addToolCall(
+  calls: ToolCall[],
+  { index = calls.length, id, type, function: { name, arguments: more } = {} }: ToolCall,
+): NonNullable<ChatPiece['tool_calls']>[number] {
   calls[index] ??= { type: 'function', function: { name: '', arguments: '' } }
   const call = calls[index]
   if (id) call.id = id
   if (type) call.type = type
   const target = call.function!
-  target.name = (target.name ?? '') + (piece?.name ?? '')
-  target.arguments = (target.arguments ?? '') + (piece?.arguments ?? '')
+  target.name = (target.name ?? '') + (name ?? '')
+  target.arguments = (target.arguments ?? '') + (more ?? '')
+  return {
+    index,
+    ...(id && { id, type: type ?? 'function' }),
+    function: { ...(name && { name }), ...(more && { arguments: more }) },
+  }
 }
 
 function parse(data: string): Chunk {

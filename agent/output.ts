@@ -2,12 +2,14 @@
  * Sends the output of one streaming lease to the edge as it comes. The final result does not depend on it. The first delta goes by
  * a way that is open already, and only then is a socket opened for the others: somebody waits for the first.
  */
+import type { ChatPiece } from '#core/protocol/chat-piece.ts'
 import type { OutputFrame } from '#core/protocol/lease.ts'
 import { type Edge, EdgeError, outputPath } from './edge.ts'
+import type { RunOptions } from './runner.ts'
 import { backoff, pause, type Timing } from './timing.ts'
 
 export type Output = {
-  push: (delta: string, tokens: number) => void
+  push: RunOptions['onDelta']
   /** Resolves when the edge has everything, or when that cannot be had in time. */
   finish: () => Promise<void>
   close: () => void
@@ -29,13 +31,14 @@ export type OutputOptions = {
   random: () => number
 }
 
+type Piece = { delta: string; tokens: number; chars: number; beside: ChatPiece | undefined }
+
 /** `ask`: for what the edge has; a carrier without it says so after each frame. */
 type Carrier = { send: (frame: OutputFrame) => void; ask?: () => void; close: () => void }
 
 export function openOutput({ edge, lease, sendFirst, timing, random }: OutputOptions): Output {
   /** All deltas so far: the edge may ask for any of them again. */
-  const log: string[] = []
-  const tokens: number[] = []
+  const log: Piece[] = []
   /** The edge has everything below `acked`; everything below `sent` is on its way. */
   let acked = 0
   let sent = 0
@@ -49,10 +52,16 @@ export function openOutput({ edge, lease, sendFirst, timing, random }: OutputOpt
   function frame(from: number): OutputFrame {
     let end = from
     for (let chars = 0; end < log.length && end - from < FRAME_DELTAS; end++) {
-      chars += log[end]!.length
+      chars += log[end]!.chars
       if (chars > FRAME_CHARS && end > from) break
     }
-    return { from, deltas: log.slice(from, end), tokens: tokens.slice(from, end) }
+    const pieces = log.slice(from, end)
+    return {
+      from,
+      deltas: pieces.map(({ delta }) => delta),
+      tokens: pieces.map(({ tokens }) => tokens),
+      ...(pieces.some(({ beside }) => beside) && { beside: pieces.map(({ beside }) => beside ?? null) }),
+    }
   }
 
   function flush() {
@@ -152,11 +161,14 @@ export function openOutput({ edge, lease, sendFirst, timing, random }: OutputOpt
   }
 
   return {
-    push(delta, count) {
+    push(text, tokens, beside) {
       const isFirst = log.length === 0
-      for (let i = 0; i < delta.length; i += DELTA_CHARS) {
-        log.push(delta.slice(i, i + DELTA_CHARS))
-        tokens.push(i === 0 ? count : 0)
+      const first = text.slice(0, DELTA_CHARS)
+      const chars = first.length + (beside ? JSON.stringify(beside).length : 0)
+      log.push({ delta: first, tokens, chars, beside })
+      for (let i = DELTA_CHARS; i < text.length; i += DELTA_CHARS) {
+        const delta = text.slice(i, i + DELTA_CHARS)
+        log.push({ delta, tokens: 0, chars: delta.length, beside: undefined })
       }
       if (isFirst) {
         sendFirst(frame(0))

@@ -1,3 +1,4 @@
+import type { ChatPiece } from '#core/protocol/chat-piece.ts'
 import type { Offer } from '#core/protocol/provider.ts'
 import type { InputOf, Kind, Prefix, Usage } from '#core/protocol/work.ts'
 
@@ -6,8 +7,11 @@ export type Probe = Pick<Offer, 'speed' | 'context' | 'digest' | 'quantization' 
 
 export type RunOptions = {
   signal: AbortSignal
-  /** Called with each piece of text as it comes and the output tokens it counts; only kinds that stream call it. */
-  onDelta: (text: string, tokens: number) => void
+  /**
+   * Called with each piece of text as it comes, the output tokens it counts, and what of a chat came beside the text of its first
+   * choice; only kinds that stream call it.
+   */
+  onDelta: (text: string, tokens: number, beside?: ChatPiece) => void
   /** The most units that will be paid for the whole task, so the most that are worth doing. */
   maxUnits: number
   /** What others have delivered of the stream: the outcome, its usage and all deltas are only of what follows. */

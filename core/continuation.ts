@@ -1,9 +1,10 @@
 /** A stream that another attempt goes on with: what was delivered before, and what came after, as one. */
 import type { Prefix, Usage } from './protocol/work.ts'
 
-/** The whole output, from what was delivered before and an output that holds only what follows. */
+/** The whole output, from what was delivered before and an output whose text is only what follows. */
 export function joinOutput(prefix: Prefix | undefined, output: Record<string, unknown>): Record<string, unknown> {
-  return prefix ? { ...output, content: prefix.text + ((output.content as string | null) ?? '') } : output
+  if (!prefix || prefix.text === '') return output
+  return { ...output, content: prefix.text + ((output.content as string | null) ?? '') }
 }
 
 export function joinUsage(prefix: Prefix | undefined, { inputTokens, outputTokens }: Usage): Usage {

@@ -3,8 +3,9 @@
  * terms of its task; all others are OpenAI's own, or the upstream's.
  */
 import * as z from 'zod'
+import type { ChatPiece } from './protocol/chat-piece.ts'
 import { SubmitTask, type TaskView } from './protocol/task.ts'
-import { INPUTS, type OutputOf, type Usage } from './protocol/work.ts'
+import { choicesOf, INPUTS, type OutputOf, type Usage } from './protocol/work.ts'
 
 /** Clients send null for what they leave at its default. */
 function withoutNulls(body: unknown): unknown {
@@ -119,7 +120,6 @@ export function embeddingTasks({ model, input, dimensions, daicn }: EmbeddingsRe
 /* Answers. The tasks have succeeded. */
 
 type ChatOutput = OutputOf<'llm.chat'>
-const choicesOf = ({ alternatives = [], ...first }: ChatOutput) => [first, ...alternatives]
 const seconds = (ms: number): number => Math.floor(ms / 1000)
 
 export function chatCompletion(task: TaskView) {
@@ -144,20 +144,23 @@ export function chatChunk({ id, createdAt, model }: TaskView, choices: object[],
   return { id: `chatcmpl-${id}`, object: 'chat.completion.chunk', created, model, choices, ...(usage && { usage }) }
 }
 
-/** What is left to tell of a streamed chat after the text of its first choice: the rest of it, and the other choices. */
+/** A piece of a streamed chat as its chunk. @param isFirst of its choice, which then says whose it is */
+export function pieceChunk(task: TaskView, { index, logprobs, tool_calls, ...texts }: ChatPiece, isFirst: boolean) {
+  // A call begins with all its parts, as clients expect.
+  const calls = tool_calls?.map(({ function: called, ...call }) => ({
+    ...call,
+    function: { ...(call.id !== undefined && { arguments: '' }), ...called },
+  }))
+  const delta = { ...(isFirst && { role: 'assistant' }), ...texts, ...(calls && { tool_calls: calls }) }
+  return chatChunk(task, [{ index, delta, ...(logprobs && { logprobs }), finish_reason: null }])
+}
+
+/** The end of a streamed chat, when all pieces of it were told. */
 export function chatEnd(task: TaskView, includeUsage: boolean): object[] {
-  const chunks: object[] = []
-  for (const [index, choice] of choicesOf(task.output as ChatOutput).entries()) {
-    const { content, finishReason, tool_calls, logprobs, ...more } = choice
-    const delta = {
-      ...(index > 0 && { role: 'assistant', content }),
-      ...(tool_calls && { tool_calls: tool_calls.map((call, i) => ({ index: i, ...call })) }),
-      ...more,
-    }
-    if (Object.keys(delta).length > 0 || logprobs)
-      chunks.push(chatChunk(task, [{ index, delta, ...(logprobs && { logprobs }), finish_reason: null }]))
-    chunks.push(chatChunk(task, [{ index, delta: {}, finish_reason: finishReason }]))
-  }
+  const chunks = choicesOf(task.output as ChatOutput).map((choice, index) => {
+    const { content: _, refusal, reasoning_content, tool_calls, logprobs, finishReason, ...more } = choice
+    return chatChunk(task, [{ index, delta: more, finish_reason: finishReason }])
+  })
   if (includeUsage) chunks.push(chatChunk(task, [], usageOf([task])))
   return chunks
 }

@@ -160,7 +160,7 @@ export async function draftOf(
 ): Promise<Draft> {
   const { attempt, model, digest, input, prefix, signed } = receipt
   const { provider, grantedAt, endedAt, units = 0, price = '0' } = view.attempts[attempt - 1]!
-  const text = prefix && (view.output as { content: string }).content.slice(0, prefix.length)
+  const text = prefix && ((view.output as { content: string | null }).content ?? '').slice(0, prefix.length)
   const request = {
     kind: view.kind,
     model,

@@ -7,6 +7,7 @@
  */
 import { type Checked, type Delivery, judge, mostResults } from './assurance.ts'
 import type { Variant } from './capability.ts'
+import { addTexts, lengthOf } from './chat-joint.ts'
 import type { Signed } from './protocol/lease.ts'
 import type { Preference } from './protocol/quote.ts'
 import { isEnded, type TaskError, type TaskStatus } from './protocol/task.ts'
@@ -147,7 +148,9 @@ export const newTask = (spec: TaskSpec): Task => ({ spec, attempts: [], state: {
 
 /** What it takes of the memory that a market has for open tasks. */
 export const bytesOf = ({ spec, prefix, deliveries }: Task): number =>
-  spec.bytes + 2 * (prefix?.text.length ?? 0) + (deliveries ? JSON.stringify(deliveries).length : 0)
+  spec.bytes +
+  2 * (prefix ? prefix.text.length + lengthOf(prefix.beside ?? {}) : 0) +
+  (deliveries ? JSON.stringify(deliveries).length : 0)
 
 /** The most a task can cost: that of each of its results. */
 export const held = ({ bid, maxUnits, assurance }: Pick<TaskSpec, 'bid' | 'maxUnits' | 'assurance'>): bigint =>
@@ -343,15 +346,18 @@ const follow = (next: Unfinished): Effect => ({ type: next.is === 'queued' ? 'qu
 
 /** Pays an attempt for what it delivered, of which no more is paid than what the task may still come to. */
 function seal(task: Task, number: number, delivered: Prefix): Transition {
-  const { spec, state, prefix = { text: '', tokens: 0 } } = task
+  const { spec, state } = task
+  const prefix: Prefix = task.prefix ?? { text: '', tokens: 0 }
   if (state.is !== 'sealing' || state.attempt !== number) return refuse(task, number)
   const { provider, ask } = task.attempts[number - 1]!
   const units = Math.min(delivered.tokens, spec.maxUnits - prefix.tokens)
   const sealed = { ...withAttempt(task, number, { units }), state: state.next }
   const effects: Effect[] = units > 0 ? [{ type: 'capture', provider, price: ask * BigInt(units) }] : []
   effects.push(follow(state.next))
-  if (delivered.text === '') return { task: sealed, effects }
-  return { task: { ...sealed, prefix: { text: prefix.text + delivered.text, tokens: prefix.tokens + units } }, effects }
+  if (delivered.text === '' && !delivered.beside) return { task: sealed, effects }
+  const whole: Prefix = { text: prefix.text + delivered.text, tokens: prefix.tokens + units }
+  if (prefix.beside ?? delivered.beside) whole.beside = addTexts(prefix.beside ?? {}, delivered.beside ?? {})
+  return { task: { ...sealed, prefix: whole }, effects }
 }
 
 function stop(task: Task, state: Extract<TaskState, { is: 'cancelled' | 'expired' }>, now: number): Transition {

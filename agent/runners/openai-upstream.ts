@@ -1,8 +1,10 @@
 /** llm.chat by a server that speaks the OpenAI protocol: ollama, vLLM, llama-server and others. */
+import { createJoint } from '#core/chat-joint.ts'
 import { maxTokens, utf8Length } from '#core/pricing.ts'
+import type { ChatTexts } from '#core/protocol/chat-piece.ts'
 import type { InputOf, Prefix } from '#core/protocol/work.ts'
 import { honoured } from '../capability-probe.ts'
-import { collectChat } from '../chat-chunks.ts'
+import { type Chat as Collected, collectChat, tell } from '../chat-chunks.ts'
 import { type Answer, call } from '../http.ts'
 import { measure } from '../measure.ts'
 import { textOf } from '../prompt.ts'
@@ -12,6 +14,7 @@ import { eventData } from '../sse.ts'
 
 export const kind = 'llm.chat'
 type Chat = InputOf<typeof kind>
+type ChatOutput = Collected['output']
 
 export type Upstream = {
   /** Origin of the server. */
@@ -30,6 +33,7 @@ const PROBE: Chat = {
   temperature: 0,
 }
 const BYTES_A_TOKEN = 4
+const DIFFERS = 'the model does not write again what was delivered before'
 /** vLLM needs to be told to go on with the last message; llama-server and others do so by themselves. */
 const PREFILL = { continue_final_message: true, add_generation_prompt: false }
 
@@ -73,7 +77,7 @@ export function createUpstreamRunner({ url, model, concurrency, apiKey, known }:
     // Chat templates cut white space from the end of a message: the model then writes it again, on top of what is left.
     const given = chat.raw ? prefix.text : prefix.text.trimEnd()
     const again = prefix.text.slice(given.length)
-    const seam = createSeam(again, onDelta, { mayDiffer: true, most: left })
+    const seam = createSeam(again, onDelta, left)
     const longer = { [name]: left + again.length }
     const { output, usage } = await complete(withGiven(chat, given), longer, { signal, onDelta: seam.push })
     // Of the prefix the server read what was given; the rest it wrote again.
@@ -86,20 +90,21 @@ export function createUpstreamRunner({ url, model, concurrency, apiKey, known }:
   /** The server writes everything again, and what is known already is left out. */
   async function writeAgain(chat: Chat, limit: Limit, prefix: Prefix, { signal, onDelta }: Listener): Promise<Outcome> {
     const stopping = new AbortController()
-    const seam = createSeam(prefix.text, onDelta)
-    const push = (text: string, tokens: number) => {
-      seam.push(text, tokens)
-      if (seam.differs()) stopping.abort()
+    const known = { ...(prefix.text && { '0.content': prefix.text }), ...prefix.beside }
+    const joint = createJoint(known)
+    const push: RunOptions['onDelta'] = (text, tokens, beside = { index: 0 }) => {
+      if (stopping.signal.aborted) return
+      const fresh = joint.push(text ? { ...beside, content: text } : beside)
+      if (fresh === null) stopping.abort(new RunnerError('cannot_continue', DIFFERS))
+      else if (Object.keys(fresh).length > 1) tell(fresh, tokens, onDelta)
     }
-    try {
-      const listener = { signal: AbortSignal.any([signal, stopping.signal]), onDelta: push }
-      const { output, usage } = await complete(chat, limit, listener)
-      const outputTokens = Math.max(usage.outputTokens - prefix.tokens, 0)
-      return { output: { ...output, content: seam.rest() }, usage: { ...usage, outputTokens } }
-    } catch (error) {
-      if (stopping.signal.aborted) seam.rest()
-      throw error
-    }
+    const listener = { signal: AbortSignal.any([signal, stopping.signal]), onDelta: push }
+    const { output, usage } = await complete(chat, limit, listener).finally(() => {
+      if (!signal.aborted) stopping.signal.throwIfAborted()
+    })
+    if (!joint.isWhole()) throw new RunnerError('cannot_continue', DIFFERS)
+    const outputTokens = Math.max(usage.outputTokens - prefix.tokens, 0)
+    return { output: withNames(restOf(output, prefix), known), usage: { ...usage, outputTokens } }
   }
 
   /** Whether the server, given the first half of what it wrote for the probe, writes the second. */
@@ -161,7 +166,26 @@ function withGiven(chat: Chat, content: string): Chat {
 const canPrefill = (chat: Chat, { text }: Prefix): boolean =>
   chat.messages.at(-1)!.role !== 'assistant' && text.trim() !== ''
 
-/** A grammar or a tool call would begin anew in the middle; further choices and logprobs are wanted whole. */
+/** The output with the text of its first choice only as far as it follows the prefix. */
+function restOf(output: ChatOutput, { text }: Prefix): ChatOutput {
+  return text === '' ? output : { ...output, content: (output.content ?? '').slice(text.length) }
+}
+
+/** Calls keep the names by which they were told first. */
+function withNames({ alternatives = [], ...first }: ChatOutput, known: ChatTexts): Outcome['output'] {
+  const named = (choice: ChatOutput, index: number) => {
+    if (!choice.tool_calls) return choice
+    const calls = choice.tool_calls.map((call, at) => ({
+      ...call,
+      id: known[`${index}.tool_calls.${at}.id`] ?? call.id,
+    }))
+    return { ...choice, tool_calls: calls }
+  }
+  const others = alternatives.map((choice, at) => named(choice, at + 1))
+  return { ...named(first, 0), ...(others.length > 0 && { alternatives: others }) }
+}
+
+/** A grammar or a tool call would begin anew in the middle; further choices and logprobs are those of one run. */
 const isPlain = ({ tools, response_format, logprobs, n }: Chat): boolean =>
   !tools && !response_format && !logprobs && (n ?? 1) === 1
 

@@ -1,5 +1,6 @@
 /** Leases: how a provider asks for work, tells its output and hands in results. */
 import * as z from 'zod'
+import { ChatPiece } from './chat-piece.ts'
 import { Address, Amount, Count, Hex, LIMITS, Time } from './values.ts'
 import { Kind, Prefix, Usage } from './work.ts'
 
@@ -113,12 +114,23 @@ export type EdgeFrame = z.output<typeof EdgeFrame>
 export const OutputFrame = z
   .strictObject({
     from: Count.describe('The index of the first delta, so that repeats are harmless.'),
-    deltas: z.array(z.string().min(1).max(65_536)).min(1).max(1000),
+    deltas: z
+      .array(z.string().max(65_536))
+      .min(1)
+      .max(1000)
+      .describe(
+        'The text as it goes on, of a chat that of its first choice; empty where only something beside it does.',
+      ),
     tokens: z
       .array(Count)
       .max(1000)
       .optional()
       .describe('Output tokens of each delta, one when left out: an attempt that gets no further is paid by them.'),
+    beside: z
+      .array(ChatPiece.nullable())
+      .max(1000)
+      .optional()
+      .describe('What of a chat came with each delta beside its text: tool calls, further choices, log probabilities.'),
   })
   .meta({ id: 'OutputFrame' })
 export type OutputFrame = z.output<typeof OutputFrame>

@@ -2,6 +2,7 @@
 import * as z from 'zod'
 import { Assurance } from '../assurance.ts'
 import { bitsOf } from '../capability.ts'
+import { ChatPiece } from './chat-piece.ts'
 import { Preference } from './quote.ts'
 import { Address, Amount, Count, LIMITS, Name, Region, Time } from './values.ts'
 import { Kind, Usage } from './work.ts'
@@ -132,7 +133,8 @@ export const TaskViews = z.object({ tasks: z.array(TaskView) })
 /**
  * What a watcher of one task is told, in order. The event id of an output is `<attempt>.<index + 1>`, the cursor from which
  * a watcher that lost its connection resumes; the other events repeat the state, so they need none. `offset` is where the delta
- * begins in the task's whole text, in UTF-16 units: a later attempt goes on where the last one ended.
+ * begins in the task's whole text, in UTF-16 units: a later attempt goes on where the last one ended. `beside` is what came with
+ * it beside that text, and `besideOffset` how long all that came before it beside the text is.
  */
 export const WatchEvent = z
   .discriminatedUnion('type', [
@@ -143,7 +145,15 @@ export const WatchEvent = z
       attempt: z.int().exactOptional(),
       provider: Address.exactOptional(),
     }),
-    z.object({ type: z.literal('output'), attempt: z.int(), index: z.int(), offset: z.int(), delta: z.string() }),
+    z.object({
+      type: z.literal('output'),
+      attempt: z.int(),
+      index: z.int(),
+      offset: z.int(),
+      delta: z.string(),
+      beside: ChatPiece.exactOptional(),
+      besideOffset: z.int().exactOptional(),
+    }),
     z.object({ type: z.literal('done'), task: TaskView }),
   ])
   .meta({ id: 'WatchEvent' })

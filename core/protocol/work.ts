@@ -2,6 +2,7 @@
 import * as z from 'zod'
 import { BlobRef } from '../blob-ref.ts'
 import { WasiInput, WasiOutput } from '../wasi.ts'
+import { ChatTexts } from './chat-piece.ts'
 import { Count } from './values.ts'
 
 const ChatMessage = z.looseObject({
@@ -72,8 +73,19 @@ export const OUTPUTS = {
 } as const
 export type OutputOf<K extends Kind> = z.output<(typeof OUTPUTS)[K]>
 
-/** The part of a stream that was already delivered: its text, and how many output tokens that is. */
-export const Prefix = z.object({ text: z.string(), tokens: z.int() })
+export const choicesOf = ({ alternatives = [], ...first }: OutputOf<'llm.chat'>): ChatChoice[] => [
+  first,
+  ...alternatives,
+]
+
+/** The part of a stream that was already delivered: its text, how many output tokens that is, and what was written beside it. */
+export const Prefix = z.object({
+  text: z.string(),
+  tokens: z.int(),
+  beside: ChatTexts.exactOptional().describe(
+    'Tool calls, further choices and reasoning, each text by where it is: `0.tool_calls.1.arguments`. They are written again, as they were, and told only from there on; in the result they are whole.',
+  ),
+})
 export type Prefix = z.output<typeof Prefix>
 
 export const Usage = z.object({ inputTokens: Count, outputTokens: Count })

@@ -1,6 +1,7 @@
 import { afterEach, expect, test } from 'vitest'
 import { probeAll } from '#agent/discovery.ts'
 import type { LogEvent, LogFields } from '#agent/log.ts'
+import type { RunOptions } from '#agent/runner.ts'
 import { findUpstreams } from '#agent/upstreams.ts'
 import { startOpenAiServer } from '../support/openai-server.ts'
 
@@ -90,11 +91,19 @@ test('a chat is streamed, its unknown fields passed on, its length limited to wh
   })
 })
 
-test('tool calls are put together from their pieces', async () => {
+test('tool calls are told as they come, and put together from their pieces', async () => {
   const { url, behaviour } = await serve()
   behaviour.tools = true
   const [runner] = await search({ named: [url] }).found
-  const { output } = await runner!.run(chat({ tools: [] }), options())
+  const told: unknown[] = []
+  const onDelta: RunOptions['onDelta'] = (...piece) => told.push(piece)
+  const { output } = await runner!.run(chat({ tools: [] }), { ...options(), onDelta })
+  const call = (more: object) => ({ index: 0, tool_calls: [{ index: 0, ...more }] })
+  expect(told).toEqual([
+    ['', 1, call({ id: 'call_1', type: 'function', function: { name: 'add' } })],
+    ['', 1, call({ function: { arguments: '{"a":' } })],
+    ['', 1, call({ function: { arguments: '1}' } })],
+  ])
   expect(output).toEqual({
     content: null,
     finishReason: 'tool_calls',

@@ -51,6 +51,14 @@ test('tools are called until there is an answer, streamed or not', async () => {
   expect(steps).toHaveLength(2)
   expect(text).toMatch(/^The tool says "?heavy/)
   const streamed = streamText(request)
+  let input = ''
+  let pieces = 0
+  for await (const part of streamed.fullStream) {
+    if (part.type !== 'tool-input-delta') continue
+    input += part.delta
+    pieces++
+  }
+  expect([JSON.parse(input), pieces]).toEqual([{ grams: 7 }, 3])
   expect(await streamed.text).toBe(text)
   expect(asked).toEqual([{ grams: 7 }, { grams: 7 }])
 })

@@ -43,6 +43,10 @@ test('a tool is called and its answer read', async () => {
   const question = new HumanMessage('hello')
   const asked = await model.invoke([question])
   expect(asked.tool_calls).toMatchObject([{ name: 'weigh', args: { grams: 7 } }])
+  const pieces: string[] = []
+  for await (const { tool_call_chunks = [] } of await model.stream([question]))
+    pieces.push(...tool_call_chunks.map(({ args }) => args ?? ''))
+  expect(pieces.filter(Boolean)).toEqual(['{"gra', 'ms":7', '}'])
   const answered = new ToolMessage({ content: 'heavy', tool_call_id: asked.tool_calls![0]!.id! })
   expect((await model.invoke([question, asked, answered])).content).toMatch(/^The tool says heavy\./)
 })

@@ -65,7 +65,11 @@ test('several choices come with their log probabilities, streamed or not', async
   const whole = await openai.chat.completions.create(request)
   const texts = ['You said: hello And so on, dear friend.', 'You said: hello And so on, good friend.']
   expect(whole.choices.map(({ message }) => message.content)).toEqual(texts)
-  const streamed = await openai.chat.completions.stream(request).finalChatCompletion()
+  const streaming = openai.chat.completions.stream(request)
+  const tokens: string[] = []
+  streaming.on('logprobs.content.delta', ({ content }) => tokens.push(...content.map(({ token }) => token)))
+  const streamed = await streaming.finalChatCompletion()
+  expect(tokens.join('').length).toBeGreaterThanOrEqual(texts.join('').length)
   expect(streamed.choices.map(({ message }) => message.content)).toEqual(texts)
   for (const { choices } of [whole, streamed]) {
     for (const { logprobs, message } of choices)
@@ -80,8 +84,14 @@ test('a tool is called, streamed or not, and its answer is read', async () => {
   expect(choices[0]!.finish_reason).toBe('tool_calls')
   const [tool] = choices[0]!.message.tool_calls!
   expect(tool).toMatchObject({ function: { name: 'count', parsed_arguments: { items: 7, unit: 'kg' } } })
-  const streamed = await openai.chat.completions.stream(request).finalMessage()
+  if (tool?.type !== 'function') throw new Error('no call of a function')
+  const streaming = openai.chat.completions.stream(request)
+  const pieces: string[] = []
+  streaming.on('tool_calls.function.arguments.delta', ({ arguments_delta }) => pieces.push(arguments_delta))
+  const streamed = await streaming.finalMessage()
   expect(streamed.tool_calls).toMatchObject([{ id: tool!.id, function: { name: 'count' } }])
+  // As the model server wrote it, five characters at a time.
+  expect(pieces.filter(Boolean)).toEqual(tool.function.arguments.match(/.{1,5}/g))
 
   const messages = [...hello, choices[0]!.message, { role: 'tool' as const, tool_call_id: tool!.id, content: '12' }]
   const answer = await openai.chat.completions.create({ model: UPSTREAM_MODEL, messages, tools })

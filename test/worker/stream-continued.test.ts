@@ -29,8 +29,13 @@ beforeAll(async () => {
   alice = await requester()
 })
 
+type Call = { index: number; id?: string; type?: string; function: { name?: string; arguments?: string } }
 type Chunk = {
-  choices?: { delta: { content?: string }; finish_reason: string | null }[]
+  choices?: {
+    delta: { role?: string; content?: string; tool_calls?: Call[] }
+    logprobs?: unknown
+    finish_reason: string | null
+  }[]
   usage?: Record<string, number>
   error?: { code: string; delivered: { tokens: number; characters: number; price: string } }
 }
@@ -103,6 +108,111 @@ test('another provider goes on where the first one stopped, and each is paid for
   expect(sum(earned, fees)).toBe(parseAmount(captured))
 })
 
+/** A piece of a tool call; the first names it. */
+const piece = (text: string, id?: string) => ({
+  index: 0,
+  tool_calls: [{ index: 0, ...(id && { id, type: 'function' }), function: id ? { name: text } : { arguments: text } }],
+})
+const putBeside = (who: Person, lease: Lease, from: number, beside: object[], deltas = beside.map(() => '')) =>
+  send('PUT', `/v1/leases/${lease.id}/output`, { token: who.token, body: { from, deltas, beside } })
+const callsOf = (chunks: Chunk[]) => chunks.flatMap(({ choices }) => choices?.[0]?.delta.tool_calls ?? [])
+const callOutcome = (id: string, name: string, args: string) => {
+  const tool_calls = [{ id: name, type: 'function', function: { name: 'weigh', arguments: args } }]
+  const output = { content: null, finishReason: 'tool_calls', tool_calls }
+  return { lease: id, outcome: { status: 'succeeded' as const, output, usage: { inputTokens: 8, outputTokens: 2 } } }
+}
+
+test('a tool call is told as it is written, goes on with another provider, and each is paid for its own tokens', async () => {
+  const chat = await streamed(['0.000001', '0.000003'])
+  const [bob, carol] = chat.providers as [Person, Person]
+  const first = await nextLease(bob)
+  await putBeside(bob, first, 0, [piece('weigh', 'call_1'), piece('{"grams"')])
+  const begun = [(await chat.stream.next()).data, (await chat.stream.next()).data, (await chat.stream.next()).data]
+  expect(callsOf(begun)).toEqual([
+    { index: 0, id: 'call_1', type: 'function', function: { name: 'weigh', arguments: '' } },
+    { index: 0, function: { arguments: '{"grams"' } },
+  ])
+  await poll(bob, { seen: first.seq, results: [failed(first.id)] })
+
+  const second = await nextLease(carol)
+  const beside = {
+    '0.tool_calls.0.id': 'call_1',
+    '0.tool_calls.0.name': 'weigh',
+    '0.tool_calls.0.arguments': '{"grams"',
+  }
+  expect(second.prefix).toEqual({ text: '', tokens: 2, beside })
+  await putBeside(carol, second, 0, [piece(':7')])
+  await poll(carol, { seen: second.seq, results: [callOutcome(second.id, 'call_1', '{"grams":7}')] })
+  const rest = await chunksOf(chat)
+  // What the result has beyond what was streamed comes at the end.
+  expect(callsOf(rest).map((call) => call.function.arguments)).toEqual([':7', '}'])
+  expect(rest.at(-2)!.choices![0]).toMatchObject({ delta: {}, finish_reason: 'tool_calls' })
+  expect(rest.at(-1)!.usage).toMatchObject({ completion_tokens: 4 })
+  expect((await read(alice, chat.id)).attempts).toMatchObject([
+    { provider: bob.address, state: 'failed', units: 2, price: '0.000002' },
+    { provider: carol.address, state: 'succeeded', units: 4, price: '0.000012' },
+  ])
+})
+
+test('a tool call that nobody goes on with ends with how much was delivered, and only that is charged', async () => {
+  const chat = await streamed(['0.000001', '0.000002', '0.000004'])
+  for (const [i, who] of chat.providers.entries()) {
+    const lease = await nextLease(who)
+    if (i === 0) await putBeside(who, lease, 0, [piece('weigh', 'call_1'), piece('{"gr')])
+    await poll(who, { seen: lease.seq, results: [failed(lease.id, 'cannot_continue')] })
+  }
+  const chunks = await chunksOf(chat)
+  expect(callsOf(chunks)).toHaveLength(2)
+  const delivered = { tokens: 2, characters: 15, price: '0.000002' }
+  expect(chunks.at(-1)).toMatchObject({ error: { code: 'cannot_continue', delivered } })
+})
+
+test('a result that is not what was streamed is told as that', async () => {
+  const chat = await streamed(['0.000001'])
+  const [bob] = chat.providers as [Person]
+  const lease = await nextLease(bob)
+  await putBeside(bob, lease, 0, [piece('weigh', 'call_1'), piece('{"grams":7}')])
+  await poll(bob, { seen: lease.seq, results: [callOutcome(lease.id, 'call_1', '{"grams":8}')] })
+  expect((await chunksOf(chat)).at(-1)).toMatchObject({ error: { code: 'stream_contradicted' } })
+})
+
+test('further choices and log probabilities are told as they are written, and once', async () => {
+  const chat = await streamed(['0.000001'])
+  const [bob] = chat.providers as [Person]
+  const lease = await nextLease(bob)
+  const logprobs = (token: string) => ({ content: [{ token, logprob: -0.5 }] })
+  await putBeside(
+    bob,
+    lease,
+    0,
+    [
+      { index: 0, logprobs: logprobs('a') },
+      { index: 1, content: 'b', logprobs: logprobs('b') },
+    ],
+    ['a', ''],
+  )
+  const [, first, other] = [
+    (await chat.stream.next()).data,
+    (await chat.stream.next()).data,
+    (await chat.stream.next()).data,
+  ]
+  expect(first!.choices).toEqual([{ index: 0, delta: { content: 'a' }, logprobs: logprobs('a'), finish_reason: null }])
+  const delta = { role: 'assistant', content: 'b' }
+  expect(other!.choices).toEqual([{ index: 1, delta, logprobs: logprobs('b'), finish_reason: null }])
+  const choice = (content: string) => ({ content, finishReason: 'stop', logprobs: logprobs(content) })
+  const outcome = {
+    status: 'succeeded' as const,
+    output: { ...choice('a'), alternatives: [choice('b')] },
+    usage: { inputTokens: 8, outputTokens: 2 },
+  }
+  await poll(bob, { seen: lease.seq, results: [{ lease: lease.id, outcome }] })
+  const rest = await chunksOf(chat)
+  expect(rest.flatMap(({ choices }) => choices ?? [])).toEqual([
+    { index: 0, delta: {}, finish_reason: 'stop' },
+    { index: 1, delta: {}, finish_reason: 'stop' },
+  ])
+})
+
 test('what an attempt sends after the cut reaches nobody, and its socket is closed', async () => {
   const chat = await streamed(['0.000001', '0.000002'])
   const [bob, carol] = chat.providers as [Person, Person]
@@ -117,7 +227,7 @@ test('what an attempt sends after the cut reaches nobody, and its socket is clos
   expect(second.prefix).toEqual({ text: 'one ', tokens: 1 })
   expect(await output.rest()).toEqual([])
   await runInDurableObject(TASK_ROOM.getByName(chat.id), (room) =>
-    expect(room.append(1, 0, { from: 1, deltas: ['stale'] })).toEqual({ next: 1 }),
+    expect(room.append(1, { offset: 0, besideOffset: 0 }, { from: 1, deltas: ['stale'] })).toEqual({ next: 1 }),
   )
   await poll(carol, { seen: second.seq, results: [succeeded(second.id, 'two')] })
   expect(contentOf(await chunksOf(chat))).toBe('one two')

@@ -11,6 +11,7 @@ import {
   record,
   tick,
 } from '#core/book.ts'
+import { lengthOf } from '#core/chat-joint.ts'
 import { type CostView, costOf, type IsolateUsage, keepUsage, noUsages } from '#core/cost.ts'
 import { latestDecisions } from '#core/decision.ts'
 import { providerList, providerView } from '#core/directory.ts'
@@ -57,6 +58,7 @@ import {
   unexported,
   writeMarket,
 } from './market-store.ts'
+import type { Start } from './output-log.ts'
 import { createWaiters, rouse, taskEnded, type Waiters, whenEnded, whenRoused } from './waiters.ts'
 
 /** With this many tasks open, calls are worth a moment's wait for others to share their journal row. */
@@ -307,20 +309,22 @@ export class Market extends DurableObject<Env> {
     return dueTo(this.book, address, requester)
   }
 
-  /** Where in the task's text the output of this lease begins; null when the provider does not hold it, so may deliver none. */
-  outputOf(address: Address, lease: string): number | null {
+  /** Where in the task's output that of this lease begins; null when the provider does not hold it, so may deliver none. */
+  outputOf(address: Address, lease: string): Start | null {
     const held = this.book.providers.get(address)?.leases.get(lease)
-    return held ? (this.book.tasks.get(held.task)!.task.prefix?.text.length ?? 0) : null
+    if (!held) return null
+    const { prefix } = this.book.tasks.get(held.task)!.task
+    return { offset: prefix?.text.length ?? 0, besideOffset: lengthOf(prefix?.beside ?? {}) }
   }
 
   /** To its room, output that a provider sent here. Should that fail, the socket of the lease brings it again. */
   private async passOn(address: Address, { type: _, lease, ...frame }: Extract<ProviderFrame, { type: 'output' }>) {
-    const offset = this.outputOf(address, lease)
-    if (offset === null) return
+    const start = this.outputOf(address, lease)
+    if (start === null) return
     const { task, attempt } = parseLeaseId(lease)!
     await this.network
       .room(task)
-      .append(attempt, offset, frame)
+      .append(attempt, start, frame)
       .catch((error) => logError('output_failed', error, { task }))
   }
 

@@ -1,5 +1,4 @@
 import { DurableObject } from 'cloudflare:workers'
-import { utf8Length } from '#core/pricing.ts'
 import { OutputFrame } from '#core/protocol/lease.ts'
 import { isEnded, type TaskView, type WatchEvent } from '#core/protocol/task.ts'
 import type { OutputOf, Prefix } from '#core/protocol/work.ts'
@@ -7,7 +6,7 @@ import { parseTaskId } from '#core/task-id.ts'
 import { type Env, type Network, networkOf } from '../env.ts'
 import { logError } from '../log.ts'
 import { used } from '../usage.ts'
-import { addDeltas, type OutputLog, offsetOf, openLog, textOf } from './output-log.ts'
+import { addDeltas, deliveredOf, type OutputLog, offsetOf, openLog, type Start, textOf } from './output-log.ts'
 
 /** How often a room asks the market whether it missed the end, for watchers that do not ask it to. */
 const CHECK_MS = 15_000
@@ -26,7 +25,7 @@ type Watcher = {
   left: number
 }
 type Status = Extract<WatchEvent, { type: 'status' }>
-type Agent = { role: 'agent'; attempt: number; offset: number }
+type Agent = { role: 'agent'; attempt: number; start: Start }
 type Session = Watcher | Agent
 
 /**
@@ -52,16 +51,17 @@ export class TaskRoom extends DurableObject<Env> {
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair('ping', 'pong'))
   }
 
-  /** A watcher (`?after=<attempt>.<index>&window=N`) or an agent (`?attempt=N&offset=K`); the Worker has checked who it is. */
+  /** A watcher (`?after=<attempt>.<index>&window=N`) or an agent (`?attempt=N&offset=K&besideOffset=L`); the Worker has checked who it is. */
   override async fetch(request: Request): Promise<Response> {
     const { searchParams } = new URL(request.url)
     const { 0: client, 1: server } = new WebSocketPair()
     const attempt = Number(searchParams.get('attempt'))
     if (attempt > 0) {
-      const offset = Number(searchParams.get('offset'))
+      const [offset, besideOffset] = ['offset', 'besideOffset'].map((name) => Number(searchParams.get(name)))
+      const start = { offset: offset!, besideOffset: besideOffset! }
       this.ctx.acceptWebSocket(server, ['agent'])
-      server.serializeAttachment({ role: 'agent', attempt, offset } satisfies Session)
-      server.send(JSON.stringify({ next: this.log(attempt, offset).deltas.length }))
+      server.serializeAttachment({ role: 'agent', attempt, start } satisfies Session)
+      server.send(JSON.stringify({ next: this.log(attempt, start).deltas.length }))
       if (attempt <= this.sealed) server.close(1000, 'sealed')
     } else {
       const task = this.done ?? (this.status ? null : await this.ask())
@@ -98,14 +98,12 @@ export class TaskRoom extends DurableObject<Env> {
       if ((socket.deserializeAttachment() as Agent).attempt <= this.sealed) socket.close(1000, 'sealed')
     }
     const log = this.logs.get(attempt)
-    const text = log ? textOf(log) : ''
-    // A token is never shorter than a byte of its text, whatever the agent counted.
-    return { text, tokens: Math.min(log?.tokens ?? 0, utf8Length(text)) }
+    return log ? deliveredOf(log) : { text: '', tokens: 0 }
   }
 
-  /** From an agent: more of an attempt's output, which begins at `offset`. @returns the index wanted next */
-  append(attempt: number, offset: number, frame: OutputFrame): { next: number } {
-    const log = this.log(attempt, offset)
+  /** From an agent: more of an attempt's output, which begins at `start`. @returns the index wanted next */
+  append(attempt: number, start: Start, frame: OutputFrame): { next: number } {
+    const log = this.log(attempt, start)
     if (attempt > this.sealed && !this.done && addDeltas(log, frame)) {
       for (const socket of this.ctx.getWebSockets('watcher')) this.catchUp(socket)
     }
@@ -122,11 +120,11 @@ export class TaskRoom extends DurableObject<Env> {
       socket.serializeAttachment({ ...session, left: session.window } satisfies Session)
       return this.catchUp(socket)
     }
-    const { attempt, offset } = session
-    if (message === 'next') return socket.send(JSON.stringify({ next: this.log(attempt, offset).deltas.length }))
+    const { attempt, start } = session
+    if (message === 'next') return socket.send(JSON.stringify({ next: this.log(attempt, start).deltas.length }))
     const frame = OutputFrame.safeParse(safeJson(message))
     if (!frame.success) return socket.close(1003, 'not an output frame')
-    const { next } = this.append(attempt, offset, frame.data)
+    const { next } = this.append(attempt, start, frame.data)
     // Words cost as much as tokens do: nothing is said to a frame that came as it should.
     if (next < frame.data.from) socket.send(JSON.stringify({ next }))
   }
@@ -211,6 +209,8 @@ export class TaskRoom extends DurableObject<Env> {
         offset: offsetOf(log, index)!,
         delta: log.deltas[index]!,
       }
+      const beside = log.beside.get(index)
+      if (beside) Object.assign(event, { beside: beside.piece, besideOffset: beside.offset })
       this.said = { log, index, text: JSON.stringify(event) }
     }
     return this.said.text
@@ -219,6 +219,12 @@ export class TaskRoom extends DurableObject<Env> {
   /** The rest of each attempt in one piece, which takes less than the outputs that a slow watcher was not told yet. */
   private catchUpAtOnce(socket: WebSocket): void {
     let watcher = socket.deserializeAttachment() as Watcher
+    // What comes beside a text has no shorter form.
+    if ([...this.logs.values()].some(({ beside }) => beside.size > 0)) {
+      socket.serializeAttachment({ ...watcher, left: Number.POSITIVE_INFINITY } satisfies Session)
+      this.catchUp(socket)
+      return
+    }
     for (const [attempt, log] of this.logs) {
       if (attempt > watcher.attempt) watcher = { ...watcher, attempt, index: 0 }
       const { index } = watcher
@@ -238,7 +244,7 @@ export class TaskRoom extends DurableObject<Env> {
     if (attempt === undefined || task.kind !== 'llm.chat') return
     const content = (task.output as OutputOf<'llm.chat'>).content ?? ''
     const log = this.logs.get(attempt)
-    if (log && content.slice(log.offset, log.end) !== textOf(log)) return
+    if (log && content.slice(log.start.offset, log.end) !== textOf(log)) return
     for (const socket of this.ctx.getWebSockets('watcher')) {
       const watcher = socket.deserializeAttachment() as Watcher
       const offset = watcher.offset ?? (log && watcher.index <= log.deltas.length ? log.end : content.length)
@@ -266,10 +272,10 @@ export class TaskRoom extends DurableObject<Env> {
     this.logs.clear()
   }
 
-  private log(attempt: number, offset: number): OutputLog {
+  private log(attempt: number, start: Start): OutputLog {
     const known = this.logs.get(attempt)
     if (known) return known
-    const log = openLog(offset)
+    const log = openLog(start)
     // Attempts nearly always come in order; one that is late after the memory was lost must not be told after the others.
     this.logs = new Map([...this.logs, [attempt, log] as const].sort(([x], [y]) => x - y))
     return log

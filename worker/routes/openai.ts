@@ -1,9 +1,11 @@
 /** The OpenAI-compatible surface: the same tasks, under the names its clients know. */
 import { Hono } from 'hono'
-import { freshText } from '#core/continuation.ts'
-import { ChatRequest, chatChunk, chatCompletion, chatEnd, chatTask } from '#core/openai.ts'
+import { createTold } from '#core/chat-told.ts'
+import { ChatRequest, chatCompletion, chatEnd, chatTask, pieceChunk } from '#core/openai.ts'
 import { ChatChunk, ChatCompletion } from '#core/openai-answers.ts'
+import type { ChatPiece } from '#core/protocol/chat-piece.ts'
 import { IdempotencyHeaders, type TaskError, type TaskView } from '#core/protocol/task.ts'
+import type { OutputOf } from '#core/protocol/work.ts'
 import { type Env, networkOf } from '../env.ts'
 import { logError } from '../log.ts'
 import { operation } from '../middleware/operation.ts'
@@ -45,26 +47,38 @@ export const chat = new Hono<{ Bindings: Env }>().post('/', declared, async (c) 
       await lineOf(network, task).cancel(principal.address, task.id)
     })
     const send = (chunk: unknown) => stream.send({ data: JSON.stringify(chunk) })
-    let told = ''
+    const told = createTold()
+    const begun = new Set<number>()
+    const sendPieces = async (pieces: ChatPiece[]) => {
+      for (const piece of pieces) {
+        await send(pieceChunk(task, piece, !begun.has(piece.index)))
+        begun.add(piece.index)
+      }
+    }
     let over = false
     try {
-      await send(chunkOf(task, { role: 'assistant', content: '' }))
+      await sendPieces([{ index: 0, content: '' }])
       for await (const event of watch.events) {
         if (event.type === 'output') {
-          const fresh = freshText(told, event)
-          if (fresh === null) break
-          if (fresh !== '') await send(chunkOf(task, { content: fresh }))
-          told += fresh
+          const pieces = told.take(event)
+          if (pieces === null) break
+          await sendPieces(pieces)
         }
         if (event.type === 'done') {
-          await sendEnd(send, event.task, told, request.stream_options?.include_usage === true)
           over = true
+          const rest = event.task.status === 'succeeded' ? told.rest(event.task.output as OutputOf<'llm.chat'>) : null
+          if (rest === null) {
+            await send({ error: streamError(errorOf(event.task), event.task, told.length()) })
+          } else {
+            await sendPieces(rest.filter((piece) => Object.keys(piece).length > 1))
+            for (const chunk of chatEnd(event.task, request.stream_options?.include_usage === true)) await send(chunk)
+          }
         }
       }
       if (!over) {
         watch.close()
         const cancelled = fromJson(await lineOf(network, task).cancel(principal.address, task.id))
-        await send({ error: streamError(INTERRUPTED, cancelled, told) })
+        await send({ error: streamError(INTERRUPTED, cancelled, told.length()) })
       }
     } catch (error) {
       // The answer has begun: what went wrong can only be told in it.
@@ -88,24 +102,20 @@ const BROKEN = {
   param: null,
 }
 
-/** The error that ends a stream, with what the client has of it: that, and nothing else, was charged. */
-function streamError({ code, message }: TaskError, { units = 0, price = '0' }: TaskView, told: string) {
-  const delivered = { tokens: units, characters: told.length, price }
-  const charge = units === 0 ? 'Nothing is charged.' : `Only what was delivered is charged (output tokens: ${units}).`
-  return { message: `${message} ${charge}`, type: 'server_error', code, param: null, delivered }
+const CONTRADICTED = {
+  code: 'stream_contradicted',
+  message: "The provider's result is not what it streamed; GET /v1/tasks/:id has the result.",
 }
 
-const chunkOf = (task: TaskView, delta: object) => chatChunk(task, [{ index: 0, delta, finish_reason: null }])
+const errorOf = ({ status, error }: TaskView): TaskError => {
+  if (status === 'succeeded') return CONTRADICTED
+  return error ?? { code: status, message: 'The task was cancelled.' }
+}
 
-async function sendEnd(
-  send: (chunk: unknown) => Promise<void>,
-  task: TaskView,
-  told: string,
-  includeUsage: boolean,
-): Promise<void> {
-  if (task.status !== 'succeeded') {
-    const error = task.error ?? { code: task.status, message: 'The task was cancelled.' }
-    return send({ error: streamError(error, task, told) })
-  }
-  for (const chunk of chatEnd(task, includeUsage)) await send(chunk)
+/** The error that ends a stream, with what the client has of it. That, and nothing else, is charged, unless there is a result. */
+function streamError({ code, message }: TaskError, { units = 0, price = '0', status }: TaskView, characters: number) {
+  const delivered = { tokens: units, characters, price }
+  const part = units === 0 ? 'Nothing is charged.' : `Only what was delivered is charged (output tokens: ${units}).`
+  const charge = status === 'succeeded' ? `The task is charged (${price} tokens).` : part
+  return { message: `${message} ${charge}`, type: 'server_error', code, param: null, delivered }
 }

@@ -86,8 +86,8 @@ export const leases = new Hono<{ Bindings: Env }>()
     }),
     async (c) => {
       const network = networkOf(c.env)
-      const { task, attempt, offset } = await holder(network, c.get('principal').address, c.req.param('id'))
-      const url = `https://room/?attempt=${attempt}&offset=${offset}`
+      const { task, attempt, start } = await holder(network, c.get('principal').address, c.req.param('id'))
+      const url = `https://room/?attempt=${attempt}&offset=${start.offset}&besideOffset=${start.besideOffset}`
       return network.room(task).fetch(url, { headers: { upgrade: 'websocket' } })
     },
   )
@@ -104,8 +104,8 @@ export const leases = new Hono<{ Bindings: Env }>()
     async (c) => {
       const network = networkOf(c.env)
       const frame = c.req.valid('json')
-      const { task, attempt, offset } = await holder(network, c.get('principal').address, c.req.param('id'))
-      return c.json(await network.room(task).append(attempt, offset, frame))
+      const { task, attempt, start } = await holder(network, c.get('principal').address, c.req.param('id'))
+      return c.json(await network.room(task).append(attempt, start, frame))
     },
   )
   .get(
@@ -127,14 +127,14 @@ export const leases = new Hono<{ Bindings: Env }>()
     },
   )
 
-type Delivery = { task: string; attempt: number; offset: number }
+type Delivery = { task: string; attempt: number; start: { offset: number; besideOffset: number } }
 
 /** Who delivers output must hold the lease. */
 async function holder(network: Network, address: Address, lease: string): Promise<Delivery> {
   const { cell, task, attempt } = known(lease)
-  const offset = await network.market(cell).outputOf(address, lease)
-  if (offset === null) throw new DomainError('lease_not_found')
-  return { task, attempt, offset }
+  const start = await network.market(cell).outputOf(address, lease)
+  if (start === null) throw new DomainError('lease_not_found')
+  return { task, attempt, start }
 }
 
 function known(lease: string): { task: string; attempt: number; cell: string } {
