@@ -8,6 +8,7 @@ import type { Backlog } from './backlog.ts'
 import { bitsOf } from './capability.ts'
 import { addCharge, type Charges } from './charges.ts'
 import { createDecisions, type Decisions, noteDecision } from './decision.ts'
+import { advance, createFairness, type Fairness, stamp } from './fairness.ts'
 import { createGrants, type Grants, noteGrant } from './grants.ts'
 import type { Accepted } from './idempotency.ts'
 import { backoffMs, GRACE_MS, LEASE_MS, leaseId } from './lease.ts'
@@ -15,13 +16,11 @@ import {
   type Ask,
   addSupply,
   addWant,
-  advance,
+  bestNewcomer,
   bestSupply,
   bestWant,
   classOf,
-  createFairness,
   createMatching,
-  type Fairness,
   type Match,
   type Matching,
   noteModel,
@@ -30,7 +29,6 @@ import {
   type Supply,
   setReputation,
   setRoom,
-  stamp,
   supplyMatch,
   type Want,
 } from './matching.ts'
@@ -52,7 +50,7 @@ import type { Rule } from './protocol/decision.ts'
 import type { Offer, Register } from './protocol/provider.ts'
 import type { Address } from './protocol/values.ts'
 import { laneOf, newPurse, type Purse } from './purse.ts'
-import { NEWCOMER, type Outcome, observe, type Reputation, score } from './reputation.ts'
+import { hope, NEWCOMER, type Outcome, observe, type Reputation, score } from './reputation.ts'
 import { countEnded, countGranted, countPaid, countSubmitted, createStats, refreshLatest, type Stats } from './stats.ts'
 import {
   bytesOf,
@@ -279,11 +277,30 @@ export function tick(book: Book, now: number): void {
 
 /** Gives a queued task to the best provider that waits for work, or whom was drawn for it; false when none may run it now. */
 export function place(book: Book, open: OpenTask, now: number): boolean {
-  const { task, want } = open
-  const match = task.deliveries ? verifierOf(book, open, now) : bestMatch(book, want, now)
-  if (match) grant(book, open, match, task.deliveries ? 'lot' : want.only === undefined ? 'merit' : 'lane', now)
-  return match !== null
+  const choice = choose(book, open, now)
+  if (choice) grant(book, open, choice.match, choice.rule, now)
+  return choice !== null
 }
+
+type Choice = { match: Match; rule: Rule }
+
+function choose(book: Book, open: OpenTask, now: number): Choice | null {
+  const { task, want } = open
+  if (task.deliveries) return by('lot', verifierOf(book, open, now))
+  if (want.only !== undefined) return by('lane', ownLane(book, want, want.only, now))
+  const best = bestSupply(book.matching, want, now)
+  // A best that is new itself is trial enough.
+  const newcomer = best?.offer.hope === null && isTrial(want.seq) && bestNewcomer(book.matching, want, best, now)
+  return newcomer ? by('trial', newcomer) : by('merit', best)
+}
+
+const by = (rule: Rule, match: Match | null): Choice | null => match && { match, rule }
+
+/** One task in so many tries a newcomer, where there is one that may be as good as the best. */
+const TRIALS = 16
+
+/** By the number of the task, well mixed, so that nobody's tasks are tried more often than others'. */
+const isTrial = (seq: number): boolean => lotOf(0, seq) < 1 / TRIALS
 
 /** Draws who gives the next result, and keeps the task for it for a while when it is busy. */
 function verifierOf(book: Book, open: OpenTask, now: number): Match | null {
@@ -302,9 +319,8 @@ function verifierOf(book: Book, open: OpenTask, now: number): Match | null {
 /** After so long another is drawn. */
 const DRAWN_MS = 4 * LEASE_MS
 
-function bestMatch(book: Book, want: Want, now: number): Match | null {
-  if (want.only === undefined) return bestSupply(book.matching, want, now)
-  const provider = book.providers.get(want.only)
+function ownLane(book: Book, want: Want, only: Address, now: number): Match | null {
+  const provider = book.providers.get(only)
   return provider ? supplyMatch(want, provider.supply, now) : null
 }
 
@@ -407,11 +423,11 @@ function register(book: Book, address: Address, registration: Register, at: numb
 export function asksOf({ offers }: Register, reputations: Provider['reputations'], loaded: Supply['loaded']): Ask[] {
   return offers.map((offer) => {
     const name = classOf(offer)
-    return askOf(offer, score(reputations.get(name) ?? NEWCOMER), offers.length === 1 || name === loaded)
+    return askOf(offer, reputations.get(name) ?? NEWCOMER, offers.length === 1 || name === loaded)
   })
 }
 
-function askOf(offer: Offer, reputation: number, warm: boolean): Ask {
+function askOf(offer: Offer, known: Reputation, warm: boolean): Ask {
   const { kind, model, ask, speed, context, digest, quantization, capabilities } = offer
   return {
     kind,
@@ -422,10 +438,16 @@ function askOf(offer: Offer, reputation: number, warm: boolean): Ask {
     digest: digest ?? null,
     bits: (quantization === undefined ? null : bitsOf(quantization)) ?? 0,
     capabilities: capabilities ?? [],
-    reputation,
+    ...standing(known),
     warm,
   }
 }
+
+/** What matching goes by of a reputation. */
+const standing = (known: Reputation): Pick<Ask, 'reputation' | 'hope'> => ({
+  reputation: score(known),
+  hope: hope(known),
+})
 
 /** Puts a provider into the book and lists its offers; also how a snapshot is read back. */
 export function addProvider(book: Book, provider: Provider): void {
@@ -483,7 +505,7 @@ export function openTask(book: Book, task: Task, tag: number, deadline: number, 
 
 function grant(book: Book, open: OpenTask, match: Match, rule: Rule, now: number): void {
   const { supply, offer } = match
-  noteGrant(book.grants, { want: open.want, supply, offer, at: now })
+  noteGrant(book.grants, { want: open.want, supply, offer, rule, at: now })
   noteDecision(book, match, rule, now)
   const { ask, digest } = offer
   const event: TaskEvent = { type: 'granted', provider: supply.address, ask, ...(digest !== null && { digest }) }
@@ -593,8 +615,8 @@ function rate(book: Book, address: Address, of: TaskSpec, outcome: Outcome, at: 
   const known = provider.reputations.get(classOf(of)) ?? NEWCOMER
   const reputation = observe(known, outcome, at)
   provider.reputations.set(classOf(of), reputation)
-  if (score(reputation) === score(known)) return
-  setReputation(book.matching, provider.supply, of, score(reputation))
+  const [was, is] = [standing(known), standing(reputation)]
+  if (is.reputation !== was.reputation || is.hope !== was.hope) setReputation(book.matching, provider.supply, of, is)
 }
 
 /** Keeps a task that has results away from those who gave them; a text is written again by the same weights, or it would differ. */

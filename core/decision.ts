@@ -6,6 +6,7 @@
  * | rule  | the task goes to                                                     |
  * |-------|----------------------------------------------------------------------|
  * | merit | the best offer that may run it at once                               |
+ * | trial | a newcomer, were it as good as the best reputation; see `hope`       |
  * | turn  | the provider that has room, the task being the first that it may run |
  * | lot   | whoever was drawn to check it; see core/verifier.ts                  |
  * | lane  | the provider whose vouchers its requester signs                      |
@@ -128,6 +129,8 @@ function advantagesOf(preference: Preference, { offer: one }: Contender, { offer
 
 function explain(decision: Decision, next: Contender | undefined, advantages: Advantage[]): string {
   switch (decision.rule) {
+    case 'trial':
+      return 'A newcomer is tried: with the best reputation there is it would be the best.'
     case 'turn':
       return 'It waited, and this provider had room for it first.'
     case 'lot':

@@ -1,9 +1,10 @@
 /** The last tasks that a market gave out and the offers that won them. Kept in memory alone, and only so many. */
 import type { Match } from './matching.ts'
+import type { Rule } from './protocol/decision.ts'
 
 const KEPT = 1000
 
-export type Grant = Match & { at: number }
+export type Grant = Match & { rule: Rule; at: number }
 /** A ring: the oldest is overwritten. */
 export type Grants = { kept: Grant[]; noted: number }
 

@@ -78,8 +78,9 @@ export type Ask = {
   /** Bits of a weight; 0 when it does not say. */
   bits: number
   capabilities: readonly string[]
-  /** Its provider's score in this class; changed only by `setReputation`. */
+  /** Its provider's score in this class, and while it is new there what a trial takes it for; changed only by `setReputation`. */
   reputation: number
+  hope: number | null
   /** Its provider need not load the model first: it offers no other, or was given a task of it last. Changed only by `noteModel`. */
   warm: boolean
 }
@@ -102,17 +103,29 @@ export type Supply = {
 export type Match = { want: Want; supply: Supply; offer: Ask }
 
 /** An offer in the tree of one preference. Hidden once a search met it without room, until there is room again. */
-type Place = { supply: Supply; offer: Ask; preference: Preference; tree: Tree; entry: Entry; hidden: boolean }
+type Place = {
+  supply: Supply
+  offer: Ask
+  preference: Preference
+  /** Among the newcomers, by what they hope for. */
+  hopeful: boolean
+  tree: Tree
+  entry: Entry
+  hidden: boolean
+}
 
 /** By kind, then by model: looking up the two costs less than joining them into one name. */
 type ByClass<T> = Map<Kind, Map<string, T>>
+type Listing = Record<Preference, Tree>
 
 export type Matching = {
   open: OrderedIndex<Want>
   offers: OrderedIndex<Place>
   /** By class, then by the region that its tasks name, so that nobody looks past tasks of other regions. */
   queues: ByClass<Map<Region | null, Tree>>
-  listings: ByClass<Record<Preference, Tree>>
+  listings: ByClass<Listing>
+  /** Of those that are new in their class alone. */
+  hopefuls: ByClass<Listing>
   queued: number
   /** Places that the search under way found without room. */
   full: Place[]
@@ -124,6 +137,7 @@ export function createMatching(): Matching {
     offers: createIndex(),
     queues: new Map(),
     listings: new Map(),
+    hopefuls: new Map(),
     queued: 0,
     full: [],
   }
@@ -311,17 +325,22 @@ export function aheadOf({ queues, open }: Matching, turn: Turn): number {
 /** Lists a provider's offers. */
 export function addSupply(matching: Matching, supply: Supply): void {
   for (const offer of supply.offers) {
-    const trees = ofClass(matching.listings, offer, () => ({
-      cheapest: emptyTree(),
-      balanced: emptyTree(),
-      fastest: emptyTree(),
-    }))
-    for (const preference of PREFERENCES) {
-      const entry = offerEntry(preference, supply, offer)
-      const place: Place = { supply, offer, preference, tree: trees[preference], entry, hidden: false }
-      insert(matching.offers, place.tree, place, entry)
-      supply.places.push(place)
-    }
+    list(matching, supply, offer, false)
+    if (offer.hope !== null) list(matching, supply, offer, true)
+  }
+}
+
+function list(matching: Matching, supply: Supply, offer: Ask, hopeful: boolean): void {
+  const trees = ofClass(hopeful ? matching.hopefuls : matching.listings, offer, () => ({
+    cheapest: emptyTree(),
+    balanced: emptyTree(),
+    fastest: emptyTree(),
+  }))
+  for (const preference of PREFERENCES) {
+    const entry = offerEntry(preference, supply, offer, hopeful)
+    const place: Place = { supply, offer, preference, hopeful, tree: trees[preference], entry, hidden: false }
+    insert(matching.offers, place.tree, place, entry)
+    supply.places.push(place)
   }
 }
 
@@ -330,21 +349,23 @@ export function removeSupply(matching: Matching, supply: Supply): void {
   for (const { tree, entry } of supply.places) remove(matching.offers, tree, entry)
   supply.places = []
   for (const { kind, model } of supply.offers) {
-    const models = matching.listings.get(kind)
-    if (models?.get(model)?.balanced.root === 0) models.delete(model)
+    for (const listings of [matching.listings, matching.hopefuls]) {
+      const models = listings.get(kind)
+      if (models?.get(model)?.balanced.root === 0) models.delete(model)
+    }
   }
 }
 
-/** Moves a provider's offers of one class to where its new score there puts them. */
+/** Moves a provider's offers of one class to where its new score there puts them; once it is well known, among the newcomers no more. */
 export function setReputation(
   matching: Matching,
   supply: Supply,
   { kind, model }: { kind: Kind; model: string },
-  reputation: number,
+  { reputation, hope }: Pick<Ask, 'reputation' | 'hope'>,
 ): void {
   for (const offer of supply.offers) {
     if (offer.kind !== kind || offer.model !== model) continue
-    offer.reputation = reputation
+    Object.assign(offer, { reputation, hope })
     relist(matching, supply, offer)
   }
 }
@@ -366,14 +387,17 @@ export function noteModel(matching: Matching, supply: Supply, { kind, model }: {
 
 /** Moves an offer to where its present merit puts it. */
 function relist(matching: Matching, supply: Supply, offer: Ask): void {
+  const isOver = (place: Place) => place.hopeful && place.offer.hope === null
   for (const place of supply.places) {
     if (place.offer !== offer) continue
-    const { preference, tree } = place
+    const { preference, hopeful, tree } = place
     remove(matching.offers, tree, place.entry)
-    place.entry = offerEntry(preference, supply, offer)
+    if (isOver(place)) continue
+    place.entry = offerEntry(preference, supply, offer, hopeful)
     place.hidden = false
     insert(matching.offers, tree, place, place.entry)
   }
+  if (supply.places.some(isOver)) supply.places = supply.places.filter((place) => !isOver(place))
 }
 
 /** Sets how many leases a provider can be given. */
@@ -392,14 +416,29 @@ export function supplyMatch(want: Want, supply: Supply, now: number): Match | nu
 /** The best listed provider that may run this task now. */
 export function bestSupply(matching: Matching, want: Want, now: number): Match | null {
   const trees = matching.listings.get(want.kind)?.get(want.model)
+  return trees ? bestIn(matching, trees[want.preference], want, now) : null
+}
+
+/** The newcomer with most merit, were it as good as it may be, when that is no less than the best provider has. */
+export function bestNewcomer(matching: Matching, want: Want, best: Match, now: number): Match | null {
+  const trees = matching.hopefuls.get(want.kind)?.get(want.model)
   if (!trees) return null
+  return bestIn(matching, trees[want.preference], want, now, merit(want.preference, best.offer))
+}
+
+function bestIn(
+  matching: Matching,
+  tree: Tree,
+  want: Want,
+  now: number,
+  least = Number.NEGATIVE_INFINITY,
+): Match | null {
   const accept = (place: Place) => {
     const { supply, offer } = place
     if (supply.room < 1) matching.full.push(place)
     return suits(want, supply, offer, now)
   }
-  const tree = trees[want.preference]
-  const found = first(matching.offers, tree, -Number(want.bid), -want.minReputation, wantMask(want), accept)
+  const found = first(matching.offers, tree, -Number(want.bid), -want.minReputation, wantMask(want), accept, -least)
   for (let place = matching.full.pop(); place; place = matching.full.pop()) hide(matching, place, true)
   if (found === 0) return null
   const { supply, offer } = matching.offers.items[found]!
@@ -415,32 +454,6 @@ function hide(matching: Matching, place: Place, hidden: boolean): void {
   setMask(matching.offers, place.tree, place.entry, hidden ? 0 : supplyMask(place.supply))
 }
 
-/* Fair queueing */
-
-/** Start-time fair queueing (Goyal, Vin, Cheng 1996), each task of a requester weighing one. */
-export type Fairness = { virtual: number; finish: Map<Address, number> }
-
-export const createFairness = (): Fairness => ({ virtual: 0, finish: new Map() })
-
-/** The tag of a requester's next task: its turn, counted from now, after those it has already queued. */
-export const nextTag = ({ virtual, finish }: Fairness, requester: Address): number =>
-  Math.max(virtual, finish.get(requester) ?? 0)
-
-/** Gives a requester's next task its tag. */
-export function stamp(fairness: Fairness, requester: Address): number {
-  const tag = nextTag(fairness, requester)
-  fairness.finish.set(requester, tag + 1)
-  return tag
-}
-
-/** Moves the queue's virtual time to the task being granted, and forgets requesters that it has passed. */
-export function advance(fairness: Fairness, tag: number): void {
-  if (tag <= fairness.virtual) return
-  fairness.virtual = tag
-  if (fairness.finish.size < 1024) return
-  for (const [requester, finish] of fairness.finish) if (finish <= tag) fairness.finish.delete(requester)
-}
-
 /* Index entries. Prices are rounded to doubles here; rounding keeps their order, and `accept` compares them exactly. */
 
 function wantEntry(want: Want): Entry {
@@ -448,9 +461,10 @@ function wantEntry(want: Want): Entry {
   return { key0: tag, key1: deadline, key2: seq, a: Number(bid), b: minReputation, mask: EVERY }
 }
 
-function offerEntry(preference: Preference, supply: Supply, offer: Ask): Entry {
+function offerEntry(preference: Preference, supply: Supply, offer: Ask, hopeful: boolean): Entry {
+  const reputation = hopeful ? offer.hope! : offer.reputation
   return {
-    key0: -merit(preference, offer),
+    key0: -merit(preference, { ...offer, reputation }),
     key1: supply.seq,
     key2: supply.offers.indexOf(offer),
     a: -Number(offer.ask),

@@ -92,6 +92,19 @@ export function interval({ successes, failures }: Weights): Interval {
   return { low: Math.max(0, mean - half), mean, high: Math.min(1, mean + half) }
 }
 
+/** Of the reputations that there are none is better than this: so many successes in a row bring it there. */
+const BEST = 0.99
+const TO_BEST = 262
+
+/**
+ * What a newcomer is taken for when it is tried: as good as anybody while it has failed nothing, else the upper bound. Null once so
+ * many outcomes are known that whoever failed none needs no trial any more.
+ */
+export function hope(reputation: Reputation): number | null {
+  if (reputation.outcomes >= TO_BEST) return null
+  return reputation.failures === 0 ? BEST : Math.min(BEST, Math.floor(interval(reputation).high * 100) / 100)
+}
+
 /** The lower bound in steps of a hundredth, so that matching's indexes move only when it matters. */
 export function score(reputation: Reputation): number {
   return Math.floor(interval(reputation).low * 100) / 100

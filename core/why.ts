@@ -132,8 +132,10 @@ function recentOf(book: Book, own: Offered): OfferWhy['recent'] {
   let [tasks, won, missed] = [0, 0, 0]
   let lost: Grant | null = null
   for (const grant of latestGrants(book.grants)) {
-    const { want, at } = grant
+    const { want, rule, at } = grant
     if (want.kind !== own.offer.kind || want.model !== own.offer.model) continue
+    // No terms would have won what was another's trial.
+    if (rule === 'trial' && grant.supply.address !== own.supply.address) continue
     tasks++
     if (grant.supply.address === own.supply.address) {
       won++

@@ -3,22 +3,20 @@
  * A decision is one provider taking its best open task (the next task then comes in), or one new task finding its best
  * waiting provider; the two are timed in equal numbers. Regret is measured against a look at every candidate.
  */
+import { createFairness, type Fairness, stamp } from '../../core/fairness.ts'
 import {
   addSupply,
   addWant,
   bestSupply,
   bestWant,
-  createFairness,
   createMatching,
   exclusion,
-  type Fairness,
   type Matching,
   merit,
   PREFERENCES,
   removeWant,
   type Supply,
   setRoom,
-  stamp,
   type Want,
 } from '../../core/matching.ts'
 import { type Address, Region } from '../../core/protocol/values.ts'
@@ -207,6 +205,7 @@ function randomSupply(random: Random, seq: number, models = MODELS): Supply {
     capabilities: [],
     warm: false,
     reputation,
+    hope: null,
   }))
   const region = Region.options[Math.floor(random() * 4)]!
   return { seq, address: address(REQUESTERS + seq), region, offers, room: 1, places: [], loaded: null, streak: 0 }

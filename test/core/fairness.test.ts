@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { advance, createFairness, stamp } from '#core/matching.ts'
+import { advance, createFairness, stamp } from '#core/fairness.ts'
 import {
   enrol,
   holderOf,

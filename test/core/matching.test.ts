@@ -4,6 +4,7 @@ import {
   type Ask,
   addSupply,
   addWant,
+  bestNewcomer,
   bestSupply,
   bestWant,
   createMatching,
@@ -17,6 +18,7 @@ import {
   removeSupply,
   removeWant,
   type Supply,
+  setReputation,
   setRoom,
   type Want,
 } from '#core/matching.ts'
@@ -47,6 +49,7 @@ const anyAsk: fc.Arbitrary<Ask> = fc.record({
   bits,
   capabilities,
   reputation: rank,
+  hope: fc.constantFrom(null, 0.5, 0.99),
   warm: fc.boolean(),
 })
 const anySupply = fc.record({
@@ -91,13 +94,18 @@ function matchingOf(wants: Want[], supplies: Supply[]): Matching {
 const may = (want: Want, one: Supply, offer: Ask, now: number) =>
   exclusion(want, { ...one, offers: [offer] }, now) === null
 
-/** The highest merit among all offers that may run the task, by looking at each. */
-function bestMerit(want: Want, supplies: Supply[], now: number): number | null {
+/** The highest merit among all offers that may run the task, by looking at each; `as` gives an offer as it is taken, or null. */
+function bestMerit(want: Want, supplies: Supply[], now: number, as: (offer: Ask) => Ask | null = same): number | null {
   const merits = supplies.flatMap((one) =>
-    one.offers.filter((offer) => may(want, one, offer, now)).map((offer) => merit(want.preference, offer)),
+    one.offers
+      .filter((offer) => may(want, one, offer, now))
+      .flatMap((offer) => as(offer) ?? [])
+      .map((offer) => merit(want.preference, offer)),
   )
   return merits.length === 0 ? null : Math.max(...merits)
 }
+const same = (offer: Ask) => offer
+const hopeful = (offer: Ask) => (offer.hope === null ? null : { ...offer, reputation: offer.hope })
 
 /** The first task in order that the provider may run, by looking at each; of a model that it has loaded, 32 times in a row. */
 function firstWant(wants: Want[], one: Supply, now: number): Want | undefined {
@@ -116,6 +124,13 @@ function expectBestSupply(matching: Matching, want: Want, supplies: Supply[], no
   if (!match) return
   expect(may(want, match.supply, match.offer, now)).toBe(true)
   expect(merit(want.preference, match.offer)).toBe(best)
+
+  const newcomer = bestNewcomer(matching, want, match, now)
+  const most = bestMerit(want, supplies, now, hopeful)
+  expect(newcomer === null).toBe(most === null || most < best!)
+  if (!newcomer) return
+  expect(may(want, newcomer.supply, newcomer.offer, now)).toBe(true)
+  expect(merit(want.preference, hopeful(newcomer.offer)!)).toBe(most)
 }
 
 function expectBestWant(matching: Matching, one: Supply, wants: Want[], now: number): void {
@@ -181,6 +196,14 @@ test('both stay right while tasks and providers come, go and fill up', () => {
     fc.record({ do: fc.constant('supply' as const), part: anySupply }),
     fc.record({ do: fc.constant('unlist' as const), which: fc.nat() }),
     fc.record({ do: fc.constant('load' as const), which: fc.nat(), kind, model }),
+    fc.record({
+      do: fc.constant('rate' as const),
+      which: fc.nat(),
+      kind,
+      model,
+      reputation: rank,
+      known: fc.boolean(),
+    }),
     fc.record({ do: fc.constant('room' as const), which: fc.nat(), room: fc.integer({ min: 0, max: 2 }) }),
   )
   holds(
@@ -206,6 +229,7 @@ test('both stay right while tasks and providers come, go and fill up', () => {
           for (const gone of supplies.splice(op.which % (supplies.length + 1), 1)) removeSupply(matching, gone)
         } else if (supplies.length === 0) continue
         else if (op.do === 'load') noteModel(matching, supplies[op.which % supplies.length]!, op)
+        else if (op.do === 'rate') rate(matching, supplies[op.which % supplies.length]!, op)
         else setRoom(matching, supplies[op.which % supplies.length]!, op.room)
         for (const one of wants) expectBestSupply(matching, one, supplies, T0)
         for (const one of supplies) expectBestWant(matching, one, wants, T0)
@@ -215,6 +239,15 @@ test('both stay right while tasks and providers come, go and fill up', () => {
     150,
   )
 })
+
+type Rated = Pick<Want, 'kind' | 'model'> & { reputation: number; known: boolean }
+
+/** Its score in a class changes; where it was new, that may be over, and never begins again. */
+function rate(matching: Matching, one: Supply, of: Rated): void {
+  const isKnown = one.offers.some((each) => each.kind === of.kind && each.model === of.model && each.hope === null)
+  const hope = of.known || isKnown ? null : Math.max(of.reputation, 0.5)
+  setReputation(matching, one, of, { reputation: of.reputation, hope })
+}
 
 /** What takes away each reason, and nothing else. */
 const MENDS: Record<Exclusion, (want: Want, one: Supply) => [Want, Supply]> = {

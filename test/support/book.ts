@@ -50,6 +50,7 @@ export const ask = (over: Partial<Ask> = {}): Ask => ({
   bits: 0,
   capabilities: [],
   reputation: 0.5,
+  hope: null,
   warm: false,
   ...over,
 })
