@@ -1,7 +1,7 @@
 /**
  * A line to a market. The calls that this isolate has for it travel together: while one exchange is on its way, further calls
- * gather, and the next exchange takes them all. So a busy market is asked a few times rather than thousands of times a second,
- * writes one row for many calls, and one call alone still leaves at once.
+ * gather, and the next exchange takes them all; where many come, it waits a moment for more. So a busy market is asked a few hundred
+ * times rather than thousands of times a second, writes one row for many calls, and one call alone still leaves at once.
  *
  * Two duties are always with one of the requests that wait: one sends, and one holds an exchange open for answers that come
  * later. After a while a duty is offered to all who wait, and the first to wake takes it.
@@ -34,6 +34,8 @@ export type Line = {
   queue: Call[]
   sending: boolean
   holding: boolean
+  /** Until when calls are likely to come in numbers, for they just did. */
+  busyUntil: number
   seats: Map<number, Seat>
 }
 
@@ -50,6 +52,10 @@ export type Carrier = {
 
 /** The platform lets a request work for thirty seconds after it was answered; the last exchange may be held for ten. */
 const DUTY_MS = 10_000
+/** After an exchange of so many calls, those of the next while wait a moment for others to come along. */
+const BUSY_CALLS = 3
+const BUSY_MS = 10
+const GATHER_MS = 1
 /** Calls that may wait at once: each holds memory here and a place in the market. */
 const MOST_WAITING = 10_000
 /** Longer than any call is held. */
@@ -57,7 +63,7 @@ const LIMIT_MS = 60_000
 const RESTARTED = JSON.stringify({ code: 'market_restarted', details: { retryAfterSeconds: 1 } })
 
 export function openLine(isolate: string): Line {
-  return { isolate, epoch: '', lastId: 0, queue: [], sending: false, holding: false, seats: new Map() }
+  return { isolate, epoch: '', lastId: 0, queue: [], sending: false, holding: false, busyUntil: 0, seats: new Map() }
 }
 
 /** Makes a call and waits for its answer. @returns the value as JSON @throws DomainError */
@@ -103,8 +109,7 @@ function isNeeded(line: Line, duty: Duty): boolean {
 }
 
 async function exchange(line: Line, carrier: Carrier, duty: Duty): Promise<void> {
-  const calls = duty === 'sending' ? line.queue : []
-  if (duty === 'sending') line.queue = []
+  const calls = duty === 'sending' ? await gather(line, carrier) : []
   try {
     const { epoch, answers } = await carrier.exchange(line.isolate, calls)
     const sent = new Set(calls.map(({ id }) => id))
@@ -116,6 +121,16 @@ async function exchange(line: Line, carrier: Carrier, duty: Duty): Promise<void>
     breakOff(line, () => true)
     line.epoch = ''
   }
+}
+
+/** @returns the calls to send now */
+async function gather(line: Line, carrier: Carrier): Promise<Call[]> {
+  // Should its request end meanwhile, what is queued leaves at once.
+  if (carrier.now() < line.busyUntil) await scheduler.wait(GATHER_MS).catch(() => {})
+  const calls = line.queue
+  line.queue = []
+  if (calls.length >= BUSY_CALLS) line.busyUntil = carrier.now() + BUSY_MS
+  return calls
 }
 
 /** Tells those who wait for a market that forgot them; calls still in the queue will reach the new one. */
