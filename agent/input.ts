@@ -1,8 +1,8 @@
 /** A lease's input as its runner takes it: checked, and with the content that it only refers to. */
 import { createHash } from 'node:crypto'
+import { CONTAINER_LIMITS, programSeconds, WASI_LIMITS } from '#core/program-limits.ts'
 import type { Lease } from '#core/protocol/lease.ts'
-import { INPUTS, type InputOf } from '#core/protocol/work.ts'
-import { WASI_LIMITS, wasiSeconds } from '#core/wasi-limits.ts'
+import { type ContainerKind, INPUTS, type InputOf } from '#core/protocol/work.ts'
 import { EdgeError } from './edge.ts'
 import { RunnerError, type RunnerInput } from './runner.ts'
 import { backoff, pause, type Timing } from './timing.ts'
@@ -34,23 +34,31 @@ export async function openInput(
     }
     case 'wasi.run':
       return await wasiInput(parsed.data as InputOf<'wasi.run'>)
+    case 'container.run':
+    case 'gpu.exec':
+      return await programInput(parsed.data as InputOf<ContainerKind>, CONTAINER_LIMITS[lease.kind].inputBytes)
     default:
       return parsed.data
   }
 
-  async function wasiInput(input: InputOf<'wasi.run'>): Promise<RunnerInput<'wasi.run'>> {
-    const { module, args = [], stdin = '', files = {}, outputs = [] } = input
-    let bytes = 0
+  async function wasiInput({ module, ...given }: InputOf<'wasi.run'>): Promise<RunnerInput<'wasi.run'>> {
+    const program = await bytesOf(module)
+    return { module: program, ...(await programInput(given, WASI_LIMITS.inputBytes - program.byteLength)) }
+  }
+
+  async function programInput(input: InputOf<ContainerKind>, most: number): Promise<RunnerInput<ContainerKind>> {
+    const { args = [], stdin = '', files = {}, outputs = [] } = input
+    let left = most
     const take = async (content: Content) => {
       const taken = await bytesOf(content)
-      bytes += taken.byteLength
-      if (bytes <= WASI_LIMITS.inputBytes) return taken
-      throw new RunnerError('invalid_input', `module and files have more than ${WASI_LIMITS.inputBytes} bytes`)
+      left -= taken.byteLength
+      if (left >= 0) return taken
+      throw new RunnerError('invalid_input', `program and files have more than ${WASI_LIMITS.inputBytes} bytes`)
     }
-    const [program, given] = [await take(module), await take(stdin)]
+    const given = await take(stdin)
     const taken: Record<string, Uint8Array> = {}
     for (const [name, content] of Object.entries(files)) taken[name] = await take(content)
-    return { module: program, args, stdin: given, files: taken, outputs, seconds: wasiSeconds(input) }
+    return { args, stdin: given, files: taken, outputs, seconds: programSeconds(input) }
   }
 
   function bytesOf(content: Content): Uint8Array | Promise<Uint8Array> {

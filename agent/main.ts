@@ -49,6 +49,7 @@ program
     `what a requester may owe beyond what is locked for you on the chain (default ${DEFAULT_CREDIT})`,
   )
   .option('--runner <kind/model=file>', 'a runner of your own, see docs/provider.md; repeat for more', collect)
+  .option('--image <name@digest>', 'an image whose programs may run here in containers; repeat for more', collect)
   .option('--price <kind=amount>', 'tokens to ask for a unit of a kind; repeat for more', collect)
   .option('--slots <n>', 'tasks at once over all kinds and edges (default: what the runners can take)')
   .option('--log <how>', `${LOGS.join(', ')} (default: live on a terminal, else pretty)`)

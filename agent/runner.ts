@@ -1,6 +1,6 @@
 import type { ChatPiece } from '#core/protocol/chat-piece.ts'
 import type { Offer } from '#core/protocol/provider.ts'
-import type { InputOf, Kind, Prefix, Usage } from '#core/protocol/work.ts'
+import type { ContainerKind, InputOf, Kind, Prefix, Usage } from '#core/protocol/work.ts'
 
 /** What a probe found out by doing real work. `speed` is in units a second (core/pricing.ts). */
 export type Probe = Pick<Offer, 'speed' | 'context' | 'digest' | 'quantization' | 'capabilities'>
@@ -24,15 +24,18 @@ export type Outcome = { output: Record<string, unknown>; usage: Usage }
 export type RunnerInput<K extends Kind> = K extends 'doc.ocr'
   ? Omit<InputOf<K>, 'image'> & { image: Uint8Array }
   : K extends 'wasi.run'
-    ? {
-        module: Uint8Array
-        args: string[]
-        stdin: Uint8Array
-        files: Record<string, Uint8Array>
-        outputs: string[]
-        seconds: number
-      }
-    : InputOf<K>
+    ? ProgramGiven & { module: Uint8Array }
+    : K extends ContainerKind
+      ? ProgramGiven
+      : InputOf<K>
+
+type ProgramGiven = {
+  args: string[]
+  stdin: Uint8Array
+  files: Record<string, Uint8Array>
+  outputs: string[]
+  seconds: number
+}
 
 /** One model on this machine, able to do one kind of work. `input` is a RunnerInput of that kind. */
 export type Runner = {

@@ -4,27 +4,15 @@
  */
 import { execFile, spawn } from 'node:child_process'
 import { promisify } from 'node:util'
-import { RunnerError } from './runner.ts'
+import { type Bounds, noSandbox, type SandboxedEnd, START_MS, watchSandboxed } from './sandboxed-process.ts'
 
-export type SandboxedRun = {
+export type SandboxedRun = Bounds & {
   /** A module of JavaScript, which Node runs. It writes what it has to say to standard output. */
   code: string
   /** What it may read, by the place where it sees it. It may write to /work alone. */
   reads: Record<string, string>
-  /** Bytes that fit into /work, and into the program's own memory. */
-  folderBytes: number
-  memoryBytes: number
-  /** Bytes of standard output; more ends it. */
-  outputBytes: number
-  /** Its time begins when it has written the first byte, and it has START_MS to get there. */
-  seconds: number
-  signal: AbortSignal
 }
 
-/** How it ended: by itself, by its time, or by a bound (`code` is null then). */
-export type SandboxedEnd = { isTimeOver: boolean; code: number | null; output: string }
-
-const START_MS = 30_000
 /** What Node itself takes beside what its program may. */
 const NODE_BYTES = 1024 ** 3
 const PROCESSES = 64
@@ -33,41 +21,12 @@ const MIB = 1024 ** 2
 const LIBRARIES = ['/lib', '/lib64', '/usr/lib', '/usr/lib64']
 
 export function runSandboxed(run: SandboxedRun): Promise<SandboxedEnd> {
-  const { signal, outputBytes, seconds } = run
   const child = spawn('bwrap', bubblewrapArguments(run), {
     stdio: ['ignore', 'pipe', 'ignore'],
     env: { PATH: process.env.PATH },
   })
-  const { promise, resolve, reject } = Promise.withResolvers<SandboxedEnd>()
-  const chunks: Buffer[] = []
-  let bytes = 0
-  let isTimeOver = false
   // All that is in the sandbox dies with this process.
-  const kill = () => void child.kill('SIGKILL')
-  const timeOver = () => {
-    isTimeOver = true
-    kill()
-  }
-  let timer = setTimeout(timeOver, START_MS)
-  signal.addEventListener('abort', kill, { once: true })
-  if (signal.aborted) kill()
-  child.stdout.on('data', (chunk: Buffer) => {
-    if (bytes === 0) {
-      clearTimeout(timer)
-      timer = setTimeout(timeOver, seconds * 1000)
-    }
-    bytes += chunk.length
-    if (bytes > outputBytes) kill()
-    else chunks.push(chunk)
-  })
-  child.once('error', (error) => reject(error))
-  child.once('close', (code) => {
-    clearTimeout(timer)
-    signal.removeEventListener('abort', kill)
-    if (signal.aborted) reject(new RunnerError('aborted', 'the attempt was stopped'))
-    else resolve({ isTimeOver, code, output: Buffer.concat(chunks).toString() })
-  })
-  return promise
+  return watchSandboxed(child, run, () => void child.kill('SIGKILL'))
 }
 
 function bubblewrapArguments({ code, reads, folderBytes, memoryBytes, seconds }: SandboxedRun): string[] {
@@ -130,5 +89,3 @@ export async function proveSandbox(signal: AbortSignal): Promise<void> {
   if (missing.length > 0)
     throw noSandbox(`the sandbox does not hold: ${missing.join('; ')}`, 'bring bubblewrap up to date')
 }
-
-const noSandbox = (why: string, mend: string) => new RunnerError('no_sandbox', why, mend)

@@ -31,11 +31,14 @@ export type Given = {
   etherPrice?: string
   credit?: string
   runner?: string[]
+  image?: string[]
   price?: string[]
   slots?: string
   log?: string
 }
 
+/** An image whose programs may run here, pinned. */
+export type AllowedImage = { name: string; digest: string }
 export type OwnRunner = { kind: Kind; model: string; file: string }
 
 export type Settings = {
@@ -56,6 +59,7 @@ export type Settings = {
   credit: bigint
   /** Runners of the owner's own, each by its module's file. */
   own: OwnRunner[]
+  images: AllowedImage[]
   prices: Map<Kind, string>
   slots: number | undefined
   log: (typeof LOGS)[number] | undefined
@@ -92,6 +96,7 @@ export function fromToml(text: string): Given {
       case 'upstream':
       case 'runners':
       case 'runner':
+      case 'image':
         given[key] = texts(key, value)
         break
       case 'name':
@@ -122,7 +127,18 @@ export function fromToml(text: string): Given {
 }
 
 function settingsOf(given: Given, state: string, file: string): Settings {
-  const { edge = [], runners = [...KINDS], region, upstream = [], runner = [], price = [], rpc, slots, log } = given
+  const {
+    edge = [],
+    runners = [...KINDS],
+    region,
+    upstream = [],
+    runner = [],
+    image = [],
+    price = [],
+    rpc,
+    slots,
+    log,
+  } = given
   if (edge.length === 0) throw new RangeError('--edge URL is missing')
   return {
     edges: [...new Set(edge.map((url) => origin('--edge', url)))],
@@ -136,6 +152,7 @@ function settingsOf(given: Given, state: string, file: string): Settings {
     etherPrice: amount('--ether-price', given.etherPrice ?? DEFAULT_ETHER_PRICE),
     credit: amount('--credit', given.credit ?? DEFAULT_CREDIT),
     own: runner.map(ownRunner),
+    images: imagesOf(image),
     prices: parsePrices(price),
     slots: slots === undefined ? undefined : count('--slots', slots),
     log: log === undefined ? undefined : oneOf('--log', log, LOGS),
@@ -147,6 +164,18 @@ function ownRunner(text: string): OwnRunner {
   if (!kind || !model || !file)
     throw new RangeError(`--runner ${text}: write kind/model=file, as in text.embed/letters=own-runner.mjs`)
   return { kind: oneOf('--runner', kind, Kind.options), model: model.slice(0, 200), file: resolve(file) }
+}
+
+function imagesOf(texts: string[]): AllowedImage[] {
+  const images = texts.map((text) => {
+    const [, name, digest] = /^([^@\s-][^@\s]{0,199})@(sha256:[0-9a-f]{64})$/.exec(text) ?? []
+    if (!name || !digest)
+      throw new RangeError(`--image ${text}: pin it by its digest, as in docker.io/library/python@sha256:...`)
+    return { name, digest }
+  })
+  const twice = images.find(({ name }, i) => images.findIndex((other) => other.name === name) < i)
+  if (twice) throw new RangeError(`--image ${twice.name}: allow one digest of an image`)
+  return images
 }
 
 function origin(flag: string, url: string): string {

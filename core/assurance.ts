@@ -16,7 +16,7 @@
  * |------------|----------------------------------------------------------------------------------------------------|
  * | llm.chat   | the share of their words that are not in both; 0 asks for the very same text and tool calls        |
  * | doc.ocr    | the share of their words that are not in both; 0 asks for the very same text                       |
- * | wasi.run   | 0 for the very same exit code, output and files, else 1                                            |
+ * | programs   | 0 for the very same exit code, output and files, else 1                                            |
  * | text.embed | 1 - the least cosine of two vectors of the same text; 0.001 unless told, for hardware rounds apart |
  */
 import * as z from 'zod'
@@ -69,7 +69,14 @@ const TRIAL = 10
  * And never less often than this. What a model writes depends on its weights, which a provider might exchange for cheaper ones at any
  * time: one check in twenty finds that within a hundred requests with 99 % (`caughtWithin`).
  */
-const FLOORS: Record<Kind, number> = { 'llm.chat': 0.05, 'text.embed': 0.05, 'doc.ocr': 0.01, 'wasi.run': 0.01 }
+const FLOORS: Record<Kind, number> = {
+  'llm.chat': 0.05,
+  'text.embed': 0.05,
+  'doc.ocr': 0.01,
+  'wasi.run': 0.01,
+  'container.run': 0.01,
+  'gpu.exec': 0.01,
+}
 
 /** How likely the result of a provider is to be checked that has succeeded so many times in a row. */
 export const spotRate = (kind: Kind, streak: number): number =>
@@ -154,6 +161,8 @@ export function distance(kind: Kind, one: Output, other: Output): number {
     case 'doc.ocr':
       return textDistance((one as OutputOf<'doc.ocr'>).text, (other as OutputOf<'doc.ocr'>).text)
     case 'wasi.run':
+    case 'container.run':
+    case 'gpu.exec':
       return canonicalJson(one) === canonicalJson(other) ? 0 : 1
     case 'text.embed': {
       const [x, y] = [one as OutputOf<'text.embed'>, other as OutputOf<'text.embed'>]

@@ -3,8 +3,8 @@
  * blobs. Each is kept until a time, which every use of it may move further and nothing but its owner's DELETE moves nearer.
  */
 import { BlobRef } from './blob-ref.ts'
-import type { Kind } from './protocol/work.ts'
-import { wasiBlobs } from './wasi.ts'
+import { programBlobs } from './program.ts'
+import { isProgram, type Kind } from './protocol/work.ts'
 
 /** How long a blob is kept after it was uploaded or last used. */
 export const BLOB_KEPT_MS = 24 * 3_600_000
@@ -13,7 +13,7 @@ export const BLOB_LEAST_BYTES = 16 * 1024
 
 /** The blobs that an input refers to, each with the JSON pointer of its place in the input. */
 export function blobsIn(kind: Kind, input: Record<string, unknown>): { sha256: string; pointer: string }[] {
-  if (kind === 'wasi.run') return wasiBlobs(input)
+  if (isProgram(kind)) return programBlobs(input)
   if (kind !== 'doc.ocr') return []
   const image = BlobRef.safeParse(input.image)
   return image.success ? [{ sha256: image.data.sha256, pointer: '/image' }] : []

@@ -12,12 +12,15 @@ export type Variant = {
   capabilities: readonly string[]
 }
 
+const PROGRAM = ['args', 'stdin', 'files', 'outputs', 'seconds']
 /** What every provider of a kind honours. */
 const HONOURED: Record<Kind, readonly string[]> = {
   'llm.chat': ['messages', 'max_tokens', 'max_completion_tokens', 'temperature', 'top_p', 'stop', 'seed'],
   'text.embed': ['texts'],
   'doc.ocr': ['image', 'mediaType'],
-  'wasi.run': ['module', 'args', 'stdin', 'files', 'outputs', 'seconds'],
+  'wasi.run': ['module', ...PROGRAM],
+  'container.run': PROGRAM,
+  'gpu.exec': PROGRAM,
 }
 
 /** Fields that change nothing of the answer, or mean nothing without another that is a demand. */

@@ -1,16 +1,16 @@
 /**
  * Metering: every kind of work is counted in one unit, so that an ask is one number and matching can be indexed.
  *
- * | kind       | unit                                                   |
- * |------------|--------------------------------------------------------|
- * | llm.chat   | one output token; an input token counts a quarter      |
- * | text.embed | four bytes of UTF-8 text, about one token              |
- * | doc.ocr    | one page                                               |
- * | wasi.run   | one second that it may run, used or not                |
+ * | kind                              | unit                                              |
+ * |-----------------------------------|---------------------------------------------------|
+ * | llm.chat                          | one output token; an input token counts a quarter |
+ * | text.embed                        | four bytes of UTF-8 text, about one token         |
+ * | doc.ocr                           | one page                                          |
+ * | wasi.run, container.run, gpu.exec | one second that it may run, used or not           |
  */
 import { parseAmount } from './money.ts'
-import type { InputOf, Kind, Usage } from './protocol/work.ts'
-import { wasiSeconds } from './wasi-limits.ts'
+import { programSeconds } from './program-limits.ts'
+import type { InputOf, Kind, ProgramKind, Usage } from './protocol/work.ts'
 
 const INPUT_TOKENS_A_UNIT = 4
 const BYTES_A_TOKEN = 4
@@ -25,6 +25,8 @@ export const UNITS: Record<Kind, { unit: string; perMillion: boolean; defaultBid
   'text.embed': { unit: 'token', perMillion: true, defaultBid: parseAmount('0.000001') },
   'doc.ocr': { unit: 'page', perMillion: false, defaultBid: parseAmount('0.01') },
   'wasi.run': { unit: 'second', perMillion: false, defaultBid: parseAmount('0.0001') },
+  'container.run': { unit: 'second', perMillion: false, defaultBid: parseAmount('0.0001') },
+  'gpu.exec': { unit: 'second', perMillion: false, defaultBid: parseAmount('0.002') },
 }
 
 /** The most units a task can come to, known before it runs. A token is never shorter than a byte of its text. */
@@ -45,7 +47,9 @@ export function maxUnits(kind: Kind, input: unknown): number {
     case 'doc.ocr':
       return 1
     case 'wasi.run':
-      return wasiSeconds(input as InputOf<'wasi.run'>)
+    case 'container.run':
+    case 'gpu.exec':
+      return programSeconds(input as InputOf<ProgramKind>)
   }
 }
 

@@ -7,7 +7,7 @@ import { maxUnits, UNITS, utf8Length } from './pricing.ts'
 import type { Preference } from './protocol/quote.ts'
 import type { SubmitTask } from './protocol/task.ts'
 import { type Address, LIMITS, type Region } from './protocol/values.ts'
-import { INPUTS, KINDS, type Kind } from './protocol/work.ts'
+import { INPUTS, isContained, KINDS, type Kind } from './protocol/work.ts'
 
 /** A task as asked for, checked and priced; what is left to the market is who runs it and whether it can be paid. */
 export type TaskRequest = {
@@ -53,6 +53,11 @@ export function toRequest(task: SubmitTask, pointer = ''): TaskRequest {
       pointer: `${pointer}/input${pointerTo(issue)}`,
     })
   }
+  if (task.model === undefined && isContained(kind))
+    throw new DomainError('invalid_request', {
+      detail: `name the image that ${kind} is to start, as in python@sha256:...`,
+      pointer: `${pointer}/model`,
+    })
   const bytes = utf8Length(JSON.stringify(task.input))
   if (bytes > LIMITS.inputBytes) throw new DomainError('body_too_large', { pointer: `${pointer}/input` })
   const units = maxUnits(kind, parsed.data)

@@ -1,7 +1,9 @@
 /** Finds out what this machine can do, offers it to the edges, and does what is asked until it is told to leave. */
 import { type StatsListener, unwatchFile, watchFile } from 'node:fs'
 import { join } from 'node:path'
+import { containerRunners } from '../container-runners.ts'
 import { openControl } from '../control.ts'
+import type { FoundDevice } from '../devices/device.ts'
 import { findDevices } from '../devices/devices.ts'
 import { probeAll } from '../discovery.ts'
 import { createLive, type Live } from '../live.ts'
@@ -76,8 +78,8 @@ async function work(given: Given, settings: Settings, log: Log, live: Live | und
     return 1
   }
   // Probing is what takes long; the key and the code that signs with it are loaded beside it.
-  const probing = candidates(settings, log).then((runners) => probeAll(runners, log, stopping.signal))
   const looking = findDevices()
+  const probing = candidates(settings, looking, log).then((runners) => probeAll(runners, log, stopping.signal))
   const [{ loadAccount }, { startStation }] = await Promise.all([import('../key.ts'), import('../station.ts')])
   const account = await loadAccount(settings.state)
   log('start', {
@@ -115,7 +117,7 @@ function watchSettings(given: Given, first: Settings, station: Station, log: Log
     try {
       const next = loadSettings(given)
       station.apply(next)
-      const later = (['edges', 'kinds', 'upstreams', 'own', 'log'] as const).filter(
+      const later = (['edges', 'kinds', 'upstreams', 'own', 'images', 'log'] as const).filter(
         (key) => JSON.stringify(next[key]) !== JSON.stringify(first[key]),
       )
       log('settings', later.length > 0 ? { later: later.join(', ') } : {})
@@ -127,9 +129,11 @@ function watchSettings(given: Given, first: Settings, station: Station, log: Log
   return () => unwatchFile(first.file, read)
 }
 
-async function candidates({ kinds, upstreams: named, own, edges }: Settings, log: Log): Promise<Runner[]> {
+async function candidates(settings: Settings, devices: Promise<FoundDevice[]>, log: Log): Promise<Runner[]> {
+  const { kinds, upstreams: named, own, edges, images } = settings
   const local = [...localRunners(kinds, log), ...ownRunners(own, log)]
   if (kinds.includes('wasi.run')) local.push(createWasiRunner())
+  if (images.length > 0) local.push(...containerRunners(kinds, images, await devices))
   if (!kinds.includes('llm.chat')) return local
   const search = { named, usual: USUAL, edges, apiKey: process.env.DAICN_UPSTREAM_KEY }
   return [...local, ...(await findUpstreams(search, log))]

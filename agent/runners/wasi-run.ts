@@ -5,9 +5,9 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { OutputOf } from '#core/protocol/work.ts'
-import { WASI_LIMITS } from '#core/wasi-limits.ts'
+import { WASI_LIMITS } from '#core/program-limits.ts'
 import { measure } from '../measure.ts'
+import { BROKE_OFF, LEAVE, type ProgramOutput, programOutputOf } from '../program-output.ts'
 import { type Runner, RunnerError, type RunnerInput } from '../runner.ts'
 import { proveSandbox, runSandboxed } from '../sandbox.ts'
 
@@ -15,11 +15,7 @@ export const kind = 'wasi.run'
 export const model = 'wasi-preview1'
 
 type Input = RunnerInput<typeof kind>
-type Output = OutputOf<typeof kind>
 
-/** As timeout(1) has it, and as a shell calls SIGABRT. */
-const TIME_OVER = 124
-const BROKE_OFF = 134
 /** Files and folders that a program may make: what a folder's bytes do not bound. */
 const MADE = 4096
 const { folderBytes, memoryBytes, outputBytes } = WASI_LIMITS
@@ -33,7 +29,7 @@ import { closeSync, copyFileSync, lstatSync, mkdirSync, openSync, readdirSync, r
 import { WASI } from 'node:wasi'
 const { args, outputs, made, most } = JSON.parse(readFileSync('/in/plan.json', 'utf8'))
 const [NO_SPACE, NOT_CAPABLE, CREATE] = [51, 76, 1]
-const end = (answer) => { writeFileSync(1, JSON.stringify(answer)); process.exit(0) }
+${LEAVE}
 mkdirSync('/work/own')
 mkdirSync('/work/folder')
 for (const name of readdirSync('/in/files')) copyFileSync('/in/files/' + name, '/work/folder/' + name)
@@ -74,23 +70,8 @@ try {
   exitCode = ${BROKE_OFF}
   try { writeSync(stderr, error.message + '\\n') } catch {}
 }
-let bytes = 0
-const take = (path) => {
-  const info = lstatSync(path, { throwIfNoEntry: false })
-  if (!info?.isFile()) return undefined
-  bytes += info.size
-  if (bytes > most) end({ tooLarge: bytes })
-  return readFileSync(path).toString('base64')
-}
-const answer = { exitCode, stdout: take('/work/own/stdout'), stderr: take('/work/own/stderr'), files: {} }
-for (const name of outputs) {
-  const content = take('/work/folder/' + name)
-  if (content !== undefined) answer.files[name] = content
-}
-end({ output: answer })
+leave(exitCode)
 `
-
-type Answer = { output: Output } | { invalid: string } | { tooLarge: number }
 
 /** A program that writes "ok" and a line's end: what there is to write, at the start of its memory, and one call of fd_write. */
 const PROBE_MODULE = Buffer.from(
@@ -131,7 +112,7 @@ async function work(
   { module, args, stdin, files, outputs, seconds }: Input,
   folder: string,
   signal: AbortSignal,
-): Promise<Output> {
+): Promise<ProgramOutput> {
   await mkdir(join(folder, 'files'))
   await Promise.all([
     writeFile(join(folder, 'plan.json'), JSON.stringify({ args, outputs, made: MADE, most: outputBytes })),
@@ -139,7 +120,7 @@ async function work(
     writeFile(join(folder, 'stdin'), stdin),
     ...Object.entries(files).map(([name, bytes]) => writeFile(join(folder, 'files', name), bytes)),
   ])
-  const { isTimeOver, code, output } = await runSandboxed({
+  const end = await runSandboxed({
     code: HOST,
     reads: { '/in': folder },
     folderBytes: folderBytes + outputBytes,
@@ -149,11 +130,5 @@ async function work(
     seconds,
     signal,
   })
-  if (isTimeOver) return { exitCode: TIME_OVER, stdout: '', stderr: '', files: {} }
-  if (code !== 0 || output === '') return { exitCode: BROKE_OFF, stdout: '', stderr: '', files: {} }
-  const answer = JSON.parse(output) as Answer
-  if ('invalid' in answer) throw new RunnerError('invalid_input', `the module cannot be run: ${answer.invalid}`)
-  if ('tooLarge' in answer)
-    throw new RunnerError('output_too_large', `the program left ${answer.tooLarge} bytes, the limit is ${outputBytes}`)
-  return answer.output
+  return programOutputOf(end, outputBytes)
 }

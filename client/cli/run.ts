@@ -92,6 +92,8 @@ export function shown(task: Done): string {
     case 'text.embed':
       return task.output.embeddings.map((embedding) => `${JSON.stringify(embedding)}\n`).join('')
     case 'wasi.run':
+    case 'container.run':
+    case 'gpu.exec':
       return Buffer.from(task.output.stdout, 'base64').toString()
   }
 }
@@ -132,6 +134,9 @@ async function taskOf(cli: Cli, daicn: Daicn, input: string[], options: RunOptio
       return { ...common, kind: 'doc.ocr', input: await imageOf(cli, daicn, input) }
     case 'wasi.run':
       return { ...common, kind: 'wasi.run', input: await programOf(cli, daicn, input) }
+    case 'container.run':
+    case 'gpu.exec':
+      return { ...common, kind: options.kind, input: { args: input } }
   }
 }
 

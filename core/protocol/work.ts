@@ -1,7 +1,7 @@
 /** Kinds of work: what goes in and what comes out. */
 import * as z from 'zod'
 import { BlobRef } from '../blob-ref.ts'
-import { WasiInput, WasiOutput } from '../wasi.ts'
+import { ContainerInput, GpuInput, ProgramOutput, WasiInput } from '../program.ts'
 import { ChatTexts } from './chat-piece.ts'
 import { Count } from './values.ts'
 
@@ -45,11 +45,19 @@ export const INPUTS = {
     mediaType: z.enum(['image/png', 'image/jpeg']),
   }),
   'wasi.run': WasiInput,
+  'container.run': ContainerInput,
+  'gpu.exec': GpuInput,
 } as const
 
 export type Kind = keyof typeof INPUTS
 export const KINDS = Object.keys(INPUTS) as Kind[]
-export const Kind = z.enum(['llm.chat', 'text.embed', 'doc.ocr', 'wasi.run'])
+export const Kind = z.enum(['llm.chat', 'text.embed', 'doc.ocr', 'wasi.run', 'container.run', 'gpu.exec'])
+/** Programs of images: their model is the image. */
+export type ContainerKind = 'container.run' | 'gpu.exec'
+/** Programs of somebody else's. */
+export type ProgramKind = 'wasi.run' | ContainerKind
+export const isContained = (kind: Kind): kind is ContainerKind => kind === 'container.run' || kind === 'gpu.exec'
+export const isProgram = (kind: Kind): kind is ProgramKind => kind === 'wasi.run' || isContained(kind)
 export type InputOf<K extends Kind> = z.output<(typeof INPUTS)[K]>
 
 /** One choice; what goes beyond our own fields has OpenAI's names. */
@@ -69,7 +77,9 @@ export const OUTPUTS = {
   }),
   'text.embed': z.strictObject({ embeddings: z.array(z.array(z.number())).min(1) }),
   'doc.ocr': z.strictObject({ text: z.string(), confidence: z.number().min(0).max(1) }),
-  'wasi.run': WasiOutput,
+  'wasi.run': ProgramOutput,
+  'container.run': ProgramOutput,
+  'gpu.exec': ProgramOutput,
 } as const
 export type OutputOf<K extends Kind> = z.output<(typeof OUTPUTS)[K]>
 

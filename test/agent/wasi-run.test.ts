@@ -9,8 +9,8 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { toRunnerError } from '#agent/runner.ts'
 import { createWasiRunner } from '#agent/runners/wasi-run.ts'
 import { proveSandbox, runSandboxed } from '#agent/sandbox.ts'
+import { WASI_LIMITS } from '#core/program-limits.ts'
 import type { OutputOf } from '#core/protocol/work.ts'
-import { WASI_LIMITS } from '#core/wasi-limits.ts'
 import { BROKEN, ENDLESS, FLOOD, hungry, linker, MAKER, opener } from '../support/wasm.ts'
 
 const signal = AbortSignal.timeout(120_000)

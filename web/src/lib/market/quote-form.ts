@@ -3,7 +3,7 @@ import type { NewTask } from '#client/task.ts'
 import type { Preference } from '#core/protocol/quote.ts'
 import type { Region } from '#core/protocol/values.ts'
 
-/** A program of `wasi.run` is no field of a form. */
+/** A program is no field of a form. */
 export const QUOTED = ['llm.chat', 'text.embed', 'doc.ocr'] as const
 
 export type QuoteForm = {

@@ -1,7 +1,10 @@
 import { expect, test } from 'vitest'
 import { blobsIn } from '#core/blob.ts'
+import { DomainError } from '#core/errors.ts'
 import { maxUnits, meter } from '#core/pricing.ts'
+import { SubmitTask } from '#core/protocol/task.ts'
 import { INPUTS } from '#core/protocol/work.ts'
+import { toRequest } from '#core/request.ts'
 
 const SHA = 'ab'.repeat(32)
 const module = { sha256: SHA }
@@ -25,6 +28,13 @@ test('it is paid by the seconds that it may run, whatever is reported', () => {
   expect(maxUnits('wasi.run', { module })).toBe(10)
   expect(maxUnits('wasi.run', { module, seconds: 3 })).toBe(3)
   expect(meter('wasi.run', { inputTokens: 0, outputTokens: 99 }, 3)).toBe(3)
+})
+
+test('a program of an image has no module, and its image is named', () => {
+  const task = { kind: 'container.run', model: 'python', input: { args: ['-c', 'print(1)'] } }
+  expect(toRequest(SubmitTask.parse(task))).toMatchObject({ model: 'python', maxUnits: 10 })
+  for (const wrong of [{ model: undefined }, { input: { module } }, { input: { seconds: 3601 } }])
+    expect(() => toRequest(SubmitTask.parse({ ...task, ...wrong }))).toThrow(DomainError)
 })
 
 test('all that it refers to is held, each by its place', () => {
