@@ -8,7 +8,7 @@ import { quote } from '#core/quote.ts'
 import { headOf, partsOf, restore } from '#core/snapshot.ts'
 import { leasesAfter } from '#core/views.ts'
 import { join, openBook, order, request, requesterOf, say, succeeded, T0 } from '../support/book.ts'
-import { durable } from '../support/book-facts.ts'
+import { durable } from '../support/durable.ts'
 import { mulberry32 } from '../support/random.ts'
 
 const CLASS = { kind: 'text.embed', model: 'm' } as const

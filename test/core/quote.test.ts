@@ -18,7 +18,7 @@ import {
   T0,
   taskOf,
 } from '../support/book.ts'
-import { durable } from '../support/book-facts.ts'
+import { durable } from '../support/durable.ts'
 import { runs } from '../support/market-ops.ts'
 import { createWorld, step } from '../support/market-world.ts'
 import { holds } from '../support/property.ts'

@@ -1,4 +1,4 @@
-/** What must be true of every book at every moment, and what of a book must outlast its market. */
+/** What must be true of every book at every moment. */
 import assert from 'node:assert/strict'
 import { mostResults } from '#core/assurance.ts'
 import { type Book, leaseOf } from '#core/book.ts'
@@ -6,8 +6,7 @@ import { leaseId } from '#core/lease.ts'
 import { exclusion } from '#core/matching.ts'
 import { splitFee } from '#core/money.ts'
 import { available } from '#core/purse.ts'
-import { headOf, partsOf } from '#core/snapshot.ts'
-import { type Attempt, bytesOf, currentAttempt, deliverersOf, held, isOver, paid, type Task } from '#core/task.ts'
+import { bytesOf, currentAttempt, deliverersOf, held, isOver, paid, type Task } from '#core/task.ts'
 
 /** @param ended every task that has ended, the archived ones too */
 export function expectSound(book: Book, submitted: string[], ended: Map<string, Task>): void {
@@ -109,51 +108,4 @@ export function expectNothingIdle(book: Book, now: number): void {
     if (task.state.is !== 'queued') continue
     for (const { supply } of book.providers.values()) assert.notEqual(exclusion(want, supply, now), null)
   }
-}
-
-/**
- * What lasts of a book, ready to compare. Who is connected, how long leases run, whether work has begun, what was acknowledged
- * and which purses nothing was ever drawn into are not part of it.
- */
-export function durable(book: Book) {
-  const providers = []
-  const purses = []
-  const outlooks = []
-  const charges = []
-  const tasks = []
-  for (const part of partsOf(book)) {
-    if (part.type === 'provider') {
-      const { reachable, heardAt, revoked, credited, leases, ...kept } = part.provider
-      const held = [...leases].map(([id, { seq, task, attempt }]) => ({ id, seq, task, attempt }))
-      providers.push({ ...kept, leases: held })
-    } else if (part.type === 'purse') {
-      const { settled, ...kept } = part.purse
-      if (kept.drawn > 0n) purses.push(kept)
-    } else if (part.type === 'charge') charges.push(part)
-    else if (part.type === 'outlook') outlooks.push(structuredClone(part))
-    else {
-      const { spec, attempts, prefix, deliveries, state } = part.task
-      const is = state.is === 'running' ? { ...state, is: 'leased' as const } : state
-      tasks.push({
-        spec,
-        attempts: attempts.map(unstarted),
-        prefix,
-        deliveries,
-        state: is,
-        tag: part.tag,
-        avoid: avoided(book, spec.id),
-      })
-    }
-  }
-  const head = structuredClone(headOf(book))
-  for (const task of head.stats.latest) if (task.status === 'running') task.status = 'leased'
-  return { head, providers, purses: purses.sort((x, y) => (x.id < y.id ? -1 : 1)), charges, outlooks, tasks }
-}
-
-const unstarted = (attempt: Attempt): Attempt =>
-  attempt.state.is === 'started' ? { ...attempt, state: { is: 'granted' } } : attempt
-
-function avoided(book: Book, id: string) {
-  const { task, want } = book.tasks.get(id)!
-  return task.state.is === 'queued' ? { by: want.avoid, until: want.avoidUntil } : null
 }

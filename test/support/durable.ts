@@ -1,0 +1,50 @@
+import type { Book } from '#core/book.ts'
+import { headOf, partsOf } from '#core/snapshot.ts'
+import type { Attempt } from '#core/task.ts'
+
+/**
+ * What lasts of a book, ready to compare. Who is connected, how long leases run, whether work has begun, what was acknowledged
+ * and which purses nothing was ever drawn into are not part of it.
+ */
+export function durable(book: Book) {
+  const providers = []
+  const purses = []
+  const outlooks = []
+  const charges = []
+  const tasks = []
+  for (const part of partsOf(book)) {
+    if (part.type === 'provider') {
+      const { reachable, heardAt, revoked, credited, leases, ...kept } = part.provider
+      const held = [...leases].map(([id, { seq, task, attempt }]) => ({ id, seq, task, attempt }))
+      providers.push({ ...kept, leases: held })
+    } else if (part.type === 'purse') {
+      const { settled, ...kept } = part.purse
+      if (kept.drawn > 0n) purses.push(kept)
+    } else if (part.type === 'charge') charges.push(part)
+    else if (part.type === 'outlook') outlooks.push(structuredClone(part))
+    else {
+      const { spec, attempts, prefix, deliveries, state } = part.task
+      const is = state.is === 'running' ? { ...state, is: 'leased' as const } : state
+      tasks.push({
+        spec,
+        attempts: attempts.map(unstarted),
+        prefix,
+        deliveries,
+        state: is,
+        tag: part.tag,
+        avoid: avoided(book, spec.id),
+      })
+    }
+  }
+  const head = structuredClone(headOf(book))
+  for (const task of head.stats.latest) if (task.status === 'running') task.status = 'leased'
+  return { head, providers, purses: purses.sort((x, y) => (x.id < y.id ? -1 : 1)), charges, outlooks, tasks }
+}
+
+const unstarted = (attempt: Attempt): Attempt =>
+  attempt.state.is === 'started' ? { ...attempt, state: { is: 'granted' } } : attempt
+
+function avoided(book: Book, id: string) {
+  const { task, want } = book.tasks.get(id)!
+  return task.state.is === 'queued' ? { by: want.avoid, until: want.avoidUntil } : null
+}
