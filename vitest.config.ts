@@ -23,6 +23,9 @@ export default defineConfig({
                 DEV: 'true',
                 EDGE_SECRET: 'a secret of the tests alone, of no use anywhere else',
                 OPERATOR_TOKEN: 'an-operator-of-the-tests-alone-0000',
+                // Of test/worker/assurance.test.ts, by the secret above; what no account has cannot spend.
+                CANARY_KEYS: `dk_${'ca'.repeat(20)}_ad0f4b37462f_${'0c'.repeat(24)}`,
+                CANARY_SHARE: '1',
                 MIGRATIONS: await readD1Migrations('drizzle/migrations'),
               },
             },

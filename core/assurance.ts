@@ -92,12 +92,17 @@ export const caughtWithin = (requests: number, rate: number): number => 1 - (1 -
  */
 export function detection(assurance: Checked, rate: number, colluders: number): number {
   const { n, k } = assurance.level === 'spot' ? SPOT : assurance
+  return rate * fewOf(k - 2, n - 1, colluders)
+}
+
+/** The chance that of so many who are drawn at most `most` are of those who make up this share of all. */
+export function fewOf(most: number, drawn: number, share: number): number {
   let [chance, ways] = [0, 1]
-  for (let theirs = 0; theirs <= k - 2; theirs++) {
-    chance += ways * colluders ** theirs * (1 - colluders) ** (n - 1 - theirs)
-    ways *= (n - 1 - theirs) / (theirs + 1)
+  for (let theirs = 0; theirs <= most; theirs++) {
+    chance += ways * share ** theirs * (1 - share) ** (drawn - theirs)
+    ways *= (drawn - theirs) / (theirs + 1)
   }
-  return rate * chance
+  return chance
 }
 
 /** A checked result is held to this quorum. */
@@ -133,17 +138,26 @@ export type Verdict =
 /**
  * @param deliveries in the order in which they came
  * @param drawn whether the only result there is was drawn for a check; of no meaning otherwise
+ * @param known the right output of a canary, with which k must agree, or the first; see core/canary.ts
  */
-export function judge(assurance: Checked, kind: Kind, deliveries: readonly Delivery[], drawn: boolean): Verdict {
+export function judge(
+  assurance: Checked,
+  kind: Kind,
+  deliveries: readonly Delivery[],
+  drawn: boolean,
+  known?: Output,
+): Verdict {
   const spot = assurance.level === 'spot'
   const first = deliveries[0]!
   if (spot && deliveries.length === 1 && !drawn) return { is: 'agreed', attempts: [first.attempt] }
   const { n, k } = spot ? SPOT : assurance
   const allowed = assurance.tolerance ?? (kind === 'text.embed' ? EMBED_TOLERANCE : 0)
-  const most = deliveries
-    .map((one) => deliveries.filter((other) => distance(kind, one.output, other.output) <= allowed))
-    .reduce((largest, group) => (group.length > largest.length ? group : largest))
-  if (most.length >= k) return { is: 'agreed', attempts: most.map(({ attempt }) => attempt) }
+  const like = (output: Output) => deliveries.filter((other) => distance(kind, output, other.output) <= allowed)
+  const most = known
+    ? like(known)
+    : deliveries.map(({ output }) => like(output)).reduce((x, y) => (y.length > x.length ? y : x))
+  const unanimous = known !== undefined && most.length === deliveries.length
+  if (most.length >= k || unanimous) return { is: 'agreed', attempts: most.map(({ attempt }) => attempt) }
   return most.length + n - deliveries.length < k ? { is: 'split' } : { is: 'open' }
 }
 

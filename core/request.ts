@@ -35,6 +35,8 @@ export type TaskRequest = {
   assurance?: Checked
   /** Of an assured task; drawn by the market. */
   lot?: number
+  /** Made by the market alone; see core/canary.ts. */
+  canary?: { id: string; output: Record<string, unknown> }
 }
 
 /**

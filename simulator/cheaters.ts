@@ -4,6 +4,7 @@
  */
 import { type Checked, mostResults } from '#core/assurance.ts'
 import { type Book, createBook, disconnect, type Provider, record } from '#core/book.ts'
+import { CHECK, refutes } from '#core/canary.ts'
 import { poll, register, submit } from '#core/market.ts'
 import { formatAmount, ONE_TOKEN } from '#core/money.ts'
 import type { Result } from '#core/protocol/lease.ts'
@@ -29,10 +30,11 @@ export type Cheater = (typeof CHEATERS)[number]
 
 export const SHARES = [0.1, 0.3] as const
 
-export const LEVELS = ['none', 'spot', 'quorum(3,2)'] as const
+export const LEVELS = ['none', 'canaries', 'spot', 'quorum(3,2)'] as const
 type Level = (typeof LEVELS)[number]
 const ASSURANCES: Record<Level, Checked | undefined> = {
   none: undefined,
+  canaries: undefined,
   spot: { level: 'spot' },
   'quorum(3,2)': { level: 'quorum', n: 3, k: 2 },
 }
@@ -41,7 +43,10 @@ export type Trial = { cheater: Cheater; share: number; level: Level }
 
 const PROVIDERS = 200
 const REQUESTERS = 10
+/** One more account. */
+const OPERATOR = REQUESTERS
 const WORK_MS = 10_000
+const RIGHT = { content: 'right', finishReason: 'stop' }
 /** Of the providers' time so much would be taken if every task took as many results as it may. */
 const LOAD = 0.75
 const OFFER = { kind: 'llm.chat' as const, model: 'm', speed: 1 }
@@ -60,8 +65,14 @@ const DISCOUNTS: Record<Cheater, number> = {
 export const trialsOf = (cheaters: readonly Cheater[] = CHEATERS): Trial[] =>
   cheaters.flatMap((cheater) => SHARES.flatMap((share) => LEVELS.map((level) => ({ cheater, share, level }))))
 
-/** Of a task in the trial, what was quoted, and whether its first result was wrong. */
-type Case = { quoted: number; lied: boolean }
+/**
+ * Of a task in the trial, what was quoted, and whether its first result was wrong. `canary`: it is the operator's, of which nothing
+ * is quoted to anybody; what is said of it is what docs/trust.md does.
+ */
+type Case = { quoted: number; lied: boolean; canary: boolean }
+
+/** Of the tasks of a trial so many are followed by a canary: the market's own share, of which trials of few tasks would have too few. */
+const CANARIES = 0.05
 
 /** `done`: tasks that it has worked on. */
 type Player = { provider: Provider; cheats: boolean; done: number }
@@ -98,7 +109,7 @@ export function hold(trial: Trial, seed: number, tasks: number): Court {
     ended: [],
   }
   const { book, agenda } = court
-  for (let n = 0; n < REQUESTERS; n++) {
+  for (let n = 0; n <= OPERATOR; n++) {
     record(book, { type: 'drew', at: EPOCH, purse: purseOf(n), total: 1_000_000_000n * ONE_TOKEN })
   }
   for (let n = 0; n < PROVIDERS; n++) enrol(court, n < court.liars)
@@ -141,10 +152,30 @@ function ask(court: Court, n: number): void {
   }
   const said = assurance && quote(book, requesterOf(who), request, agenda.now).assurance
   const id = `t${n}`
-  court.cases.set(id, { quoted: said ? quotedOf(court, said) : 0, lied: false })
-  submit(book, { requester: requesterOf(who), purse: purseOf(who), requests: [request], newId: () => id }, agenda.now)
+  const first = { quoted: said ? quotedOf(court, said) : 0, lied: false, canary: false }
+  put(court, id, who, request, first)
+  if (level === 'canaries' && chance(random, CANARIES)) {
+    const quoted = refutes(court.share)
+    after(agenda, exponential(random, WORK_MS), () => {
+      put(court, `c${n}`, OPERATOR, canaryOf(request, random()), { quoted, lied: false, canary: true })
+    })
+  }
+}
+
+function put(court: Court, id: string, who: number, request: TaskRequest, first: Case): void {
+  court.cases.set(id, first)
+  const submission = { requester: requesterOf(who), purse: purseOf(who), requests: [request], newId: () => id }
+  submit(court.book, submission, court.agenda.now)
   follow(court)
 }
+
+/** As if some other quorum had agreed upon the right answer to this. */
+const canaryOf = (request: TaskRequest, lot: number): TaskRequest => ({
+  ...request,
+  assurance: CHECK,
+  lot,
+  canary: { id: 'known', output: RIGHT },
+})
 
 function quotedOf({ cheater, share }: Court, { detection, collusion }: NonNullable<Quote['assurance']>): number {
   if (cheater !== 'colluding' && cheater !== 'sybil') return detection
@@ -194,7 +225,7 @@ function finish(court: Court, at: Address, lease: string, id: string): void {
     if (!book.tasks.get(id)!.task.deliveries) cases.get(id)!.lied = true
   }
   player.done++
-  const output = { content: lie ?? 'right', finishReason: 'stop' }
+  const output = lie === null ? RIGHT : { ...RIGHT, content: lie }
   const usage = { inputTokens: 0, outputTokens: 1 }
   say(court, player.provider, [{ lease, outcome: { status: 'succeeded', output, usage } }])
   follow(court)

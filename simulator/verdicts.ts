@@ -10,7 +10,10 @@ export const SLASH_BASIS_POINTS = 2000n
 
 export type TrialScore = Trial & {
   tasks: number
-  /** Wrong results that came first; the shares of them that were caught, and would be by what the quotes said: null when there were none. */
+  /**
+   * Wrong results that came first, where there are canaries those of them; the shares of them that were caught, and would be by what
+   * the quotes said: null when there were none.
+   */
   wrong: number
   caught: number | null
   quoted: number | null
@@ -38,7 +41,8 @@ function judged(court: Court): TrialScore {
   for (const { spec, attempts, state } of ended) {
     const taken = attempts.filter(({ state }) => state.is === 'succeeded')
     const one = cases.get(spec.id)!
-    if (one.lied) {
+    // Of the operator's own tasks alone it is known that they were.
+    if (one.lied && (one.canary || level !== 'canaries')) {
       wrong++
       quoted += one.quoted
       if (!taken.some((attempt) => lied(spec.id, attempt))) caught++
@@ -47,11 +51,11 @@ function judged(court: Court): TrialScore {
       if (attempt.state.is === 'refuted' && !lied(spec.id, attempt)) framed++
       if (lied(spec.id, attempt)) brought += broughtBy(attempt)
     }
-    if (taken[0] && lied(spec.id, taken[0])) deceived++
+    if (!one.canary && taken[0] && lied(spec.id, taken[0])) deceived++
     results += attempts.length
     price += state.is === 'succeeded' ? tokens(state.price) : 0
   }
-  const tasks = ended.length
+  const tasks = ended.filter(({ spec }) => !cases.get(spec.id)!.canary).length
   return {
     cheater,
     share,

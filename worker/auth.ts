@@ -83,13 +83,19 @@ export async function newKey(network: Network, address: Address) {
 const keyId = async (network: Network, address: Address, secret: string): Promise<string> =>
   (await sha256(`DAICN key id\n${address}\n${secret}\n${network.secret}`)).slice(0, 12)
 
-async function byKey(network: Network, token: string, now: number): Promise<Cached> {
+/** The parts of an API key as it is written, or null. */
+export function parseKey(token: string): { address: Address; id: string; secret: string } | null {
   const match = /^dk_([0-9a-f]{40})_([0-9a-f]{12})_([0-9a-f]{48})$/.exec(token)
-  if (!match) throw new DomainError('invalid_credentials')
-  const address: Address = `0x${match[1]!}`
-  if (!sameText(match[2]!, await keyId(network, address, match[3]!))) throw new DomainError('invalid_credentials')
-  const key = await network.account(address).key(match[2]!)
-  if (!key || !sameText(key.hash, await sha256(match[3]!))) throw new DomainError('invalid_credentials')
+  return match && { address: `0x${match[1]!}`, id: match[2]!, secret: match[3]! }
+}
+
+async function byKey(network: Network, token: string, now: number): Promise<Cached> {
+  const parsed = parseKey(token)
+  if (!parsed) throw new DomainError('invalid_credentials')
+  const { address, id, secret } = parsed
+  if (!sameText(id, await keyId(network, address, secret))) throw new DomainError('invalid_credentials')
+  const key = await network.account(address).key(id)
+  if (!key || !sameText(key.hash, await sha256(secret))) throw new DomainError('invalid_credentials')
   if (key.expiresAt !== null && key.expiresAt <= now)
     throw new DomainError('expired_token', { detail: 'the API key has expired' })
   const until = Math.min(now + KEY_CACHE_MS, key.expiresAt ?? Number.POSITIVE_INFINITY)

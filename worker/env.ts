@@ -4,6 +4,7 @@ import type { Poll, PollAnswer } from '#core/protocol/lease.ts'
 import type { TaskView } from '#core/protocol/task.ts'
 import type { Address } from '#core/protocol/values.ts'
 import { rateLimits } from '#core/rate-limit.ts'
+import { canarySettings } from './canary-keys.ts'
 import { accountIdOf, signerOf } from './chain/account-signer.ts'
 import { edgeKeyOf } from './chain/edge-key.ts'
 import { openFaucet } from './chain/faucet.ts'
@@ -49,6 +50,9 @@ export type Env = {
   EDGE_SECRET: string
   /** Lets its bearer read what is the operator's alone; without it nobody does. */
   OPERATOR_TOKEN?: string
+  /** API keys of accounts of the operator's that pay for canaries; without them there are none. */
+  CANARY_KEYS?: string
+  CANARY_SHARE?: string
 }
 
 export type Network = ReturnType<typeof wire>
@@ -119,6 +123,7 @@ function wire(env: Env) {
     secret: env.EDGE_SECRET,
     rates: rateLimits(env.CALLS_PER_MINUTE, env.DEV === 'true'),
     operatorToken: env.OPERATOR_TOKEN || undefined,
+    canaries: canarySettings(env.CANARY_KEYS, env.CANARY_SHARE),
     /** True when a sign-in was signed for this chain by the key of its address. */
     isSignedIn: (message: SignInMessage, signature: `0x${string}`) => isSignedBy(chainId, message, signature),
     /** Whose proofs receipts are; see core/receipt.ts. */

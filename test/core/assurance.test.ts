@@ -13,11 +13,12 @@ import {
   spotRate,
 } from '#core/assurance.ts'
 import { type Book, nextDue, type Provider, tick } from '#core/book.ts'
+import { afterwards, type Canary, learn, refutes } from '#core/canary.ts'
 import { DomainError } from '#core/errors.ts'
 import type { Kind } from '#core/protocol/work.ts'
 import { purseId } from '#core/purse.ts'
 import { isOver } from '#core/task.ts'
-import { reputationsOf, taskView } from '#core/views.ts'
+import { leasesAfter, reputationsOf, taskView } from '#core/views.ts'
 import {
   failed,
   holderOf,
@@ -321,3 +322,96 @@ test('a minority of liars is always refuted, a majority that agrees is believed,
     100,
   )
 })
+
+/** What the operator's own quorum of the first two providers agrees upon. */
+function known(book: Book, over: object = {}): Canary {
+  const [id] = order(book, 1, [request({ assurance: quorum(2, 2), lot: 0, ...over })], T0)
+  work(book, [])
+  return learn(taskOf(book, id!))!
+}
+
+test('a canary is a task like any other to whom it is given, and costs one result that is right', () => {
+  const book = market(4)
+  const canary = known(book)
+  expect(canary.exclude).toHaveLength(2)
+  const before = money(book).captured
+  const [plain] = order(book, 1, [request()], T0)
+  const leaseOf = (id: string) => {
+    const provider = book.providers.get(holderOf(book, id)!)!
+    const { id: _, seq, ...lease } = leasesAfter(book, provider, 0).at(-1)!
+    return lease
+  }
+  const plainLease = leaseOf(plain!)
+  work(book, [])
+  const [id] = order(book, 1, [{ ...canary, lot: 0 }], T0)
+  expect(leaseOf(id!)).toEqual(plainLease)
+  expect(taskView(taskOf(book, id!)).status).toBe(taskView(taskOf(book, plain!)).status === 'succeeded' && 'leased')
+  work(book, [])
+  const task = taskOf(book, id!)
+  expect(task).toMatchObject({ state: { is: 'succeeded' }, attempts: [{ state: { is: 'succeeded' } }] })
+  expect(canary.exclude).not.toContain(task.attempts[0]!.provider)
+  expect(money(book)).toEqual({ held: 0n, captured: before + 400n })
+  expect(afterwards(canary, task)!.exclude).toEqual([...canary.exclude, task.attempts[0]!.provider])
+})
+
+test('a canary catches liars that agree, though they be the majority; it is used up then', () => {
+  holds(
+    fc.property(
+      fc.integer({ min: 1, max: 6 }),
+      fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }),
+      (liars, lot) => {
+        const book = market(10)
+        const canary = known(book)
+        const rest = [...book.providers.keys()].filter((at) => !canary.exclude.includes(at))
+        const lying = rest.slice(0, liars).map((at) => Number.parseInt(at.slice(-2), 16))
+        const before = money(book).captured
+        const [id] = order(book, 1, [{ ...canary, lot }], T0)
+        work(book, lying)
+        const task = taskOf(book, id!)
+        expect(task.state).toMatchObject({ is: 'succeeded', output: RIGHT })
+        const refuted = task.attempts.filter(({ state }) => state.is === 'refuted')
+        const lied = task.attempts.filter(({ provider }) => rest.indexOf(provider) < liars)
+        expect(refuted).toEqual(lied)
+        expect(task.attempts.length - refuted.length).toBe(refuted.length === 0 ? 1 : 2)
+        for (const { provider } of refuted) expect(standing(book)[provider]).toEqual([1, 10])
+        expect(money(book)).toEqual({ held: 0n, captured: before + (refuted.length === 0 ? 200n : 400n) })
+        expect(afterwards(canary, task) === null).toBe(refuted.length > 0)
+      },
+    ),
+    100,
+  )
+})
+
+test('where nobody gives the answer that is known, nobody is marked, nothing is paid and it is never asked again', () => {
+  const book = market(6)
+  const canary = { ...known(book), canary: { id: 't1', output: WRONG } }
+  const before = [money(book), standing(book)]
+  const [id] = order(book, 1, [{ ...canary, lot: 0.5 }], T0)
+  work(book, [])
+  // Four are left to ask, who all say the same; it waits for others until its time is over.
+  tick(book, T0 + 600_000)
+  expect(taskOf(book, id!).attempts.map(({ state }) => state.is)).toEqual(Array(4).fill('delivered'))
+  expect([money(book), standing(book)]).toEqual(before)
+  expect(afterwards(canary, taskOf(book, id!))).toBeNull()
+  const verdict = (...texts: string[]) =>
+    judge({ level: 'quorum', n: 9, k: 2 }, 'doc.ocr', given(...texts), false, { text: 'right', confidence: 1 }).is
+  expect(verdict('wrong', 'right')).toBe('open')
+  expect(verdict(...Array(8).fill('wrong'))).toBe('split')
+})
+
+test('what others agreed upon is known, unless it cannot be asked again', () => {
+  expect(learn(taskOf(worked(request()), 't1'))).toBeNull()
+  const book = market(2)
+  expect(known(book)).toMatchObject({ canary: { id: 't1', output: RIGHT }, exclude: [providerOf(1), providerOf(2)] })
+  const [again] = order(book, 1, [{ ...known(book), exclude: [], lot: 0 }], T0)
+  work(book, [])
+  expect(learn(taskOf(book, again!))).toBeNull()
+  expect([0, 0.3, 0.7].map(refutes)).toEqual([1, expect.closeTo(0.9987, 4), expect.closeTo(0.7447, 4)])
+})
+
+function worked(asked: ReturnType<typeof request>): Book {
+  const book = market(2)
+  order(book, 1, [asked], T0)
+  work(book, [])
+  return book
+}

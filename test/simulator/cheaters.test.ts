@@ -17,6 +17,14 @@ test('wrong results that nobody else gives are caught as quoted, and colluders a
   expect(colluding.profit).toBeLessThan(0)
 })
 
+test('canaries catch those that collude as those that do not, and make it a loss where nobody asked for an assurance', () => {
+  expect(trial('colluding', 'none').profit).toBeGreaterThan(0)
+  const colluding = trial('colluding', 'canaries')
+  expect(colluding.wrong).toBeGreaterThan(0)
+  expect(colluding).toMatchObject({ caught: 1, quoted: expect.closeTo(0.9987, 4) })
+  expect(colluding.profit).toBeLessThan(0)
+})
+
 test('the same seed gives the same trial', () => {
   expect(trial('colluding', 'spot', 80)).toEqual(trial('colluding', 'spot', 80))
 })
@@ -25,9 +33,9 @@ test('the page shows each level with its plots and what is behind them, and how 
   const scores = LEVELS.map((level) => trial('lazy', level, 20))
   const page = trialsPageOf(5, 20, scores)
   for (const level of LEVELS) expect(page).toContain(`<h2>${level}`)
-  // Two levels at which anything is caught.
-  expect(page.match(/<svg /g)).toHaveLength(6)
-  expect(page.match(/<th scope="row">30 % lazy<\/th>/g)).toHaveLength(3)
+  // Three levels at which anything is caught.
+  expect(page.match(/<svg /g)).toHaveLength(9)
+  expect(page.match(/<th scope="row">30 % lazy<\/th>/g)).toHaveLength(4)
   expect(page).toContain('npm run simulate -- --cheaters --seed 5 --tasks 20')
   expect(page).not.toMatch(/NaN|undefined|Infinity/)
 })

@@ -1,10 +1,11 @@
 /** Assurance by the real Worker: two or three providers, of which one may lie. */
-import { createScheduledController } from 'cloudflare:test'
-import { expect, test } from 'vitest'
+import { createScheduledController, runDurableObjectAlarm } from 'cloudflare:test'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { connect } from '#client/daicn.ts'
 import type { Quote } from '#core/protocol/quote.ts'
 import type { TaskView } from '#core/protocol/task.ts'
 import type { Evidence } from '#core/receipt.ts'
+import { sha256 } from '#worker/auth.ts'
 import worker from '#worker/index.ts'
 import {
   accountOf,
@@ -13,6 +14,7 @@ import {
   CHAT,
   denied,
   ledger,
+  market,
   OFFER,
   ORIGIN,
   type Person,
@@ -178,4 +180,67 @@ test('a chat of an OpenAI client is assured by one field', async () => {
     await poll(who, { seen: lease!.seq, results: [succeeded(lease!.id, 'both say so')] })
   }
   expect((await answer).body.choices[0]!.message.content).toBe('both say so')
+})
+
+/** An account of the operator's; its key is the one that may pay for canaries, up to its budget. */
+async function operator(budget: bigint): Promise<{ token: string }> {
+  const token = bindings.CANARY_KEYS!
+  const [, account, id, secret] = token.split('_') as [string, string, string, string]
+  const own = bindings.ACCOUNT.getByName(`0x${account}`)
+  await own.faucet()
+  await own.makeKey(id, await sha256(secret), { name: 'canaries', scopes: ['tasks:write', 'tasks:read'], budget })
+  return { token }
+}
+
+test('what a quorum of the operator agreed upon is asked of another by surprise: a lie is refuted, and the allowance bounds it', async () => {
+  // A canary holds what nine results could come to, 0.00297; two right results of the quorum and two of the canary are 0.000024.
+  const owner = await operator(299n * 10n ** 13n)
+  const [alice, [bob, carol, liar, dave, erin]] = [await requester(), await crew('canary', 5)]
+  const every = (words: [Person, string][]) => work(new Map(words))
+  const yes: [Person, string][] = [bob!, carol!].map((who) => [who, 'yes'])
+  const ask = () => submit(owner, chat('canary', { assurance: { level: 'quorum', n: 2, k: 2 } }) as never)
+  await ask()
+  await every(yes)
+
+  // Some time after any task of the class there comes another, that nobody asked for.
+  const plain = await submit(alice, chat('canary', { assurance: undefined }) as never)
+  const { leases } = await poll(liar!, { free: 1 })
+  const [first] = leases
+  expect(first!.id).toContain(plain.id)
+  await poll(liar!, { seen: first!.seq, results: [succeeded(first!.id, 'yes')] })
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 300_000 })
+  onTestFinished(() => void vi.useRealTimers())
+  await runDurableObjectAlarm(market())
+  const { leases: more } = await poll(liar!, { free: 1, seen: first!.seq })
+  const [surprise] = more
+  expect(surprise).toMatchObject({ kind: first!.kind, model: first!.model, input: first!.input })
+  expect(Object.keys(surprise!).sort()).toEqual(Object.keys(first!).sort())
+  expect(Object.keys(surprise!.terms)).toEqual(Object.keys(first!.terms))
+  await poll(liar!, { seen: surprise!.seq, results: [succeeded(surprise!.id, 'no')] })
+  await every([...yes, [dave!, 'yes'], [erin!, 'yes']])
+
+  const id = surprise!.id.split('.')[0]!
+  const done = await read(owner, id)
+  expect(done.attempts.map(({ provider, state }) => [provider, state])).toEqual([
+    [liar!.address, 'refuted'],
+    [expect.anything(), 'succeeded'],
+    [expect.anything(), 'succeeded'],
+  ])
+  // The way to a dispute is that of any assured task.
+  const { body } = await send<Evidence>('GET', `/v1/tasks/${id}/evidence`, owner)
+  expect(body.results[0]).toMatchObject({ state: 'refuted', output: { content: 'no' } })
+  await worker.scheduled(createScheduledController({ cron: '* * * * *' }), bindings)
+  const fetch = ((url: URL, init?: RequestInit) => request(url.pathname + url.search, init)) as typeof globalThis.fetch
+  const all = await connect({ edge: ORIGIN, fetch }).checkReputations({ provider: liar!.address })
+  expect(all).toMatchObject([{ ok: true, told: { failures: 10, outcomes: 2, streak: 0 } }])
+
+  // There is another that is known, and nothing left to hold for it.
+  await ask()
+  await every(yes)
+  await submit(alice, chat('canary', { assurance: undefined }) as never)
+  await every([[dave!, 'yes']])
+  vi.setSystemTime(Date.now() + 300_000)
+  await runDurableObjectAlarm(market())
+  for (const who of [liar!, dave!, erin!]) expect((await poll(who, { free: 1, seen: 99 })).leases).toEqual([])
+  expect((await books()).held).toBe('0')
 })

@@ -19,6 +19,7 @@ import { logError } from '../log.ts'
 import { createOutbox, drain, type Outbox, signal } from '../outbox.ts'
 import type { HistoryTask } from '../store/history.ts'
 import type { Notice } from './account-webhooks.ts'
+import { openCanaries } from './canaries.ts'
 import {
   type ArchivedTask,
   archived,
@@ -99,6 +100,8 @@ export function createEffects(store: MarketStore, network: Network) {
         return tellDone(id)
       case 'seal':
         return seal(id)
+      case 'canary':
+        return canaries?.ask(key.slice('canary '.length))
     }
   }
 
@@ -249,6 +252,13 @@ export function createEffects(store: MarketStore, network: Network) {
       })
   }
 
+  const canaries =
+    network.canaries &&
+    openCanaries(store, network.canaries, {
+      signal: (name, at) => signal(outbox, `canary ${name}`, at),
+      draw: (id, short) => draw(id, drawTargets(purseOf(book, id), short)),
+    })
+
   deriveSignals(Date.now())
 
   return {
@@ -285,6 +295,7 @@ export function createEffects(store: MarketStore, network: Network) {
         for (const { provider, units } of task.attempts) {
           if (units > 0) signal(outbox, `credit ${provider}`, now + SETTLE_MS)
         }
+        canaries?.ended(task, now)
       }
       // Others hear of it when it has gone on.
       if (state.is === 'sealing') return

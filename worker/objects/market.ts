@@ -36,7 +36,6 @@ import { laneKey, purseId } from '#core/purse.ts'
 import { quote } from '#core/quote.ts'
 import { decodeRequests, type TaskRequest } from '#core/request.ts'
 import type { Task } from '#core/task.ts'
-import { makeTaskId } from '#core/task-id.ts'
 import { isOf, liveSummaries, summaryOfRecord, type Whose } from '#core/task-list.ts'
 import { booksOf, leasesAfter, modelsOf, networkSnapshot, pursesOf, reputationsOf, taskView } from '#core/views.ts'
 import { why } from '#core/why.ts'
@@ -45,6 +44,7 @@ import type { Call, CallAnswer, Exchange } from '../line.ts'
 import { logError } from '../log.ts'
 import { nextSignal } from '../outbox.ts'
 import { fromJson, type Json, type Outcome, outcomeOf, toJson } from '../outcome.ts'
+import { drawLot, newTaskId } from '../random.ts'
 import { countEnded, used } from '../usage.ts'
 import { deliver, hold, type Mailboxes, mailboxOf, put, take } from './mailbox.ts'
 import { createEffects, historyTask, type MarketEffects } from './market-effects.ts'
@@ -152,7 +152,7 @@ export class Market extends DurableObject<Env> {
   ): void {
     const requests = decodeRequests(encoded)
     for (const request of requests) if (request.assurance) request.lot = drawLot()
-    const newId = (at: number) => this.newTaskId(at)
+    const newId = (at: number) => newTaskId(this.book.cell, at)
     const submission = { requester: who, purse: purseId(who, key), requests, newId, idempotency }
     const tryOnce = (): void => {
       const earlier = idempotency && this.submittedEarlier(idempotency)
@@ -576,12 +576,6 @@ export class Market extends DurableObject<Env> {
     return task && archived(task)
   }
 
-  private newTaskId(createdAt: number): string {
-    const halves = crypto.getRandomValues(new Uint32Array(2))
-    const [first, last] = Array.from(halves, (half) => (half % 36 ** 5).toString(36).padStart(5, '0'))
-    return makeTaskId(this.book.cell, createdAt, first! + last!)
-  }
-
   /** One alarm for whatever comes first; set again only when something comes earlier. */
   private arm(): void {
     const times = [nextDue(this.book), nextSignal(this.effects.outbox)].filter((time) => time !== null)
@@ -598,9 +592,6 @@ export class Market extends DurableObject<Env> {
 
 const hasLeasesAfter = (provider: Provider, seen: number): boolean =>
   provider.leases.size > 0 && provider.lastSeq > seen
-
-/** Evenly in 0..1, by what nobody can foresee. */
-const drawLot = (): number => crypto.getRandomValues(new Uint32Array(1))[0]! / 2 ** 32
 
 function parseFrame(message: string | ArrayBuffer): ProviderFrame | null {
   if (typeof message !== 'string') return null
