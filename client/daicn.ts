@@ -65,6 +65,8 @@ export function connect(connection: Connection) {
     reputations: (options?: Signal & { provider?: string }) => reputation.reputations(to, options),
     /** The same, each counted again from the public log; `ok` when both are equal to the bit. */
     checkReputations: (options?: Signal & { provider?: string }) => reputation.checkReputations(to, options),
+    /** Counts the reputation of every requester again from the public log, under the names it has there. */
+    checkRequesters: (options?: Signal) => reputation.checkRequesters(to, options),
     /** The network as it changes, until you leave the loop. Needs a global WebSocket. */
     watchNetwork: (options?: Signal) => networks.watchNetwork(to, options),
 

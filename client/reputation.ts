@@ -1,6 +1,19 @@
 import type { HourHead } from '#core/hour-log.ts'
-import type { HourList, ReputationList, ReputationView, TaskRecord } from '#core/public-log.ts'
+import {
+  type HourList,
+  hourNumber,
+  type ReputationList,
+  type ReputationView,
+  type TaskRecord,
+} from '#core/public-log.ts'
 import { interval, NEWCOMER, type Reputations, recount, reputationKey, score } from '#core/reputation.ts'
+import {
+  type HourTally,
+  type RequesterReputation,
+  type RequesterReputations,
+  reputationsOfTallies,
+  tallyOf,
+} from '#core/requester-reputation.ts'
 import { type Connection, insist, send } from './edge.ts'
 import type { Signal } from './task.ts'
 
@@ -46,14 +59,44 @@ export async function checkReputations(connection: Connection, options: Options 
 
 const keyOf = (view: ReputationView): string => reputationKey(view.provider, view)
 
-const isSame = (one: ReputationView, other: ReputationView): boolean =>
+type Figures = Omit<RequesterReputation, 'requester'>
+
+const isSame = (one: Figures, other: Figures): boolean =>
   one.score === other.score &&
   one.successes === other.successes &&
   one.failures === other.failures &&
   one.day === other.day &&
+  one.outcomes === other.outcomes &&
   one.interval.low === other.interval.low &&
   one.interval.mean === other.interval.mean &&
   one.interval.high === other.interval.high
+
+/** The same of requesters; `counted` is null where the log has nothing of one that the edge tells of. */
+export type RecountedRequester = { told: RequesterReputation; counted: RequesterReputation | null; ok: boolean }
+
+/** Counts the reputation of every requester again from the closed hours of the public log, under the names it has there. */
+export async function checkRequesters(connection: Connection, options: Signal = {}): Promise<RecountedRequester[]> {
+  const { until, reputations } = await insist<RequesterReputations>(
+    connection,
+    'GET',
+    '/v1/reputations/requesters',
+    options,
+  )
+  const { hours } = await insist<HourList>(connection, 'GET', '/v1/exports', options)
+  const tallies: HourTally[] = []
+  for (const { hour } of hours) {
+    if (until === null || hourNumber(hour) > hourNumber(until)) continue
+    for await (const line of linesOf(connection, hour, options)) {
+      const tally = tallyOf(hour, line)
+      if (tally) tallies.push(tally)
+    }
+  }
+  const counted = new Map(reputationsOfTallies(tallies).map((view) => [view.requester, view]))
+  return reputations.map((told) => {
+    const again = counted.get(told.requester) ?? null
+    return { told, counted: again, ok: again !== null && isSame(told, again) }
+  })
+}
 
 /** The lines of an hour of the public log, as they come. */
 export async function* linesOf(connection: Connection, hour: string, { signal }: Signal = {}): AsyncGenerator<string> {

@@ -9,6 +9,7 @@ import * as z from 'zod'
 import { Sha256 } from './blob-ref.ts'
 import { type Followed, firstProof, follow, followed, type Node, rootByInclusion, rootOfGrowing } from './merkle.ts'
 import { Hour, hourNumber, TaskRecord } from './public-log.ts'
+import { RequesterTally } from './requester-reputation.ts'
 
 /** 32 bytes in lower-case hex. */
 const Root = Sha256
@@ -63,7 +64,7 @@ export async function closeHour(
   const receipts = begin(previous?.receipts ?? NOTHING)
   for await (const line of lines) {
     follow(decisions, tools.keccak(await tools.hash(line)), node)
-    const { receipt } = JSON.parse(line) as TaskRecord
+    const { receipt } = JSON.parse(line) as Partial<TaskRecord>
     if (receipt !== undefined) follow(receipts, tools.keccak(receipt), node)
   }
   const treeOf = (of: Followed) => ({
@@ -97,6 +98,9 @@ export function isChain(heads: readonly HourHead[], tools: Tools): boolean {
   })
 }
 
+/** A line after the head. */
+const LINE = z.union([TaskRecord.strict(), RequesterTally])
+
 /** One thing that was checked of an hour. */
 export type Check = { what: string; ok: boolean }
 
@@ -114,7 +118,7 @@ export async function checkHour(
   const [first = '', ...rest] = lines
   const head = parsed(HourHead, first)
   if (!head) return { head: null, checks: [{ what: 'it begins with the head of a closed hour', ok: false }] }
-  const wrong = rest.findIndex((line) => parsed(TaskRecord.strict(), line) === null)
+  const wrong = rest.findIndex((line) => parsed(LINE, line) === null)
   const form = wrong < 0 ? `its ${rest.length} lines are records` : `line ${wrong + 2} is a record`
   if (wrong >= 0) return { head, checks: [{ what: form, ok: false }] }
   const again = await closeHour(head.hour, head.previous, rest, tools)

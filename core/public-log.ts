@@ -28,10 +28,14 @@ export const TaskRecord = TaskSummary.extend({
 }).meta({ id: 'TaskRecord' })
 export type TaskRecord = z.output<typeof TaskRecord>
 
-/** Of a task that has ended. */
-export function recordOf(view: TaskView): TaskRecord {
-  const { id, kind, model, status, createdAt, provider, price, attempts } = view
+/**
+ * Of a task that has ended.
+ * @param digest what it asked for after the model's name; a record names the model alone, in whose class reputations are
+ */
+export function recordOf(view: TaskView, digest?: string): TaskRecord {
+  const { id, kind, status, createdAt, provider, price, attempts } = view
   const finishedAt = view.finishedAt!
+  const model = digest === undefined ? view.model : view.model.slice(0, -digest.length - 1)
   const record: TaskRecord = { id, kind, model, status, createdAt, finishedAt, attempts: attempts.map(attemptOf) }
   if (provider) record.provider = provider
   if (price) record.price = price

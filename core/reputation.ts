@@ -58,6 +58,17 @@ export function observe(reputation: Reputation, outcome: Outcome, at: number): R
   return { ...known, outcomes, failures: known.failures + (outcome === 'wrong' ? WRONG : 1), streak: 0 }
 }
 
+/** Adds outcomes of a day together; their order is not known, so there is no streak. */
+export function added(reputation: Reputation, { day, successes, failures }: Weights & { day: number }): Reputation {
+  const known = aged(reputation, day)
+  return {
+    ...known,
+    successes: known.successes + successes,
+    failures: known.failures + failures,
+    outcomes: known.outcomes + successes + failures,
+  }
+}
+
 function aged(reputation: Reputation, day: number): Reputation {
   if (day <= reputation.day) return reputation
   if (reputation.outcomes === 0) return { ...reputation, day }

@@ -27,6 +27,22 @@ export const logHours = sqliteTable('log_hours', {
   head: text('head').notNull(),
 })
 
+/** What came of each requester's tasks in a closed hour; its last lines, see core/requester-reputation.ts. */
+export const requesterHours = sqliteTable(
+  'requester_hours',
+  {
+    hour: integer('hour').notNull(),
+    /** The name by which the log tells of it. */
+    requester: text('requester').notNull(),
+    succeeded: integer('succeeded').notNull(),
+    cancelled: integer('cancelled').notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.hour, table.requester] }),
+    index('requester_hours_requester').on(table.requester),
+  ],
+)
+
 /** What each market counted in each minute. */
 export const minutes = sqliteTable(
   'minutes',

@@ -74,8 +74,8 @@ type Case = { quoted: number; lied: boolean; canary: boolean }
 /** Of the tasks of a trial so many are followed by a canary: the market's own share, of which trials of few tasks would have too few. */
 const CANARIES = 0.05
 
-/** `done`: tasks that it has worked on. */
-type Player = { provider: Provider; cheats: boolean; done: number }
+/** `done`: tasks that it has worked on. `left`: it has gone on under another name, and takes no more under this. */
+type Player = { provider: Provider; cheats: boolean; done: number; left: boolean }
 
 export type Court = Trial & {
   random: Random
@@ -137,8 +137,9 @@ function enrol(court: Court, cheats: boolean): void {
   const at = address(0xb0_0000 + court.made++)
   const offers = [{ ...OFFER, ask: formatAmount(BigInt(price)) }]
   const provider = register(book, at, { name: '', slots: 1, offers, agent: '' }, agenda.now)
-  court.players.set(at, { provider, cheats, done: 0 })
-  say(court, provider, [])
+  const player = { provider, cheats, done: 0, left: false }
+  court.players.set(at, player)
+  say(court, player, [])
 }
 
 /** A requester asks what a task would cost, then for the task. */
@@ -210,9 +211,10 @@ const refutedBy = ({ attempts }: Task): Address[] =>
 
 /** Leaves its name, which works on nothing then, and comes back under another. */
 function wash(court: Court, at: Address): void {
-  const { provider, cheats } = court.players.get(at)!
-  if (!cheats || !provider.reachable) return
-  disconnect(court.book, provider)
+  const player = court.players.get(at)!
+  if (!player.cheats || player.left) return
+  player.left = true
+  disconnect(court.book, player.provider)
   enrol(court, true)
 }
 
@@ -227,7 +229,7 @@ function finish(court: Court, at: Address, lease: string, id: string): void {
   player.done++
   const output = lie === null ? RIGHT : { ...RIGHT, content: lie }
   const usage = { inputTokens: 0, outputTokens: 1 }
-  say(court, player.provider, [{ lease, outcome: { status: 'succeeded', output, usage } }])
+  say(court, player, [{ lease, outcome: { status: 'succeeded', output, usage } }])
   follow(court)
 }
 
@@ -254,7 +256,7 @@ function lieOf({ cheater, random }: Court, { cheats, provider, done }: Player): 
 }
 
 /** A poll of a provider of one slot, with what it has done. */
-function say({ book, agenda }: Court, provider: Provider, results: Result[]): void {
-  poll(book, provider, { free: 1, seen: provider.lastSeq, results, renew: [] }, agenda.now)
-  provider.reachable = true
+function say({ book, agenda }: Court, { provider, left }: Player, results: Result[]): void {
+  poll(book, provider, { free: left ? 0 : 1, seen: provider.lastSeq, results, renew: [] }, agenda.now)
+  provider.reachable = !left
 }

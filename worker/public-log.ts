@@ -1,11 +1,25 @@
-import { CELLS } from './env.ts'
-import type { History } from './store/history.ts'
+import { type RequesterTally, tallies } from '#core/requester-reputation.ts'
+import { CELLS, type Network } from './env.ts'
+import { requesterName } from './requester-reputation.ts'
+import type { History, HistoryTask } from './store/history.ts'
 
-/** The lines of an hour of the public log, in its order. */
-export async function* linesOf(history: History, hour: number): AsyncGenerator<string> {
-  for (const cell of CELLS) {
-    for await (const records of history.readPages(cell, hour)) {
-      for (const record of records) yield JSON.stringify(record)
-    }
-  }
+/** The lines of an hour of the public log, in its order: of the tasks, then of those who asked for them, told once it is closed. */
+export async function* linesOf(history: History, hour: number, last?: RequesterTally[]): AsyncGenerator<string> {
+  for await (const { requester: _, ...record } of tasksOf(history, hour)) yield JSON.stringify(record)
+  for (const tally of last ?? (await history.readTallies(hour))) yield JSON.stringify(tally)
+}
+
+/** What an hour that is about to be closed ends by. */
+export async function talliesOf(network: Network, hour: number): Promise<RequesterTally[]> {
+  const counted: ReturnType<typeof tallies> = new Map()
+  for await (const task of tasksOf(network.history, hour)) tallies([task], counted)
+  const named = [...counted].map(async ([address, counts]) => ({
+    requester: await requesterName(network, address),
+    ...counts,
+  }))
+  return (await Promise.all(named)).sort((x, y) => (x.requester < y.requester ? -1 : 1))
+}
+
+async function* tasksOf(history: History, hour: number): AsyncGenerator<HistoryTask> {
+  for (const cell of CELLS) for await (const tasks of history.readPages(cell, hour)) yield* tasks
 }

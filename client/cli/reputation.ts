@@ -1,6 +1,5 @@
 /** `daicn reputation`. */
 import type { ReputationView } from '#core/public-log.ts'
-import type { Recounted } from '../reputation.ts'
 import { type Cli, openPublic, print } from './cli.ts'
 
 /** What an edge tells is not what its public log gives. */
@@ -8,7 +7,7 @@ export class NotBorneOut extends Error {
   readonly code = 'reputation_not_borne_out'
   readonly hint: string
 
-  constructor(wrong: Recounted[]) {
+  constructor(wrong: { counted: object | null }[]) {
     const late = wrong.every(({ counted }) => counted === null)
     super(`${wrong.length} ${wrong.length === 1 ? 'reputation is' : 'reputations are'} not what the public log gives`)
     this.name = 'NotBorneOut'
@@ -38,9 +37,14 @@ export async function reputation(cli: Cli, provider: string | undefined, { check
       ]),
     )
   }
-  if (wrong.length > 0) throw new NotBorneOut(wrong)
-  print(cli, { ok: true, checked: all.length }, () =>
-    cli.out.line(`${all.length} counted again, all the same to the bit.`),
+  // Who asks of one provider asks of no requester.
+  const requesters = provider === undefined ? await daicn.checkRequesters({ signal: cli.signal }) : []
+  const wrongToo = requesters.filter(({ ok }) => !ok)
+  if (wrong.length + wrongToo.length > 0) throw new NotBorneOut([...wrong, ...wrongToo])
+  print(cli, { ok: true, checked: all.length, requesters: requesters.length }, () =>
+    cli.out.line(
+      `${all.length} of providers and ${requesters.length} of requesters counted again, all the same to the bit.`,
+    ),
   )
 }
 

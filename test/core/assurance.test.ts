@@ -233,6 +233,30 @@ test('who gives a further result is drawn, waited for while it is busy, and draw
   expect([drawn!.address, other.supply.address]).toContain(holderOf(book, id!))
 })
 
+test('a result sent again counts once, under the lease of another not at all, and one that could not be compared is none', () => {
+  const book = market(4)
+  const [id] = order(book, 1, [checked(quorum(3, 2))], T0)
+  const [first] = [...book.providers.values()].filter(({ leases }) => leases.size > 0)
+  const [lease] = [...first!.leases.keys()]
+  const bring = (provider: Provider, of: string, output: Record<string, unknown> = RIGHT) =>
+    say(book, provider, { free: 1, seen: provider.lastSeq, results: [succeeded(of, output)] }, T0)[0]!
+  expect(bring(first!, lease!)).toEqual({ lease, accepted: true })
+  // Neither again, nor as the second that agrees, by whoever might profit.
+  const [second] = [...book.providers.values()].filter(({ leases }) => leases.size > 0)
+  const [next] = [...second!.leases.keys()]
+  expect(bring(first!, lease!, WRONG)).toEqual({ lease, accepted: true })
+  expect(bring(first!, next!)).toEqual({ lease: next, accepted: false, code: 'lease_not_found' })
+  expect(taskOf(book, id!).deliveries).toMatchObject([{ output: RIGHT }])
+
+  bring(second!, next!, { embeddings: 'none' })
+  expect(taskOf(book, id!).attempts[1]!.state).toMatchObject({ is: 'failed', error: { code: 'invalid_output' } })
+  work(book, [], T0 + 60_000)
+  expect(taskOf(book, id!).deliveries).toHaveLength(1)
+  tick(book, T0 + 60_000)
+  work(book, [], T0 + 60_000)
+  expect(taskOf(book, id!).state).toMatchObject({ is: 'succeeded', output: RIGHT })
+})
+
 test('results that cannot agree cost nothing, and mark nobody', () => {
   const book = market(2)
   const [id] = order(book, 1, [checked(quorum(2, 2))], T0)

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { interval, NEWCOMER, observe, pooled, type Reputation, score } from '#core/reputation.ts'
+import { reputationsOfTallies } from '#core/requester-reputation.ts'
 import { T0 } from '../support/book.ts'
 import { holds } from '../support/property.ts'
 
@@ -107,4 +108,24 @@ test('an honest newcomer reaches the top half: in 42 tasks where the median fail
   expect([20, 50, 1e9].map((failing) => tasksUntil(established(failing)))).toEqual([42, 86, 262])
   // Nobody's score is ever higher than this.
   expect(score({ successes: 1e15, failures: 0, day: 0, outcomes: 0, streak: 0 })).toBe(0.99)
+})
+
+test('a requester has the same reputation in whatever order the hours of its days are read', () => {
+  const tally = fc.record({
+    requester: fc.constantFrom('a'.repeat(32), 'b'.repeat(32)),
+    hour: fc.integer({ min: 490_000, max: 492_000 }),
+    succeeded: fc.nat(500),
+    cancelled: fc.nat(20),
+  })
+  holds(
+    fc.property(fc.array(tally, { maxLength: 40 }), (all) => {
+      const told = reputationsOfTallies(all)
+      expect(reputationsOfTallies(all.toReversed())).toEqual(told)
+      for (const { requester, outcomes, interval, score } of told) {
+        const own = all.filter((one) => one.requester === requester)
+        expect(outcomes).toBe(own.reduce((sum, { succeeded, cancelled }) => sum + succeeded + cancelled, 0))
+        expect(interval.low <= interval.mean && interval.mean <= interval.high && score <= interval.low).toBe(true)
+      }
+    }),
+  )
 })

@@ -76,6 +76,7 @@ const ROWS: Record<string, Row> = {
   'GET /v1/openapi.json': anyone(200),
   'POST /v1/sign-in': anyone('invalid_request'),
   'GET /v1/account': accounts(200),
+  'GET /v1/account/reputation': accounts(200),
   'POST /v1/account/faucet': signedIn(200),
   'GET /v1/keys': signedIn(200),
   'POST /v1/keys': signedIn(201),
@@ -131,6 +132,7 @@ const ROWS: Record<string, Row> = {
   'GET /v1/forecast': anyone(200),
   'GET /v1/decisions': anyone(200),
   'GET /v1/reputations': anyone(200),
+  'GET /v1/reputations/requesters': anyone(200),
   'GET /v1/exports': anyone(200),
   'GET /v1/exports/:hour': anyone(200),
   // Without the hours that it wants.

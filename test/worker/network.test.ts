@@ -4,13 +4,14 @@ import {
   runDurableObjectAlarm,
   runInDurableObject,
 } from 'cloudflare:test'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { type CostView, PARTS, type Part, type Usage } from '#core/cost.ts'
 import { formatAmount, parseAmount } from '#core/money.ts'
 import type { DecisionList } from '#core/protocol/decision.ts'
 import type { EdgeFrame, Poll } from '#core/protocol/lease.ts'
 import type { ModelView } from '#core/protocol/model.ts'
 import type { Minute, NetworkFrame, NetworkSnapshot } from '#core/protocol/network.ts'
+import type { ReputationList } from '#core/public-log.ts'
 import worker from '#worker/index.ts'
 import type { Market } from '#worker/objects/market.ts'
 import {
@@ -243,6 +244,31 @@ test('nothing is decided by the history: without its rows all goes on', async ()
   expect([await snapshot().then(({ metrics }) => metrics), await books(), await accountOf(alice)]).toEqual(before)
   expect((await read(alice, first.id)).output).toMatchObject({ content: 'hello there' })
   expect((await read(alice, (await work(alice, bob, model)).id)).status).toBe('succeeded')
+})
+
+test('the edge is away for ten minutes with 500 leases out: none is lost, nobody is marked, all work is paid once', async () => {
+  const [model, each] = ['ten-minutes', 100]
+  const offers = [{ ...OFFER, model }]
+  const [alice, crew] = [await requester(), await Promise.all(Array.from({ length: 5 }, () => provider(offers, each)))]
+  const tasks = Array.from({ length: crew.length * each }, () => ({ ...CHAT, model, deadlineSeconds: 60 }))
+  await send('POST', '/v1/tasks', { token: alice.token, body: tasks })
+  const held = await Promise.all(crew.map(async (who) => ({ who, ...(await poll(who, { free: each })) })))
+  expect(held.map(({ leases }) => leases.length)).toEqual(crew.map(() => each))
+
+  await evictDurableObject(market())
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 600_000 })
+  onTestFinished(() => void vi.useRealTimers())
+  // Twice, as by an agent that did not hear the answer.
+  for (const _ of [1, 2]) {
+    for (const { who, leases } of held) {
+      const { results } = await poll(who, { seen: each, results: leases.map(({ id }) => succeeded(id)) })
+      expect(results.every(({ accepted }) => accepted)).toBe(true)
+    }
+  }
+  const { body } = await send<ReputationList>('GET', '/v1/reputations')
+  const known = body.reputations.filter((view) => view.model === model)
+  expect(known.map(({ outcomes, failures }) => [outcomes, failures])).toEqual(crew.map(() => [each, 0]))
+  expect(await accountOf(alice)).toMatchObject({ held: '0', spent: '0.003' })
 })
 
 test('a history that fails harms no task, and is told everything once it is back', async () => {

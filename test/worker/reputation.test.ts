@@ -2,11 +2,14 @@
 import { createScheduledController } from 'cloudflare:test'
 import { expect, test } from 'vitest'
 import { connect } from '#client/daicn.ts'
+import { verifyLog } from '#client/log.ts'
 import { linesOf } from '#client/reputation.ts'
 import { hourName, hourOf, TaskRecord } from '#core/public-log.ts'
+import type { RequesterReputation, RequesterReputations } from '#core/requester-reputation.ts'
 import worker from '#worker/index.ts'
 import {
   bindings,
+  CHAT,
   failed,
   OFFER,
   ORIGIN,
@@ -81,6 +84,47 @@ test('anybody counts every reputation again from the public log, to the bit, and
   await bindings.DB.exec(`update task_pages set tasks = replace(tasks, '${carol.address}', '${bob.address}')`)
   const tampered = await daicn.checkReputations()
   expect(tampered.map(({ ok }) => ok)).toEqual([false, true, false])
+})
+
+test('a requester has a reputation that it alone knows to be its own, and that anybody counts again from the closed hours', async () => {
+  const [alice, bob] = [await requester(), await provider([{ ...OFFER, model: 'asked' }])]
+  const ask = () => submit(alice, { ...CHAT, model: 'asked' })
+  const own = async () => (await send<RequesterReputation>('GET', '/v1/account/reputation', alice)).body
+  const cancel = (id: string) => send('POST', `/v1/tasks/${id}/cancel`, alice)
+  const name = (await own()).requester
+  expect(await own()).toMatchObject({ outcomes: 0, successes: 0, failures: 0, score: 0.02 })
+  for (let i = 0; i < 3; i++) await work(alice, bob, 'asked')
+  // Only the second had cost anybody anything.
+  await cancel((await ask()).id)
+  const begun = await ask()
+  expect((await poll(bob, { free: 1 })).leases).toHaveLength(1)
+  await cancel(begun.id)
+
+  const close = (hours: number) => {
+    const scheduledTime = new Date(Date.now() + hours * 3_600_000)
+    return worker.scheduled(createScheduledController({ cron: '* * * * *', scheduledTime }), bindings)
+  }
+  await close(1)
+  expect(await own()).toMatchObject({ requester: name, outcomes: 4, successes: 3, failures: 1 })
+  await work(alice, bob, 'asked')
+  await close(2)
+  expect(await own()).toMatchObject({ outcomes: 5, successes: 4, failures: 1 })
+
+  const all = await daicn.checkRequesters()
+  expect(all.every(({ ok }) => ok)).toBe(true)
+  expect(all.find(({ told }) => told.requester === name)!.counted).toEqual(await own())
+  const { body } = await send<RequesterReputations>('GET', '/v1/reputations/requesters')
+  expect(JSON.stringify(body)).not.toContain(alice.address.slice(2))
+  expect(body.until).toBe(hourName(hourOf(Date.now() + 3_600_000)))
+
+  await bindings.DB.exec(
+    `update requester_hours set cancelled = cancelled + 1 where requester = '${name}' and succeeded = 1`,
+  )
+  const hour = await (await request(`/v1/exports/${hourName(hourOf(Date.now()))}`)).text()
+  expect(hour).toContain(`{"requester":"${name}","succeeded":3,"cancelled":1}`)
+  expect((await verifyLog([hour])).ok).toBe(true)
+  const changed = await (await request(`/v1/exports/${body.until}`)).text()
+  expect((await verifyLog([changed])).ok).toBe(false)
 })
 
 test('an hour that is none is refused, and one without anything is empty', async () => {

@@ -359,4 +359,7 @@ async function logged(task: ArchivedTask): Promise<HistoryTask> {
   return { ...historyTask(task), receipt: await loggedHash(named, sha256) }
 }
 
-export const historyTask = ({ requester, view }: ArchivedTask): HistoryTask => ({ requester, ...recordOf(view) })
+export const historyTask = ({ requester, view, digest }: ArchivedTask): HistoryTask => ({
+  requester,
+  ...recordOf(view, digest),
+})

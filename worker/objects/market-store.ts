@@ -30,6 +30,8 @@ export type ArchivedTask = {
   requester: Address
   view: TaskView
   webhook?: string
+  /** Asked for after the name of its model. */
+  digest?: string
   receipt?: ReceiptBasis
   exhibits?: Exhibit[]
 }
@@ -248,13 +250,14 @@ export function dropOld({ storage }: MarketStore, now: number): void {
 }
 
 export function archived(task: Task): ArchivedTask {
-  const { requester, webhook } = task.spec
+  const { requester, webhook, variant } = task.spec
   const receipt = basisOf(task)
   const exhibits = exhibitsOf(task)
   return {
     requester,
     view: taskView(task),
     ...(webhook !== undefined && { webhook }),
+    ...(variant?.digest && { digest: variant.digest }),
     ...(receipt && { receipt }),
     ...(exhibits && { exhibits }),
   }

@@ -5,12 +5,14 @@ import { DomainError } from '#core/errors.ts'
 import { formatAmount, max, parseAmount } from '#core/money.ts'
 import { AccountView, CreateKey, KeyView, Session, SignIn } from '#core/protocol/account.ts'
 import type { Address } from '#core/protocol/values.ts'
+import { RequesterReputation } from '#core/requester-reputation.ts'
 import { SIGN_IN_WINDOW_MS } from '#core/sign-in.ts'
 import { issueSession, newKey } from '../auth.ts'
 import { CELLS, type Env, type Network, networkOf } from '../env.ts'
 import { takeFromFaucet } from '../faucet.ts'
 import { operation } from '../middleware/operation.ts'
 import { unwrap } from '../outcome.ts'
+import { ownReputation } from '../requester-reputation.ts'
 
 export const signIn = new Hono<{ Bindings: Env }>().post(
   '/',
@@ -49,6 +51,16 @@ export const account = new Hono<{ Bindings: Env }>()
     '/',
     operation({ summary: 'Read the account', access: 'account:read', answers: { 200: AccountView } }),
     async (c) => c.json(await accountView(networkOf(c.env), c.get('principal').address)),
+  )
+  .get(
+    '/reputation',
+    operation({
+      summary: "Read the account's reputation as a requester",
+      details: 'As of the last closed hour of the public log, with the name under which that tells of it.',
+      access: 'account:read',
+      answers: { 200: RequesterReputation },
+    }),
+    async (c) => c.json(await ownReputation(networkOf(c.env), c.get('principal').address)),
   )
   .post(
     '/faucet',

@@ -4,9 +4,11 @@ import * as z from 'zod'
 import { LogConsistency } from '#core/hour-log.ts'
 import { Address } from '#core/protocol/values.ts'
 import { Hour, HourList, hourName, hourNumber, ReputationList } from '#core/public-log.ts'
+import { RequesterReputations } from '#core/requester-reputation.ts'
 import { CELLS, type Env, networkOf } from '../env.ts'
 import { operation } from '../middleware/operation.ts'
 import { linesOf } from '../public-log.ts'
+import { requesterReputations } from '../requester-reputation.ts'
 
 export const exports = new Hono<{ Bindings: Env }>()
   .get(
@@ -26,7 +28,7 @@ export const exports = new Hono<{ Bindings: Env }>()
     operation({
       summary: 'An hour of the public log',
       details:
-        'A `TaskRecord` a line, in the order in which they were written: every task that ended, and who attempted it. Once the hour is closed, the line before them is its `HourHead`.',
+        'A `TaskRecord` a line, in the order in which they were written: every task that ended, and who attempted it. Once the hour is closed, the line before them is its `HourHead`, and those after them are a `RequesterTally` each.',
       access: 'anyone',
       params: z.object({ hour: Hour }),
       answers: { 200: 'application/x-ndjson' },
@@ -62,14 +64,27 @@ export const log = new Hono<{ Bindings: Env }>().get(
   },
 )
 
-export const reputations = new Hono<{ Bindings: Env }>().get(
-  '/',
-  operation({
-    summary: 'The reputation of every provider in every class',
-    details: 'Each with what it follows from, so that it can be counted again from the public log.',
-    access: 'anyone',
-    query: z.object({ provider: Address.optional() }),
-    answers: { 200: ReputationList },
-  }),
-  async (c) => c.json({ reputations: await networkOf(c.env).market().reputations(c.req.valid('query').provider) }),
-)
+export const reputations = new Hono<{ Bindings: Env }>()
+  .get(
+    '/',
+    operation({
+      summary: 'The reputation of every provider in every class',
+      details: 'Each with what it follows from, so that it can be counted again from the public log.',
+      access: 'anyone',
+      query: z.object({ provider: Address.optional() }),
+      answers: { 200: ReputationList },
+    }),
+    async (c) => c.json({ reputations: await networkOf(c.env).market().reputations(c.req.valid('query').provider) }),
+  )
+  .get(
+    '/requesters',
+    operation({
+      summary: 'The reputation of every requester',
+      details:
+        'By the names under which the public log tells of them, as of the last closed hour. `GET /v1/account/reputation` tells each its own.',
+      access: 'anyone',
+      weight: 5,
+      answers: { 200: RequesterReputations },
+    }),
+    async (c) => c.json(await requesterReputations(networkOf(c.env))),
+  )

@@ -1,17 +1,19 @@
 /** The history in D1. Written in batches by effects and cron, read by pages; never on the path of a task. */
-import { and, asc, between, desc, eq, gt, inArray, lt, notInArray, sql } from 'drizzle-orm'
+import { and, asc, between, desc, eq, gt, inArray, lt, lte, notInArray, sql } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/d1'
 import type { HourHead } from '#core/hour-log.ts'
 import type { Metrics, Minute } from '#core/protocol/network.ts'
 import type { Address } from '#core/protocol/values.ts'
 import { hourOf, type TaskRecord } from '#core/public-log.ts'
-import { logHours, minutes, taskPages } from '#drizzle/schema.ts'
+import type { HourTally, RequesterTally } from '#core/requester-reputation.ts'
+import { logHours, minutes, requesterHours, taskPages } from '#drizzle/schema.ts'
 import { used } from '../usage.ts'
 
 export type HistoryTask = TaskRecord & { requester: Address }
 
 /** Rows a statement may carry: D1 binds at most 100 parameters. */
 const MINUTES_A_STATEMENT = 8
+const TALLIES_A_STATEMENT = 25
 /** Pages read at a time. */
 const PAGES_A_READ = 16
 /** Hours listed: two years. */
@@ -70,16 +72,45 @@ export function openHistory(database: D1Database) {
       return rows.map(({ hour }) => hour)
     },
 
-    /** Closes an hour; closing it again changes nothing. */
-    async saveHead(hour: number, head: HourHead): Promise<void> {
-      await counted(
+    /** Closes an hour with the lines it ends by; closing it again changes nothing. */
+    async saveHead(hour: number, head: HourHead, tallies: RequesterTally[]): Promise<void> {
+      const rows = tallies.map((tally) => ({ hour, ...tally }))
+      const parts = Array.from({ length: Math.ceil(rows.length / TALLIES_A_STATEMENT) }, (_, i) =>
+        rows.slice(i * TALLIES_A_STATEMENT, (i + 1) * TALLIES_A_STATEMENT),
+      )
+      const results = await db.batch([
         db
           .insert(logHours)
           .values({ hour, head: JSON.stringify(head) })
-          .onConflictDoNothing()
-          .run(),
-      )
+          .onConflictDoNothing(),
+        ...parts.map((part) => db.insert(requesterHours).values(part).onConflictDoNothing()),
+      ])
+      for (const { meta } of results) used.database.rowsWritten += meta.rows_written
     },
+
+    /** The lines that a closed hour ends by, in their order. */
+    readTallies: (hour: number): Promise<RequesterTally[]> =>
+      db
+        .select({
+          requester: requesterHours.requester,
+          succeeded: requesterHours.succeeded,
+          cancelled: requesterHours.cancelled,
+        })
+        .from(requesterHours)
+        .where(eq(requesterHours.hour, hour))
+        .orderBy(asc(requesterHours.requester)),
+
+    /** All that was told of one requester, or of every, up to an hour. */
+    readTalliesUntil: (hour: number, requester?: string): Promise<HourTally[]> =>
+      db
+        .select()
+        .from(requesterHours)
+        .where(
+          and(
+            lte(requesterHours.hour, hour),
+            requester === undefined ? undefined : eq(requesterHours.requester, requester),
+          ),
+        ),
 
     async readLastHead(): Promise<HourHead | null> {
       const [row] = await db.select().from(logHours).orderBy(desc(logHours.hour)).limit(1)
@@ -103,8 +134,8 @@ export function openHistory(database: D1Database) {
       return rows.map(({ head }) => JSON.parse(head) as HourHead)
     },
 
-    /** What is public of a market's pages of an hour, page by page in the order of the log. */
-    async *readPages(cell: string, hour: number): AsyncGenerator<TaskRecord[]> {
+    /** A market's pages of an hour, page by page in the order of the log. */
+    async *readPages(cell: string, hour: number): AsyncGenerator<HistoryTask[]> {
       for (let last = 0; ; ) {
         const pages = await db
           .select()
@@ -114,7 +145,7 @@ export function openHistory(database: D1Database) {
           .limit(PAGES_A_READ)
         for (const { pack, tasks } of pages) {
           last = pack
-          yield (JSON.parse(tasks) as HistoryTask[]).map(({ requester: _, ...record }) => record)
+          yield JSON.parse(tasks) as HistoryTask[]
         }
         if (pages.length < PAGES_A_READ) return
       }
