@@ -250,7 +250,6 @@ test('a result sent again counts once, under the lease of another not at all, an
 
   bring(second!, next!, { embeddings: 'none' })
   expect(taskOf(book, id!).attempts[1]!.state).toMatchObject({ is: 'failed', error: { code: 'invalid_output' } })
-  work(book, [], T0 + 60_000)
   expect(taskOf(book, id!).deliveries).toHaveLength(1)
   tick(book, T0 + 60_000)
   work(book, [], T0 + 60_000)

@@ -215,7 +215,7 @@ test('what a quorum of the operator agreed upon is asked of another by surprise:
   const [surprise] = more
   expect(surprise).toMatchObject({ kind: first!.kind, model: first!.model, input: first!.input })
   expect(Object.keys(surprise!).sort()).toEqual(Object.keys(first!).sort())
-  expect(Object.keys(surprise!.terms)).toEqual(Object.keys(first!.terms))
+  expect(Object.keys(surprise!.terms!)).toEqual(Object.keys(first!.terms!))
   await poll(liar!, { seen: surprise!.seq, results: [succeeded(surprise!.id, 'no')] })
   await every([...yes, [dave!, 'yes'], [erin!, 'yes']])
 
