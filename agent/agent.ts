@@ -4,6 +4,7 @@ import type { Register } from '#core/protocol/provider.ts'
 import type { Kind } from '#core/protocol/work.ts'
 import { connect } from './connection.ts'
 import type { Edge } from './edge.ts'
+import { compileHotCode } from './hot-code.ts'
 import { openInput } from './input.ts'
 import { createBook, finish, running, type Settled } from './lease-book.ts'
 import type { Log } from './log.ts'
@@ -105,6 +106,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     const controller = new AbortController()
     const { signal } = controller
     const startedAt = now()
+    compileHotCode()
     active.set(lease.id, { lease, controller, startedAt })
     if (payment && !(await payment.takes(lease))) return giveBack(lease.id)
     if (signal.aborted) return

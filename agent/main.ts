@@ -1,9 +1,10 @@
 /** `daicn-agent`, the provider's program. A command's code is loaded when it is called. */
-import './young-memory.ts'
+import './spare-memory.ts'
 import './node-20.ts'
 import { Command, CommanderError, Option } from 'commander'
 import { Region } from '#core/protocol/values.ts'
 import { KINDS } from '#core/protocol/work.ts'
+import { compileHotCode } from './hot-code.ts'
 import { DEFAULT_CREDIT, DEFAULT_ETHER_PRICE, DEFAULT_STATE, type Given, LOGS } from './settings.ts'
 import { VERSION } from './version.ts'
 
@@ -116,6 +117,7 @@ program
 
 // The process of a runner, where all of the agent is one file.
 program.command('runner-host <module>', { hidden: true }).action(async () => {
+  compileHotCode()
   await import('./runner-host.ts')
   await new Promise(() => {}) // it ends with the agent
 })
