@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { inRoot } from './paths.ts'
+import { ROOT } from './paths.ts'
 import { type Program, startProgram } from './process.ts'
 
 export type EdgeProcess = {
@@ -18,12 +18,14 @@ export async function spawnEdge(options: {
   build?: boolean
   /** Settings of the chain, by their names in wrangler.toml. */
   chain?: Record<string, string>
+  /** The folder of another version of this repository, whose edge it is. */
+  root?: string
 }): Promise<EdgeProcess> {
   await mkdir(options.state, { recursive: true })
   const log = join(options.state, 'edge.log')
   const args = ['--port', String(options.port ?? 0), '--state', options.state]
   if (options.build === false) args.push('--no-build')
-  const program = startProgram(inRoot('scripts/edge.ts'), args, { log, env: options.chain ?? {} })
+  const program = startProgram(join(options.root ?? ROOT, 'scripts/edge.ts'), args, { log, env: options.chain ?? {} })
   const ready = await Promise.race([
     new Promise<{ url: string; pid: number; workerd?: number }>((resolve) => {
       program.onLine((line) => {
