@@ -21,6 +21,7 @@ import {
   bestWant,
   classOf,
   createMatching,
+  hurryWant,
   type Match,
   type Matching,
   noteModel,
@@ -68,6 +69,7 @@ import {
   transition,
   triesOf,
 } from './task.ts'
+import { lookAt, noteTurn, turnAtRisk } from './urgency.ts'
 import { drawVerifier } from './verifier.ts'
 
 /** What lasts. Amounts are bigint; core/journal.ts writes them down. */
@@ -85,6 +87,8 @@ export type BookEvent =
   | { type: 'restored'; at: number; purse: string; total: bigint }
   /** The requester of a lane has signed for `ceiling` in all. */
   | { type: 'vouched'; at: number; purse: string; ceiling: bigint; signature: `0x${string}` }
+  /** The deadline of a task that waits is at risk: it has this turn besides its own. */
+  | { type: 'hurried'; at: number; id: string; turn: number }
   /** Ten minutes are over; see core/outlook.ts. */
   | { type: 'binned'; at: number }
 
@@ -95,6 +99,8 @@ type OpenTask = {
   deadline: number
   /** The time under which it stands among the due times. */
   due: number | null
+  /** The turn it has since its deadline is at risk. */
+  turn?: number
 }
 
 const NOBODY: readonly Address[] = []
@@ -145,6 +151,8 @@ export type Book = {
   binFrom: number | null
   matching: Matching
   fairness: Fairness
+  /** By requester, the turn after that of its latest task that was at risk. */
+  hurried: Map<Address, number>
   due: OrderedIndex<OpenTask>
   dueTree: Tree
   lastTask: number
@@ -181,6 +189,7 @@ export function createBook(cell: string): Book {
     binFrom: null,
     matching: createMatching(),
     fairness: createFairness(),
+    hurried: new Map(),
     due: createIndex(),
     dueTree: emptyTree(),
     lastTask: 0,
@@ -244,6 +253,13 @@ export function apply(book: Book, event: BookEvent): Refusal | null {
       if (event.ceiling > purse.drawn) Object.assign(purse, { drawn: event.ceiling, signature: event.signature })
       return null
     }
+    case 'hurried': {
+      const open = book.tasks.get(event.id)!
+      open.turn = event.turn
+      noteTurn(book, open.want, event.turn)
+      hurryWant(book.matching, open.want, event.turn)
+      return null
+    }
     case 'binned':
       closeBin(book, event.at)
       return null
@@ -270,7 +286,11 @@ export function tick(book: Book, now: number): void {
     else if (now >= open.deadline) record(book, { type: 'task', at: now, id: spec.id, event: { type: 'expired' } })
     else if (attempt !== 0 && now >= leaseOf(book, open)!.expiresAt) {
       record(book, { type: 'task', at: now, id: spec.id, event: { type: 'lost', attempt } })
-    } else schedule(book, open, now)
+    } else {
+      const turn = open.want.queued && open.turn === undefined ? turnAtRisk(book, spec, open.want.tag, now) : null
+      if (turn !== null) record(book, { type: 'hurried', at: now, id: spec.id, turn })
+      schedule(book, open, now)
+    }
     if (open.task.state.is === 'queued') place(book, open, now)
   }
 }
@@ -461,13 +481,17 @@ function submit(book: Book, spec: TaskSpec): void {
   purse.held += held(spec)
   purse.usedAt = spec.createdAt
   const task = newTask(spec)
-  const { want } = openTask(book, task, stamp(book.fairness, spec.requester), spec.deadline, spec.createdAt)
+  const tag = stamp(book.fairness, spec.requester)
+  const { want } = openTask(book, task, { tag }, spec.deadline, spec.createdAt)
   countSubmitted(book.stats, task)
   noteSubmitted(book, task, want)
 }
 
+/** What a task's place in its queue follows from: its fair-queueing tag, and its turn once its deadline is at risk. */
+type Turns = { tag: number; turn?: number | undefined }
+
 /** Puts a task into the book and its indexes; also how a snapshot is read back. */
-export function openTask(book: Book, task: Task, tag: number, deadline: number, now: number): OpenTask {
+export function openTask(book: Book, task: Task, { tag, turn }: Turns, deadline: number, now: number): OpenTask {
   const { spec } = task
   const want: Want = {
     id: spec.id,
@@ -491,16 +515,22 @@ export function openTask(book: Book, task: Task, tag: number, deadline: number, 
     queued: false,
   }
   const open: OpenTask = { task, want, deadline, due: null }
+  if (turn !== undefined) open.turn = turn
   book.tasks.set(spec.id, open)
   occupy(book.occupancy, spec.requester, 1, bytesOf(task))
   if (task.state.is === 'sealing') book.sealing.add(spec.id)
   if (task.deliveries) verify(book, open)
   if (task.state.is === 'queued') {
     avoidFailed(open)
-    addWant(book.matching, want)
+    queue(book, open)
   }
   schedule(book, open, now)
   return open
+}
+
+function queue({ matching }: Book, { want, turn }: OpenTask): void {
+  addWant(matching, want)
+  if (turn !== undefined) hurryWant(matching, want, turn)
 }
 
 function grant(book: Book, open: OpenTask, match: Match, rule: Rule, now: number): void {
@@ -552,7 +582,7 @@ function granted(book: Book, open: OpenTask, address: Address, at: number): void
   provider.leases.set(leaseId(id, attempt), lease)
   provider.supply.room--
   noteModel(book.matching, provider.supply, open.want)
-  advance(book.fairness, open.want.tag)
+  advance(book.fairness, open.turn ?? open.want.tag)
   book.news.providers.add(address)
   countGranted(book.stats, open.task)
   noteGranted(book, open.task)
@@ -564,7 +594,7 @@ function applyEffect(book: Book, open: OpenTask, effect: Effect, at: number): vo
     case 'queue':
       avoidFailed(open)
       open.want.drawn = null
-      addWant(book.matching, open.want)
+      queue(book, open)
       return
     case 'seal':
       book.sealing.add(spec.id)
@@ -649,7 +679,7 @@ function dueOf(book: Book, open: OpenTask, now: number): number {
   const { state } = open.task
   if (state.is === 'queued') {
     const again = Math.min(...[want.avoidUntil, want.drawn?.until ?? 0].filter((time) => time > now))
-    return Math.min(again, deadline)
+    return Math.min(again, open.turn === undefined ? lookAt(book, open.task.spec, now) : deadline, deadline)
   }
   if (state.is === 'sealing' && state.next.is !== 'queued') return Number.POSITIVE_INFINITY
   return Math.min(leaseOf(book, open)?.expiresAt ?? deadline, deadline)

@@ -123,6 +123,9 @@ export type Matching = {
   offers: OrderedIndex<Place>
   /** By class, then by the region that its tasks name, so that nobody looks past tasks of other regions. */
   queues: ByClass<Map<Region | null, Tree>>
+  /** Of these, those whose deadlines are at risk, by the earlier turn that they have for that; see core/urgency.ts. */
+  urgents: ByClass<Map<Region | null, Tree>>
+  urgent: Map<Want, Entry>
   listings: ByClass<Listing>
   /** Of those that are new in their class alone. */
   hopefuls: ByClass<Listing>
@@ -136,6 +139,8 @@ export function createMatching(): Matching {
     open: createIndex(),
     offers: createIndex(),
     queues: new Map(),
+    urgents: new Map(),
+    urgent: new Map(),
     listings: new Map(),
     hopefuls: new Map(),
     queued: 0,
@@ -241,24 +246,43 @@ export function merit(preference: Preference, offer: Ask): number {
 /* Open tasks */
 
 export function addWant(matching: Matching, want: Want): void {
-  const regions = ofClass(matching.queues, want, () => new Map<Region | null, Tree>())
-  const tree = regions.get(want.region) ?? emptyTree()
-  regions.set(want.region, tree)
-  insert(matching.open, tree, want, wantEntry(want))
+  enqueue(matching, matching.queues, want, wantEntry(want))
   want.queued = true
   matching.queued++
+}
+
+/** Gives a task that waits an earlier turn, once. */
+export function hurryWant(matching: Matching, want: Want, turn: number): void {
+  const entry = { ...wantEntry(want), key0: turn }
+  matching.urgent.set(want, entry)
+  enqueue(matching, matching.urgents, want, entry)
+}
+
+function enqueue({ open }: Matching, queues: Matching['queues'], want: Want, entry: Entry): void {
+  const regions = ofClass(queues, want, () => new Map<Region | null, Tree>())
+  const tree = regions.get(want.region) ?? emptyTree()
+  regions.set(want.region, tree)
+  insert(open, tree, want, entry)
 }
 
 /** Takes a task out of the queue; nothing happens if it is not in it. */
 export function removeWant(matching: Matching, want: Want): void {
   if (!want.queued) return
-  const regions = matching.queues.get(want.kind)!.get(want.model)!
-  const tree = regions.get(want.region)!
-  remove(matching.open, tree, wantEntry(want))
+  dequeue(matching, matching.queues, want, wantEntry(want))
   want.queued = false
   matching.queued--
+  const entry = matching.urgent.get(want)
+  if (!entry) return
+  matching.urgent.delete(want)
+  dequeue(matching, matching.urgents, want, entry)
+}
+
+function dequeue({ open }: Matching, queues: Matching['queues'], want: Want, entry: Entry): void {
+  const regions = queues.get(want.kind)!.get(want.model)!
+  const tree = regions.get(want.region)!
+  remove(open, tree, entry)
   if (tree.root === 0) regions.delete(want.region)
-  if (regions.size === 0) matching.queues.get(want.kind)!.delete(want.model)
+  if (regions.size === 0) queues.get(want.kind)!.delete(want.model)
 }
 
 /**
@@ -267,6 +291,10 @@ export function removeWant(matching: Matching, want: Want): void {
  */
 export function bestWant(matching: Matching, supply: Supply, now: number): Match | null {
   if (supply.room < 1) return null
+  if (matching.urgent.size > 0) {
+    const next = firstWant(matching, supply, supply.offers, now)
+    if (next && matching.urgent.has(next.want)) return next
+  }
   if (supply.offers.length > 1 && supply.streak > 0 && supply.streak < MOST_IN_A_ROW) {
     const warm = firstWant(
       matching,
@@ -280,21 +308,41 @@ export function bestWant(matching: Matching, supply: Supply, now: number): Match
 }
 
 function firstWant(matching: Matching, supply: Supply, offers: readonly Ask[], now: number): Match | null {
+  let best = firstIn(matching, matching.queues, null, supply, offers, now)
+  if (matching.urgent.size > 0) best = firstIn(matching, matching.urgents, best, supply, offers, now)
+  return best
+}
+
+function firstIn(
+  matching: Matching,
+  queues: Matching['queues'],
+  before: Match | null,
+  supply: Supply,
+  offers: readonly Ask[],
+  now: number,
+): Match | null {
   const regions = supply.region === null ? [null] : [null, supply.region]
-  let best: Match | undefined
+  let best = before
   for (const offer of offers) {
-    const queues = matching.queues.get(offer.kind)?.get(offer.model)
-    if (!queues) continue
+    const ofModel = queues.get(offer.kind)?.get(offer.model)
+    if (!ofModel) continue
     const accept = (want: Want) => suits(want, supply, offer, now)
     for (const region of regions) {
-      const tree = queues.get(region)
+      const tree = ofModel.get(region)
       if (!tree) continue
-      const found = first(matching.open, tree, Number(offer.ask), offer.reputation, EVERY, accept, best?.want.tag)
+      const limit = best ? orderOf(matching, best.want).tag : Number.POSITIVE_INFINITY
+      const found = first(matching.open, tree, Number(offer.ask), offer.reputation, EVERY, accept, limit)
       const want = matching.open.items[found]
-      if (want && (!best || isBefore(want, best.want))) best = { want, supply, offer }
+      if (want && (!best || isBefore(orderOf(matching, want), orderOf(matching, best.want))))
+        best = { want, supply, offer }
     }
   }
-  return best ?? null
+  return best
+}
+
+function orderOf({ urgent }: Matching, want: Want): Order {
+  const turn = urgent.size > 0 ? urgent.get(want)?.key0 : undefined
+  return turn === undefined ? want : { tag: turn, deadline: want.deadline, seq: want.seq }
 }
 
 /** What a task's place in the queue of its class follows from. */

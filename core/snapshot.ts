@@ -17,18 +17,20 @@ const SNAPSHOT_VERSION = 3
 export type SnapshotHead = { version: number } & Pick<
   Book,
   'cell' | 'classes' | 'measured' | 'binFrom' | 'fairness' | 'lastTask' | 'fees' | 'stats'
->
+> &
+  /** None in snapshots of before tasks at risk went first. */
+  Partial<Pick<Book, 'hurried'>>
 
 export type SnapshotPart =
   | { type: 'provider'; provider: Provider }
   | { type: 'charge'; provider: Address; charge: Charge }
   | { type: 'purse'; purse: Purse }
   | { type: 'outlook'; name: string; outlook: Outlook }
-  | { type: 'task'; task: Task; tag: number; deadline: number }
+  | { type: 'task'; task: Task; tag: number; turn?: number; deadline: number }
 
 export function headOf(book: Book): SnapshotHead {
-  const { cell, classes, measured, binFrom, fairness, lastTask, fees, stats } = book
-  return { version: SNAPSHOT_VERSION, cell, classes, measured, binFrom, fairness, lastTask, fees, stats }
+  const { cell, classes, measured, binFrom, fairness, hurried, lastTask, fees, stats } = book
+  return { version: SNAPSHOT_VERSION, cell, classes, measured, binFrom, fairness, hurried, lastTask, fees, stats }
 }
 
 export function* partsOf(book: Book): Generator<SnapshotPart> {
@@ -39,7 +41,9 @@ export function* partsOf(book: Book): Generator<SnapshotPart> {
   }
   for (const purse of book.purses.values()) yield { type: 'purse', purse }
   for (const [name, outlook] of book.outlooks) yield { type: 'outlook', name, outlook }
-  for (const { task, want, deadline } of book.tasks.values()) yield { type: 'task', task, tag: want.tag, deadline }
+  for (const { task, want, turn, deadline } of book.tasks.values()) {
+    yield { type: 'task', task, tag: want.tag, ...(turn !== undefined && { turn }), deadline }
+  }
 }
 
 /** Builds a book from what `headOf` and `partsOf` gave. Nobody is connected to it yet. */
@@ -62,7 +66,7 @@ export function restore(head: SnapshotHead, parts: Iterable<SnapshotPart>, now: 
         book.outlooks.set(part.name, part.outlook)
         break
       case 'task':
-        openTask(book, upgraded(part.task), part.tag, part.deadline, now)
+        openTask(book, upgraded(part.task), part, part.deadline, now)
     }
   }
   return book

@@ -122,6 +122,7 @@ test('the random runs reach what they are meant to: every end, retries, late res
     fc.property(runs(80), (ops) => {
       const world = createWorld()
       for (const op of ops) step(world, op)
+      if (world.journal.some(({ type }) => type === 'hurried')) seen.add('hurried')
       for (const { state, attempts, deliveries = [] } of world.ended.values()) {
         if (state.is === 'succeeded' && deliveries.length > 1) seen.add('agreed')
         if (isOver({ state } as never)) seen.add(state.is)
@@ -153,6 +154,7 @@ test('the random runs reach what they are meant to: every end, retries, late res
     'delivered in part',
     'expired',
     'failed',
+    'hurried',
     'late',
     'retried',
     'shared',

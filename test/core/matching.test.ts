@@ -11,6 +11,7 @@ import {
   EXCLUSIONS,
   type Exclusion,
   exclusion,
+  hurryWant,
   type Matching,
   merit,
   noteModel,
@@ -107,14 +108,20 @@ function bestMerit(want: Want, supplies: Supply[], now: number, as: (offer: Ask)
 const same = (offer: Ask) => offer
 const hopeful = (offer: Ask) => (offer.hope === null ? null : { ...offer, reputation: offer.hope })
 
-/** The first task in order that the provider may run, by looking at each; of a model that it has loaded, 32 times in a row. */
-function firstWant(wants: Want[], one: Supply, now: number): Want | undefined {
+/**
+ * The first task in order that the provider may run, by looking at each: one at risk by its earlier turn; else one of a model that it
+ * has loaded, 32 times in a row.
+ */
+function firstWant({ urgent }: Matching, wants: Want[], one: Supply, now: number): Want | undefined {
+  const turn = (want: Want) => urgent.get(want)?.key0 ?? want.tag
   const first = (offers: readonly Ask[]) =>
     wants
       .filter((want) => exclusion(want, { ...one, offers }, now) === null)
-      .sort((x, y) => x.tag - y.tag || x.deadline - y.deadline || x.seq - y.seq)[0]
+      .sort((x, y) => turn(x) - turn(y) || x.deadline - y.deadline || x.seq - y.seq)[0]
+  const next = first(one.offers)
+  if (next && urgent.has(next)) return next
   const goesOn = one.offers.length > 1 && one.streak > 0 && one.streak < 32
-  return (goesOn && first(one.offers.filter(({ warm }) => warm))) || first(one.offers)
+  return (goesOn && first(one.offers.filter(({ warm }) => warm))) || next
 }
 
 function expectBestSupply(matching: Matching, want: Want, supplies: Supply[], now: number): void {
@@ -135,7 +142,7 @@ function expectBestSupply(matching: Matching, want: Want, supplies: Supply[], no
 
 function expectBestWant(matching: Matching, one: Supply, wants: Want[], now: number): void {
   const match = bestWant(matching, one, now)
-  expect(match?.want.id).toBe(firstWant(wants, one, now)?.id)
+  expect(match?.want.id).toBe(firstWant(matching, wants, one, now)?.id)
   if (match) expect(may(match.want, one, match.offer, now)).toBe(true)
 }
 
@@ -193,6 +200,7 @@ test('both stay right while tasks and providers come, go and fill up', () => {
   const change = fc.oneof(
     fc.record({ do: fc.constant('want' as const), part: anyWant }),
     fc.record({ do: fc.constant('unwant' as const), which: fc.nat() }),
+    fc.record({ do: fc.constant('hurry' as const), which: fc.nat(), turn: fc.integer({ min: -2, max: 2 }) }),
     fc.record({ do: fc.constant('supply' as const), part: anySupply }),
     fc.record({ do: fc.constant('unlist' as const), which: fc.nat() }),
     fc.record({ do: fc.constant('load' as const), which: fc.nat(), kind, model }),
@@ -220,6 +228,9 @@ test('both stay right while tasks and providers come, go and fill up', () => {
           const added = supply({ seq: i + 1, ...op.part })
           supplies.push(added)
           addSupply(matching, added)
+        } else if (op.do === 'hurry') {
+          const hasty = wants[op.which % wants.length]
+          if (hasty && !matching.urgent.has(hasty)) hurryWant(matching, hasty, op.turn)
         } else if (op.do === 'unwant') {
           for (const gone of wants.splice(op.which % (wants.length + 1), 1)) {
             removeWant(matching, gone)

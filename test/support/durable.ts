@@ -32,6 +32,7 @@ export function durable(book: Book) {
         deliveries,
         state: is,
         tag: part.tag,
+        turn: part.turn,
         avoid: avoided(book, spec.id),
       })
     }

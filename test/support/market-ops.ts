@@ -12,7 +12,7 @@ import { type Op, PROVIDERS, REQUESTERS, type ResultOp } from './market-world.ts
 const requester = fc.nat(REQUESTERS - 1)
 const provider = fc.nat(PROVIDERS - 1)
 const region = fc.constantFrom<Region | null>(null, null, 'weur', 'apac')
-const ms = fc.constantFrom(0, 1, 500, 1000, 2000, 5000, 10_000, 30_000, 61_000)
+const ms = fc.constantFrom(0, 1, 500, 1000, 2000, 4000, 7000, 10_000, 30_000, 61_000)
 const either = <T>(...values: T[]) => fc.constantFrom(...values)
 
 const assurance = either<Checked | undefined>(
@@ -32,7 +32,7 @@ const requests: fc.Arbitrary<TaskRequest> = fc
     minContext: either(0, 0, 10),
     region,
     exclude: either([], [], [providerOf(0)]),
-    deadlineMs: either(3000, 40_000, 600_000),
+    deadlineMs: either(3000, 8000, 40_000, 600_000),
     maxAttempts: fc.integer({ min: 1, max: 4 }),
     bytes: fc.nat(100),
     stream: either(false, false, true),
