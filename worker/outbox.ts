@@ -8,6 +8,11 @@ const LAST_RETRY_MS = 60_000
 const PARK_AFTER = 10
 const PARKED_MS = 15 * 60_000
 const AT_ONCE = 4
+/**
+ * How long an alarm is held open for its effects. The platform rings none while one is answered, so that an effect that hangs
+ * would hold up all that come due after it.
+ */
+export const ALARM_MS = 1_000
 
 type Entry = {
   at: number
@@ -41,12 +46,13 @@ export type Drain = {
   failed: (key: string, error: unknown, parked: boolean) => void
 }
 
-/** Handles every entry that is due, a few at a time. */
+/** Handles every entry that is due, a few at a time. Another may begin while one lasts: it takes what this has not come to. */
 export async function drain(outbox: Outbox, { now, handle, failed }: Drain): Promise<void> {
   const due = [...outbox.entries].filter(([, entry]) => !entry.running && entry.at <= now())
   const worker = async () => {
     for (let next = due.shift(); next; next = due.shift()) {
       const [key, entry] = next
+      if (entry.running || entry.at > now() || outbox.entries.get(key) !== entry) continue
       entry.running = true
       try {
         await handle(key)

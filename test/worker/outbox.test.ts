@@ -81,3 +81,26 @@ test('a failing effect does not hold up the others', async () => {
   expect(done).toHaveLength(10)
   expect(outbox.entries.size).toBe(10)
 })
+
+test('effects that hang hold up nothing that another drain can do, and nothing is done twice', async () => {
+  const outbox = createOutbox()
+  const done: string[] = []
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const run = () =>
+    drain(outbox, {
+      now: () => 0,
+      handle: async (key) => {
+        if (key.startsWith('hangs')) await promise
+        done.push(key)
+      },
+      failed: () => {},
+    })
+  for (let i = 0; i < 4; i++) signal(outbox, `hangs ${i}`, 0)
+  for (let i = 0; i < 4; i++) signal(outbox, `credit ${i}`, 0)
+  const first = run()
+  await run()
+  expect(done).toEqual(['credit 0', 'credit 1', 'credit 2', 'credit 3'])
+  resolve()
+  await first
+  expect([done.length, outbox.entries.size]).toEqual([8, 0])
+})

@@ -42,7 +42,7 @@ import { why } from '#core/why.ts'
 import { type Env, type Network, networkOf } from '../env.ts'
 import type { Call, CallAnswer, Exchange } from '../line.ts'
 import { logError } from '../log.ts'
-import { nextSignal } from '../outbox.ts'
+import { ALARM_MS, nextSignal } from '../outbox.ts'
 import { fromJson, type Json, type Outcome, outcomeOf, toJson } from '../outcome.ts'
 import { drawLot, newTaskId } from '../random.ts'
 import { countEnded, used } from '../usage.ts'
@@ -463,7 +463,8 @@ export class Market extends DurableObject<Env> {
   override async alarm(): Promise<void> {
     this.alarmAt = null
     this.look()
-    await this.effects.drain()
+    const drained = this.effects.drain().then(() => this.publish())
+    await Promise.race([drained, scheduler.wait(ALARM_MS)])
     this.publish()
   }
 
