@@ -1,7 +1,7 @@
 /** Calm lines on a terminal: one width of labels, little colour, and none where nobody looks. */
 import type { WriteStream } from 'node:tty'
 
-type Stream = NodeJS.WritableStream & Partial<Pick<WriteStream, 'isTTY' | 'columns'>>
+type Stream = NodeJS.WritableStream & Partial<Pick<WriteStream, 'isTTY' | 'columns' | 'rows'>>
 
 export type Terminal = ReturnType<typeof terminal>
 
@@ -15,6 +15,10 @@ export function terminal(stream: Stream) {
   const [bold, dim, green, red, cyan] = [1, 2, 32, 31, 36].map(paint) as [Paint, Paint, Paint, Paint, Paint]
   const write = (text: string) => void stream.write(text)
   const line = (text = '') => write(text === '' ? '\n' : `  ${text}\n`)
+
+  /** As it is now: people drag their windows. */
+  const columns = () => stream.columns ?? 100
+  const rows = () => stream.rows ?? 50
 
   const done = (label: string, text: string) => line(`${green('✓')} ${label.padEnd(LABEL)}${text}`)
 
@@ -39,22 +43,25 @@ export function terminal(stream: Stream) {
   /** Lines that take the place of those drawn before; none wipes them away. Only where somebody looks. */
   function draw(lines: string[]): void {
     if (!live) return
-    write(`${drawn > 0 ? `\u001b[${drawn}A` : ''}\r\u001b[J${lines.map((text) => `${text}\n`).join('')}`)
-    drawn = lines.length
+    // A line that wraps, or one that has left the screen, could not be taken back.
+    const seen = lines.slice(0, rows() - 1).map((text) => clip(text, columns() - 1))
+    write(`${drawn > 0 ? `\u001b[${drawn}A` : ''}\r\u001b[J${seen.map((text) => `${text}\n`).join('')}`)
+    drawn = seen.length
   }
 
-  /** Rows in columns as wide as they need, under a faint head; nothing but the rows, with tabs, where nobody looks. */
+  /** Rows in columns as wide as they need and the terminal allows, under a faint head; nothing but the rows, with tabs, where nobody looks. */
   function table(head: string[], rows: string[][]): void {
-    const lines = live ? tableLines(head, rows) : rows.map((row) => row.map(plain).join('\t'))
+    const lines = live ? tableLines(head, rows) : rows.map((row) => row.map(cellOf).join('\t'))
     for (const text of lines) write(`${text}\n`)
   }
 
   function tableLines(head: string[], rows: string[][]): string[] {
-    const cells = rows.map((row) => row.map(plain))
-    const widths = head.map((title, i) => Math.max(title.length, ...cells.map((row) => row[i]!.length)))
+    const cells = rows.map((row) => row.map(cellOf))
+    const needed = head.map((title, i) => Math.max(title.length, ...cells.map((row) => row[i]!.length)))
+    const widths = fitted(needed, columns() - 1 - 2 * head.length)
     const lay = (row: string[]) =>
       row
-        .map((cell, i) => cell.padEnd(widths[i]!))
+        .map((cell, i) => shorten(cell, widths[i]!).padEnd(widths[i]!))
         .join('  ')
         .trimEnd()
     return [`  ${dim(lay(head))}`, ...cells.map((row) => `  ${lay(row)}`)]
@@ -103,7 +110,7 @@ export function terminal(stream: Stream) {
     accent: cyan,
     /** Where running text starts, so that its next lines can be put below its first. */
     indent: ' '.repeat(4 + LABEL),
-    width: Math.min(stream.columns ?? 100, 100),
+    width: Math.min(columns(), 100),
   }
 }
 
@@ -112,6 +119,37 @@ type Paint = (text: string) => string
 export function seconds(ms: number): string {
   return ms < 1000 ? `${Math.max(1, Math.round(ms))} ms` : `${(ms / 1000).toFixed(1)} s`
 }
+
+/** A column is not made narrower than this. */
+const NARROWEST = 6
+
+/** Widths that together take no more than `room`, as far as can be: the widest give way first. */
+function fitted(needed: number[], room: number): number[] {
+  const widths = [...needed]
+  for (let over = widths.reduce((sum, width) => sum + width, 0) - room; over > 0; over--) {
+    const widest = widths.indexOf(Math.max(...widths))
+    if (widths[widest]! <= NARROWEST) break
+    widths[widest]!--
+  }
+  return widths
+}
+
+/** Names are known by their beginning; an id or an address by its end too. */
+function shorten(text: string, width: number): string {
+  if (text.length <= width) return text
+  if (/\s/.test(text)) return `${text.slice(0, width - 1)}…`
+  const tail = Math.floor((width - 1) / 3)
+  return `${text.slice(0, width - 1 - tail)}…${text.slice(text.length - tail)}`
+}
+
+/** The beginning of a line, of so many characters that are seen. */
+function clip(text: string, width: number): string {
+  let seen = 0
+  return text.replace(/(\p{Cc}\[\d+m)|./gsu, (character, colour) => (colour || seen++ < width ? character : ''))
+}
+
+/** A cell is one line, and nothing in it turns the direction of the others. */
+const cellOf = (text: string): string => text.replace(/\s+/g, ' ').replace(/[\p{Cc}\p{Cf}]/gu, '')
 
 /** Without control characters, by which text of others could steer a terminal. */
 const plain = (text: string): string => text.replace(/(?![\n\t])\p{Cc}/gu, '')

@@ -1,6 +1,8 @@
 import { mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
+import { stripVTControlCharacters } from 'node:util'
 import { expect, test } from 'vitest'
 import { parseAnswer, parseFrame } from '#agent/answer.ts'
 import { imageSize } from '#agent/image-size.ts'
@@ -11,6 +13,7 @@ import { fromToml, type Given, loadSettings } from '#agent/settings.ts'
 import { eventData } from '#agent/sse.ts'
 import { sharesOf } from '#agent/station.ts'
 import { backoff, TIMING } from '#agent/timing.ts'
+import { terminal } from '#client/cli/terminal.ts'
 
 test('settings have an origin for the edge and defaults for the rest', () => {
   const given = { edge: ['https://edge.example/v1/'], runners: ['doc.ocr'], price: ['doc.ocr=0.02'], slots: '2' }
@@ -143,4 +146,36 @@ test('a log line is JSON for programs and a sentence for people', () => {
   )('task', { kind: 'doc.ocr', model: 'm', ms: 7, status: 'failed', code: 'x' })
   expect(JSON.parse(lines[0]!)).toEqual({ at: 5, event: 'offline', reason: 'gone' })
   expect(lines[1]).toMatch(/^\d\d:\d\d:\d\d ✗ doc\.ocr m failed in 7 ms \(x\)\n$/)
+})
+
+/** What a terminal of that size is written. */
+function screen(columns: number, rows = 24) {
+  const stream = Object.assign(new PassThrough(), { isTTY: true, columns, rows })
+  const lines = () => stripVTControlCharacters(String(stream.read())).replaceAll('\r', '').trimEnd().split('\n')
+  return { out: terminal(stream), lines }
+}
+
+const ADDRESS = `0x${'ab12'.repeat(10)}`
+
+test.each([80, 120])('a table fits %i columns: what is too wide gives way, and no name breaks its row', (columns) => {
+  const { out, lines } = screen(columns)
+  const name = 'A provider with a long name\nand a second line \u202e turned'
+  out.table(
+    ['address', 'name', 'done', 'models'],
+    [
+      [ADDRESS, name, '1,024', 'meta/llama-3.2-3b, '.repeat(9)],
+      ['0x1', 'b', '', 'm'],
+    ],
+  )
+  const [head, row, short] = lines()
+  expect(head).toMatch(/^ {2}address +name +done +models$/)
+  expect(row!.length).toBeLessThan(columns)
+  expect(row).toMatch(/^ {2}0xab12\S+…\S*ab12 {2}A provider.*… {2}1,024 {2}meta.*…$/)
+  expect(short).toMatch(/^ {2}0x1 +b +m$/)
+})
+
+test('what is drawn over has no line that wraps and none that leaves the screen', () => {
+  const { out, lines } = screen(40, 5)
+  out.draw(Array.from({ length: 9 }, (_, i) => `${i} ${out.accent('x'.repeat(60))}`))
+  expect(lines()).toEqual([0, 1, 2, 3].map((i) => `${i} ${'x'.repeat(37)}`))
 })
