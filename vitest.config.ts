@@ -1,5 +1,9 @@
+import { fileURLToPath } from 'node:url'
 import { cloudflareTest, readD1Migrations } from '@cloudflare/vitest-plugin'
 import { defineConfig } from 'vitest/config'
+
+/** Tests start the same programs many times over; each compiles them anew without this. */
+const env = { NODE_COMPILE_CACHE: fileURLToPath(new URL('dist/compile-cache', import.meta.url)) }
 
 export default defineConfig({
   test: {
@@ -7,6 +11,7 @@ export default defineConfig({
       {
         test: {
           name: 'node',
+          env,
           isolate: false,
           include: ['test/**/*.test.ts'],
           exclude: ['test/worker/**', 'test/e2e/**'],
@@ -44,6 +49,7 @@ export default defineConfig({
       {
         test: {
           name: 'e2e',
+          env,
           include: ['test/e2e/**/*.test.ts'],
           globalSetup: ['test/support/build.ts'],
           testTimeout: 120_000,
