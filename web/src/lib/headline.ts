@@ -3,7 +3,15 @@ import type { Metrics, NetworkSnapshot } from '#core/protocol/network.ts'
 import { formatCount, formatScore, formatShare, formatUnitInterval } from './format/number.ts'
 import { countSlots } from './provider-list.ts'
 
-export type Headline = { metric: keyof Metrics; label: string; value: string; caption: string; formula: string }
+export type Headline = {
+  metric: keyof Metrics
+  label: string
+  value: string
+  caption: string
+  formula: string
+  /** Where what it is computed of can be read, one by one. */
+  source: `/v1/${string}`
+}
 
 export function headlines(snapshot: NetworkSnapshot): Headline[] {
   const { metrics, reputation, providers, minutes } = snapshot
@@ -19,6 +27,7 @@ export function headlines(snapshot: NetworkSnapshot): Headline[] {
           ? `${formatShare(metrics.activeProviders, metrics.totalProviders)} active`
           : 'none registered yet',
       formula: 'Every provider that ever registered with this network.',
+      source: '/v1/providers',
     },
     {
       metric: 'activeProviders',
@@ -26,6 +35,7 @@ export function headlines(snapshot: NetworkSnapshot): Headline[] {
       value: formatCount(metrics.activeProviders),
       caption: slots > 0 ? `${formatCount(busy)} of ${formatCount(slots)} slots busy` : 'none connected',
       formula: 'Providers that are connected now, or were heard of in the last 60 seconds.',
+      source: '/v1/providers',
     },
     {
       metric: 'totalTasks',
@@ -33,6 +43,7 @@ export function headlines(snapshot: NetworkSnapshot): Headline[] {
       value: formatCount(metrics.totalTasks),
       caption: `${formatCount(submitted)} in the last hour`,
       formula: 'Every task this network ever accepted, whatever became of it.',
+      source: '/v1/exports',
     },
     {
       metric: 'averageReputation',
@@ -43,6 +54,7 @@ export function headlines(snapshot: NetworkSnapshot): Headline[] {
         : 'not known yet',
       formula:
         'The mean reputation of the providers heard of in the last 24 hours. A reputation is the expected chance, from 0 to 1, that a task given to the provider succeeds, learnt from how its tasks ended.',
+      source: '/v1/reputations',
     },
     {
       metric: 'healthScore',
@@ -50,6 +62,7 @@ export function headlines(snapshot: NetworkSnapshot): Headline[] {
       value: formatScore(metrics.healthScore),
       caption: metrics.healthScore === null ? 'not known yet' : 'of 100',
       formula: '100 × the weighted geometric mean of the components that can be measured. One at 0 makes it 0.',
+      source: '/v1/network/series',
     },
   ]
 }

@@ -6,6 +6,8 @@ export type Connection = 'connecting' | 'live' | 'reconnecting'
 
 /** A connection that lasted this long was a good one: the next loss is retried quickly again. */
 const STABLE_MS = 5_000
+/** While somebody looks, it is tried again every few seconds: after so many doublings the delay grows no more. */
+const DOUBLINGS = 3
 /** The feed speaks at least once a minute; after this long without a word the connection is taken as dead. */
 const SILENCE_MS = 150_000
 
@@ -60,7 +62,7 @@ export function createNetworkFeed(url: () => string) {
     failures = connection === 'live' && performance.now() - openedAt > STABLE_MS ? 0 : failures + 1
     connection = shown ? 'reconnecting' : 'connecting'
     clearTimeout(retry)
-    retry = setTimeout(connect, retryDelay(Math.max(0, failures - 1), Math.random()))
+    retry = setTimeout(connect, retryDelay(Math.min(DOUBLINGS, Math.max(0, failures - 1)), Math.random()))
   }
 
   /** Tries at once, instead of at the next retry. */
