@@ -21,6 +21,7 @@ const NAMES = [
   'fanout',
   'cold',
   'overload',
+  'web',
 ]
 
 const { values, positionals } = parseArgs({
