@@ -30,9 +30,11 @@ function parseLease(value: unknown): Lease {
   if (!kind) throw new TypeError('a lease of an unknown kind')
   const prefix = lease.prefix === undefined ? {} : { prefix: parsePrefix(lease.prefix) }
   const terms = lease.terms === undefined ? {} : { terms: parseTerms(lease.terms) }
+  const account = lease.account === undefined ? {} : { account: parseAccount(lease.account) }
   return {
     ...prefix,
     ...terms,
+    ...account,
     id: text(lease.id),
     seq: number(lease.seq),
     kind,
@@ -54,6 +56,11 @@ function parseTerms(value: unknown): NonNullable<Lease['terms']> {
   const { requester, ask, digest } = record(value)
   if (!isAmount(text(ask))) throw new TypeError('expected an amount')
   return { requester: Address.parse(requester), ask: text(ask), digest: digest === null ? null : text(digest) }
+}
+
+function parseAccount(value: unknown): NonNullable<Lease['account']> {
+  if (!/^0x[0-9a-f]{64}$/.test(text(value))) throw new TypeError('expected an account')
+  return value as NonNullable<Lease['account']>
 }
 
 function parseReceipt(value: unknown): ResultReceipt {

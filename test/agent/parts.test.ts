@@ -123,6 +123,10 @@ test('server-sent events are put together over chunk borders', async () => {
 test('what is not a frame of the protocol is refused', () => {
   const answer = { leases: [], results: [], revoked: [], now: 1 }
   expect(parseAnswer(answer)).toEqual(answer)
+  const lease = { id: 'a.1', seq: 1, kind: 'llm.chat', model: 'm', input: {}, maxUnits: 1, stream: false, expiresAt: 1 }
+  const own = { ...lease, account: `0x${'ab'.repeat(32)}` }
+  expect(parseAnswer({ ...answer, leases: [lease, own] }).leases).toEqual([lease, own])
+  expect(() => parseAnswer({ ...answer, leases: [{ ...lease, account: '0xab' }] })).toThrow(TypeError)
   expect(parseFrame(JSON.stringify({ type: 'answer', ...answer })).type).toBe('answer')
   for (const bad of [null, {}, { ...answer, leases: [{ id: 'a' }] }, { ...answer, now: 'x' }])
     expect(() => parseAnswer(bad)).toThrow(TypeError)
