@@ -53,6 +53,7 @@ export async function collectFor({
     etherPrice: settings.etherPrice,
     log,
     timing: TIMING,
+    now: Date.now,
   })
 }
 

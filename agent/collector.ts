@@ -1,13 +1,14 @@
 /**
- * Collects what the provider is owed: fetches vouchers from the edge, checks each against the chain, keeps the latest on
- * disk, and claims them together when that costs little beside what it brings. Work is taken on as far as a lane covers it.
+ * Collects what the provider is owed: fetches vouchers from the edge, checks whose signature each must have by the chain, keeps the
+ * latest on disk, and claims them together when that costs little beside what it brings. Work is taken on as far as a lane covers
+ * it, which while the RPC is away is as far as the lane was last seen to.
  */
-import { recoverTypedDataAddress } from 'viem'
+import { hashTypedData, recoverTypedDataAddress } from 'viem'
 import type { LaneView } from '#core/lane.ts'
 import { formatAmount, ONE_TOKEN, parseAmount } from '#core/money.ts'
 import type { Lease } from '#core/protocol/lease.ts'
 import type { Address } from '#core/protocol/values.ts'
-import { recoverCanonical } from '#core/signature.ts'
+import { isOfContract, recoverCanonical } from '#core/signature.ts'
 import { MAX_LANE, type Settlement, voucherTypedData } from '#core/voucher.ts'
 import type { KeptVoucher, VoucherPage, VoucherView } from '#core/voucher-page.ts'
 import {
@@ -17,6 +18,7 @@ import {
   isCovered,
   noteCharged,
   noteLane,
+  noteOwner,
   type Payer,
   payerOf,
   settleLeases,
@@ -42,6 +44,8 @@ export type CollectorOptions = {
   etherPrice: bigint
   log: Log
   timing: Timing
+  /** Unix milliseconds. */
+  now: () => number
 }
 
 export type Collector = {
@@ -58,11 +62,12 @@ const BATCH = 100
 /** A claim pays when it costs at most this share of what it brings, in percent. */
 const COST_PERCENT = 1n
 const FAREWELL_MS = 10_000
+const FETCH_MS = 10_000
 /** How long a lane may take to be locked. */
 const LOCK_MS = 15_000
 
 export function startCollector(options: CollectorOptions): Collector {
-  const { edge, link, cover, log, timing } = options
+  const { edge, cover, log, timing, now } = options
   const closing = new AbortController()
   let after = '0'
   let woken = true
@@ -70,18 +75,58 @@ export function startCollector(options: CollectorOptions): Collector {
   let reachable = true
   /** Those that are being locked. */
   const lanes = new Map<Payer, Promise<void>>()
+  /** Whatever is seen of a lane counts for what it covers. */
+  const link: SettlementLink = {
+    ...options.link,
+    async laneOf(account) {
+      const lane = await options.link.laneOf(account)
+      if (lane) noteLane(cover, account, lane, now())
+      return lane
+    },
+  }
 
-  /** Fetches what has grown since the last time. What cannot be checked now is fetched again. */
-  async function fetchAll(signal: AbortSignal): Promise<void> {
+  let fetching: Promise<void> | undefined
+  let nextFetch: Promise<void> | undefined
+
+  /** Fetches once at a time, or two would write one voucher; who comes meanwhile waits for one that begins later. */
+  function fetchAll(): Promise<void> {
+    if (!fetching) {
+      fetching = fetchNow().finally(() => {
+        fetching = undefined
+      })
+      return fetching
+    }
+    nextFetch ??= fetching
+      .catch(() => {})
+      .then(() => {
+        nextFetch = undefined
+        return fetchAll()
+      })
+    return nextFetch
+  }
+
+  /** What has grown since the last time. What cannot be checked now is fetched again, and holds up no other payer's. */
+  async function fetchNow(): Promise<void> {
+    const signal = AbortSignal.timeout(FETCH_MS)
     const ended = endedOf(cover)
+    const unchecked = new Set<Payer>()
+    const failures: unknown[] = []
+    let mark = after
     for (let more = true; more; ) {
-      const page = await edge.getVouchers(after, signal)
-      const taken = await Promise.allSettled(page.vouchers.map((voucher) => takeVoucher(options, voucher)))
-      for (const one of taken) if (one.status === 'rejected') throw one.reason
-      after = page.next
+      const page = await edge.getVouchers(mark, signal)
+      const taking = page.vouchers.map((voucher) =>
+        takeVoucher({ ...options, link }, voucher).catch((error) => {
+          unchecked.add(payerOfVoucher(voucher))
+          failures.push(error)
+        }),
+      )
+      await Promise.all(taking)
+      mark = page.next
+      if (failures.length === 0) after = mark
       more = page.more
     }
-    settleLeases(cover, ended)
+    settleLeases(cover, ended, unchecked)
+    if (failures.length > 0) throw failures[0]
   }
 
   /** Has a lane locked, once at a time. */
@@ -95,8 +140,8 @@ export function startCollector(options: CollectorOptions): Collector {
   async function lockLane(payer: Payer, signal: AbortSignal): Promise<void> {
     try {
       const account = isAccount(payer) ? payer : (await edge.lockLane(payer as Address, signal)).account
-      const lane = await link.laneOf(account)
-      if (lane) noteLane(cover, payer, account, lane, Date.now())
+      noteOwner(cover, payer, account)
+      await link.laneOf(account)
     } catch (error) {
       log('unpaid', { reason: `the lane of ${payer} is not locked: ${messageOf(error)}` })
     }
@@ -105,12 +150,12 @@ export function startCollector(options: CollectorOptions): Collector {
   async function takes(lease: Lease): Promise<boolean> {
     takeOn(cover, lease)
     const payer = payerOf(lease)
-    if (!payer || isCovered(cover, payer, Date.now())) return true
+    if (!payer || isCovered(cover, payer, now())) return true
     const signal = AbortSignal.any([AbortSignal.timeout(LOCK_MS), closing.signal])
     // Vouchers first: what is signed counts as locked, and what was claimed meanwhile as paid.
-    await fetchAll(signal).catch(() => {})
+    await fetchAll().catch(() => {})
     await secure(payer, signal)
-    if (isCovered(cover, payer, Date.now())) return true
+    if (isCovered(cover, payer, now())) return true
     endOf(cover, lease.id, false)
     // It may be given to us again at once.
     await pause(timing.collectMs, closing.signal)
@@ -119,10 +164,9 @@ export function startCollector(options: CollectorOptions): Collector {
 
   async function collect(signal: AbortSignal): Promise<void> {
     try {
-      await options.link.check()
-      await fetchAll(signal)
-      await claimAll(options, paysAt(options.etherPrice))
-      await Promise.all(shortOf(cover, Date.now()).map((payer) => secure(payer, signal)))
+      await fetchAll()
+      await claimAll({ ...options, link }, paysAt(options.etherPrice))
+      await Promise.all(shortOf(cover, now()).map((payer) => secure(payer, signal)))
       reachable = true
     } catch (error) {
       // Told once: it may last, and is tried again.
@@ -176,25 +220,30 @@ const recoverSigner = recoverCanonical((message: ReturnType<typeof voucherTypedD
   recoverTypedDataAddress({ ...message, signature }),
 )
 
-/** Keeps a voucher if it is worth more than the one there is, and its signer is the account's. */
+const payerOfVoucher = ({ selfSigned, account, requester }: VoucherView): Payer => (selfSigned ? account : requester)
+
+/** Keeps a voucher if it is worth more than the one there is, and its signer is the account's. Throws when the chain must be asked who that is, and is away. */
 async function takeVoucher(options: Checks, view: VoucherView): Promise<void> {
   const { settlement, receiver, link, book, cover, log } = options
   const { account, signature } = view
-  const payer: Payer = view.selfSigned ? account : view.requester
+  const payer = payerOfVoucher(view)
   const [charged, ceiling] = [parseAmount(view.charged), parseAmount(view.ceiling)]
+  noteOwner(cover, payer, account)
   const known = book.vouchers.get(account)
   if (known && ceiling === known.ceiling && charged <= known.charged) return noteCharged(cover, payer, known.charged)
   const refuse = (reason: string) => log('unpaid', { account, reason })
   if (ceiling < (known?.ceiling ?? 0n)) return refuse(`its voucher shrank from ${formatAmount(known!.ceiling)}`)
   if (charged > ceiling || ceiling > MAX_LANE) return refuse('its voucher is for less than it was charged')
-  const lane = await link.laneOf(account)
-  const signer = lane?.signer
+  // An account has the same signer for ever.
+  const signer = known?.signer ?? (await link.laneOf(account))?.signer
   if (!signer) return refuse('nothing was ever paid into it')
   const message = voucherTypedData(settlement, { account, receiver, ceiling })
-  if ((await recoverSigner(message, signature)) !== signer) return refuse('its voucher is not signed by its signer')
+  const isGood = isOfContract(signature)
+    ? await link.isSignedByContract(signer, hashTypedData(message), signature)
+    : (await recoverSigner(message, signature)) === signer
+  if (!isGood) return refuse('its voucher is not signed by its signer')
   await book.keep({ settlement, receiver, account, signer, charged, ceiling, signature })
   noteCharged(cover, payer, charged)
-  noteLane(cover, payer, account, lane, Date.now())
 }
 
 type Claims = Pick<CollectorOptions, 'link' | 'book' | 'log'>
@@ -229,7 +278,7 @@ async function claimInTurn({ link, book, log }: Claims, pays: Pays): Promise<big
     const batch = due.slice(i, i + BATCH)
     const vouchers = batch.map(({ voucher }) => voucher)
     const cost = await link.costOf(vouchers)
-    if (!pays(batch, cost.gas * cost.gasPrice)) continue
+    if (!pays(batch, cost.gas * cost.gasPrice + cost.dataFee)) continue
     const transaction = await link.claim(vouchers, cost)
     const amount = batch.reduce((sum, one) => sum + one.amount, 0n)
     log('claimed', { vouchers: batch.length, amount: formatAmount(amount), transaction })

@@ -2,7 +2,7 @@
  * How far the work for each payer is covered: what it was charged, what leases may come to, and what its lane pays for sure.
  * No I/O and no clock. A requester may owe a little beyond that, the credit, so that not every first task waits for a lock.
  */
-import { coveredBy } from '#core/lane.ts'
+import { BELIEVED_MS, coveredBy } from '#core/lane.ts'
 import { max, parseAmount } from '#core/money.ts'
 import type { Lease } from '#core/protocol/lease.ts'
 import type { LaneState } from './settlement.ts'
@@ -23,9 +23,6 @@ export type Cover = {
   leases: Map<string, Taken>
 }
 
-/** A lane that was seen locked is locked for 36 hours more at least, in which it can be claimed; within a third of that it is believed. */
-const BELIEVED_MS = 12 * 3_600_000
-
 export const createCover = (credit: bigint): Cover => ({
   credit,
   payers: new Map(),
@@ -42,17 +39,20 @@ const stateOf = ({ payers }: Cover, payer: Payer): State => {
 /** Undefined where an edge does not say. */
 export const payerOf = ({ account, terms }: Lease): Payer | undefined => account ?? terms?.requester
 
+/** An edge says so. An account that is another's already stays so. */
+export function noteOwner({ owners }: Cover, payer: Payer, account: string): void {
+  if (!owners.has(account)) owners.set(account, payer)
+}
+
 /** A good voucher says so. */
 export function noteCharged(cover: Cover, payer: Payer, charged: bigint): void {
   stateOf(cover, payer).charged = charged
 }
 
-/** The chain says so. An account that was another's is passed over. */
-export function noteLane(cover: Cover, payer: Payer, account: string, lane: LaneState, now: number): void {
-  const owner = cover.owners.get(account) ?? payer
-  cover.owners.set(account, owner)
-  if (owner !== payer) return
-  Object.assign(stateOf(cover, payer), { lane, seenAt: now })
+/** The chain says so. */
+export function noteLane(cover: Cover, account: string, lane: LaneState, now: number): void {
+  const owner = cover.owners.get(account)
+  if (owner) Object.assign(stateOf(cover, owner), { lane, seenAt: now })
 }
 
 export function takeOn(cover: Cover, lease: Lease): void {
@@ -72,9 +72,12 @@ export function endOf(cover: Cover, lease: string, accepted: boolean): void {
 /** Leases that ended so far: the vouchers that are asked for from now on hold them. */
 export const endedOf = ({ leases }: Cover): string[] => [...leases].flatMap(([id, { ended }]) => (ended ? [id] : []))
 
-/** Those vouchers came. */
-export function settleLeases(cover: Cover, ended: string[]): void {
-  for (const id of ended) cover.leases.delete(id)
+/** Those vouchers came, but for payers whose voucher could not be checked. */
+export function settleLeases({ leases }: Cover, ended: string[], unchecked: ReadonlySet<Payer>): void {
+  for (const id of ended) {
+    const taken = leases.get(id)
+    if (taken && !unchecked.has(taken.payer)) leases.delete(id)
+  }
 }
 
 /** What a payer may come to owe beyond what is sure: its lane does not reach so far, or no voucher says it. */

@@ -4,27 +4,34 @@ import {
   createWalletClient,
   encodeFunctionData,
   type Hex,
+  HttpRequestError,
+  hexToBytes,
   http,
   type LocalAccount,
   publicActions,
+  TimeoutError,
   WaitForTransactionReceiptTimeoutError,
 } from 'viem'
 import { daicnSettlementAbi as abi } from '#contracts/abi.ts'
+import { chainOfId } from '#core/chains.ts'
+import { GAS_PRICE_ORACLE, GAS_PRICE_ORACLE_ABI, l1DataFee, readL1Prices } from '#core/l1-fee.ts'
 import type { LaneOnChain } from '#core/lane.ts'
 import { min } from '#core/money.ts'
 import type { Address } from '#core/protocol/values.ts'
+import { ERC1271_ABI, ERC1271_MAGIC } from '#core/signature.ts'
 import { packVouchers, type Settlement, type SignedVoucher } from '#core/voucher.ts'
 
 /** What an account's lane to us stands at. */
 export type LaneState = LaneOnChain
 
-/** What a claim would cost, in wei. */
-export type Cost = { gas: bigint; gasPrice: bigint }
+/** What a claim would cost: gas at a price, and on some chains its data on layer 1; wei. */
+export type Cost = { gas: bigint; gasPrice: bigint; dataFee: bigint }
 
 const TIMEOUT_MS = 10_000
 /** A transaction that is not in a block after this long is sent again for more. */
 const PATIENCE_MS = 90_000
 const TRIES = 4
+const ORACLE = { abi: GAS_PRICE_ORACLE_ABI, address: GAS_PRICE_ORACLE } as const
 const NOBODY = `0x${'00'.repeat(20)}`
 
 export type SettlementLink = ReturnType<typeof linkSettlement>
@@ -35,6 +42,23 @@ export function linkSettlement(rpc: string, settlement: Settlement, provider: Lo
   const client = createWalletClient({ account: provider, transport }).extend(publicActions)
   const { address } = settlement
   const receiver = provider.address
+  let checked: Promise<void> | undefined
+
+  /** Asks the RPC which chain it is of, until it has said so once. Throws when it is another: contracts have the same addresses there. */
+  function check(): Promise<void> {
+    checked ??= ask()
+    checked.catch(() => {
+      checked = undefined
+    })
+    return checked
+  }
+
+  async function ask(): Promise<void> {
+    const chainId = await client.getChainId()
+    if (chainId !== settlement.chainId) {
+      throw new Error(`the RPC is of chain ${chainId}, and the vouchers are for ${settlement.chainId}`)
+    }
+  }
 
   /** A claim, and the payout of all that was earned, in one transaction. */
   const callOf = (vouchers: SignedVoucher[]): Hex => {
@@ -43,17 +67,22 @@ export function linkSettlement(rpc: string, settlement: Settlement, provider: Lo
     return encodeFunctionData({ abi, functionName: 'multicall', args: [[claim, settle]] })
   }
 
-  return {
-    /** Throws when the RPC is one of another chain. */
-    async check(): Promise<void> {
-      const chainId = await client.getChainId()
-      if (chainId !== settlement.chainId) {
-        throw new Error(`the RPC is of chain ${chainId}, and the vouchers are for ${settlement.chainId}`)
-      }
-    },
+  /** What the claim's data costs on layer 1, over and above its gas. */
+  async function dataFeeOf(data: Hex, gas: bigint, gasPrice: bigint): Promise<bigint> {
+    if (chainOfId(settlement.chainId)?.dataFee !== 'op-stack') return 0n
+    const nonce = await client.getTransactionCount({ address: receiver })
+    const request = { chainId: settlement.chainId, to: address, data, gas, gasPrice, nonce } as const
+    const [transaction, prices] = await Promise.all([
+      provider.signTransaction(request),
+      readL1Prices((functionName) => client.readContract({ ...ORACLE, functionName })),
+    ])
+    return l1DataFee(hexToBytes(transaction), prices)
+  }
 
-    /** Null for an account that was never paid into. */
+  return {
+    /** Null for an account that was never paid into. Throws when the RPC is one of another chain. */
     async laneOf(account: Hex): Promise<LaneState | null> {
+      await check()
       const [{ signer, free }, { paid, cap, epoch, unlockAt }] = await Promise.all([
         client.readContract({ abi, address, functionName: 'accounts', args: [account] }),
         client.readContract({ abi, address, functionName: 'lanes', args: [account, receiver] }),
@@ -62,13 +91,30 @@ export function linkSettlement(rpc: string, settlement: Settlement, provider: Lo
       return { signer: signer.toLowerCase() as Address, paid, cap, free, epoch, unlockAt }
     },
 
+    /** As the signer says of itself, which is a contract. Throws when the chain is away. */
+    async isSignedByContract(signer: Address, hash: Hex, signature: Hex): Promise<boolean> {
+      const read = {
+        abi: ERC1271_ABI,
+        address: signer,
+        functionName: 'isValidSignature',
+        args: [hash, signature],
+      } as const
+      return client.readContract(read).then(
+        (answer) => answer === ERC1271_MAGIC,
+        (error: BaseError) => {
+          if (error.walk((cause) => cause instanceof HttpRequestError || cause instanceof TimeoutError)) throw error
+          return false
+        },
+      )
+    },
+
     async costOf(vouchers: SignedVoucher[]): Promise<Cost> {
       const data = callOf(vouchers)
       const [gas, gasPrice] = await Promise.all([
         client.estimateGas({ account: provider, to: address, data }),
         client.getGasPrice(),
       ])
-      return { gas, gasPrice }
+      return { gas, gasPrice, dataFee: await dataFeeOf(data, gas, gasPrice) }
     },
 
     /**

@@ -18,7 +18,13 @@ export const GAS_PRICE_ORACLE_ABI = [
 ] as const
 
 /** Fees in wei; scalars are in millionths. */
-export type L1Prices = { l1BaseFee: bigint; blobBaseFee: bigint; baseFeeScalar: bigint; blobBaseFeeScalar: bigint }
+export type L1Prices = Record<(typeof GAS_PRICE_ORACLE_ABI)[number]['name'], bigint>
+
+/** @param read asks the oracle for one of them */
+export async function readL1Prices(read: (name: keyof L1Prices) => Promise<bigint>): Promise<L1Prices> {
+  const values = await Promise.all(GAS_PRICE_ORACLE_ABI.map(async ({ name }) => [name, await read(name)]))
+  return Object.fromEntries(values) as L1Prices
+}
 
 /** Of the linear estimate of a compressed size, in millionths of a byte. */
 const INTERCEPT = -42_585_600n

@@ -4,7 +4,6 @@ import type { Book } from './book.ts'
 import { type Charge, chargesAfter } from './charges.ts'
 import { parseLeaseId } from './lease.ts'
 import { max, min, ONE_TOKEN } from './money.ts'
-import { Signature } from './protocol/lease.ts'
 import { Address, Amount, Hex } from './protocol/values.ts'
 import { laneKey, laneOf, purseId } from './purse.ts'
 
@@ -21,6 +20,9 @@ export type LaneOnChain = {
 /** What a lane has paid or will pay for sure, over its life. One that is being unlocked promises nothing more. */
 export const coveredBy = ({ paid, cap, unlockAt }: Pick<LaneOnChain, 'paid' | 'cap' | 'unlockAt'>): bigint =>
   unlockAt === 0 ? max(paid, cap) : paid
+
+/** A lane that was seen locked is locked for 36 hours more at least, in which it can be claimed; within a third of that it is believed. */
+export const BELIEVED_MS = 12 * 3_600_000
 
 /** A lock costs the edge a transaction, so it locks at least so much. */
 export const LEAST_LOCK = ONE_TOKEN / 100n
@@ -85,6 +87,11 @@ const Word = z
   .string()
   .regex(/^0x[0-9a-f]{64}$/, 'must be 32 bytes in lower-case hex') as unknown as z.ZodType<`0x${string}`>
 
+/** Of a lane's signer, which may be a contract. */
+const LaneSignature = z
+  .string()
+  .regex(/^0x([0-9a-f]{2}){1,1024}$/, 'must be a signature in lower-case hex') as unknown as z.ZodType<`0x${string}`>
+
 /** What a requester that signs itself is asked for. */
 export const LaneDemand = z
   .object({
@@ -93,7 +100,7 @@ export const LaneDemand = z
     provider: Address,
     ceiling: Amount.describe('What the next voucher must come to.'),
     signed: z
-      .object({ ceiling: Amount, signature: Signature })
+      .object({ ceiling: Amount, signature: LaneSignature })
       .nullable()
       .describe('Your last voucher for this lane, as you signed it.'),
     free: Amount,
@@ -108,8 +115,8 @@ export type LaneDemand = z.output<typeof LaneDemand>
 export const SignedLane = z.object({
   provider: Address,
   ceiling: Amount,
-  signature: Signature,
-  lock: z.object({ cap: Amount, epoch: z.int().min(0), signature: Signature }).optional(),
+  signature: LaneSignature,
+  lock: z.object({ cap: Amount, epoch: z.int().min(0), signature: LaneSignature }).optional(),
 })
 export type SignedLane = z.output<typeof SignedLane>
 

@@ -14,6 +14,24 @@ export function isCanonical(signature: string): boolean {
   return signature.length === 132 && /1[bc]$/i.test(signature) && BigInt(`0x${signature.slice(66, 130)}`) <= HALF_ORDER
 }
 
+/** By its length: a key signs in 64 bytes or 65, so a contract (ERC-1271) must in any other. */
+export const isOfContract = (signature: string): boolean => signature.length !== 130 && signature.length !== 132
+
+/** What a contract answers to, and its answer when it has signed. */
+export const ERC1271_ABI = [
+  {
+    type: 'function',
+    name: 'isValidSignature',
+    inputs: [
+      { name: 'hash', type: 'bytes32' },
+      { name: 'signature', type: 'bytes' },
+    ],
+    outputs: [{ name: '', type: 'bytes4' }],
+    stateMutability: 'view',
+  },
+] as const
+export const ERC1271_MAGIC = '0x1626ba7e'
+
 type Hex = `0x${string}`
 
 /**

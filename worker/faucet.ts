@@ -3,7 +3,8 @@ import { checkFaucet, FAUCET_AMOUNT } from '#core/account.ts'
 import { DomainError } from '#core/errors.ts'
 import type { Address } from '#core/protocol/values.ts'
 import type { Network } from './env.ts'
-import { followChain, logChainError } from './jobs/follow-chain.ts'
+import { followChain } from './jobs/follow-chain.ts'
+import { logChainError } from './log.ts'
 import { unwrap } from './outcome.ts'
 
 /** Where there is a chain the tokens are deposited on it, and show as soon as that is confirmed. */

@@ -4,7 +4,7 @@ import { coveredBy, type LaneView, nextCap } from '#core/lane.ts'
 import { formatAmount } from '#core/money.ts'
 import type { Address } from '#core/protocol/values.ts'
 import type { Network } from './env.ts'
-import { logChainError } from './jobs/follow-chain.ts'
+import { logChainError } from './log.ts'
 
 /**
  * Locks as much more as core/lane.ts says, if any. @returns the lane as it is once that is in a block

@@ -9,3 +9,10 @@ export function logError(event: string, error: unknown, fields: Fields = {}): vo
   const message = reason instanceof Error ? reason.message : String(reason)
   console.error(JSON.stringify({ level: 'error', event, message: message.slice(0, MESSAGE_LENGTH), ...fields }))
 }
+
+/** By viem's short message: the full one names the RPC's URL, which may hold a key. */
+export const summaryOf = (error: unknown): string =>
+  (error as { shortMessage?: string }).shortMessage ?? (error as Error).message
+
+/** A call to the chain failed; what needs it is tried again. */
+export const logChainError = (error: unknown): void => logError('chain_unreachable', summaryOf(error))

@@ -4,10 +4,11 @@ import { coveredBy, type LaneDemand, type LaneOnChain, LEAST_LOCK, SignedLane } 
 import { formatAmount, parseAmount } from '#core/money.ts'
 import type { Address } from '#core/protocol/values.ts'
 import { laneKey } from '#core/purse.ts'
+import { isOfContract } from '#core/signature.ts'
 import { lockTypedData, MAX_LANE, voucherTypedData } from '#core/voucher.ts'
 import { fromBase64 } from './base64.ts'
 import type { Network } from './env.ts'
-import { logChainError } from './jobs/follow-chain.ts'
+import { logChainError } from './log.ts'
 import { unwrap } from './outcome.ts'
 
 /** How such a call can be refused. */
@@ -60,7 +61,7 @@ async function accept(network: Network, lane: Lane, { ceiling, signature, lock }
   const units = parseAmount(ceiling)
   if (units > MAX_LANE) throw refused('its ceiling is more than a lane can hold')
   const voucher = voucherTypedData(settlementOf(network), { account, receiver, ceiling: units })
-  if ((await network.recoverSigner(voucher, signature)) !== lane.signer) {
+  if (!(await isSigned(network, lane.signer, voucher, signature))) {
     throw refused('it is not signed by the key that Voucher-Signer names')
   }
   let onChain = await laneOnChain(network, account, receiver)
@@ -87,15 +88,36 @@ async function relay(
   if (added > free)
     throw refused(`the account has ${formatAmount(free)} tokens free, and the lock needs ${formatAmount(added)}`)
   if (added < LEAST_LOCK) throw refused(`a lock must add at least ${formatAmount(LEAST_LOCK)} tokens`)
-  if ((await network.recoverSigner(lockTypedData(settlementOf(network), lock), signature)) !== signer) {
+  if (!(await isSigned(network, signer, lockTypedData(settlementOf(network), lock), signature))) {
     throw refused('the lock is not signed by the key that Voucher-Signer names')
   }
   await reached(network.payments().lock({ ...lock, signature }))
 }
 
-/** @throws DomainError insufficient_funds for an account that nothing was ever deposited into */
+type LaneMessage = ReturnType<typeof voucherTypedData> | ReturnType<typeof lockTypedData>
+
+/** By the signer's key, or as the contract that it is says. @throws DomainError chain_unreachable */
+async function isSigned(
+  { chain, recoverSigner, hashOf }: Network,
+  signer: Address,
+  message: LaneMessage,
+  signature: `0x${string}`,
+): Promise<boolean> {
+  if (!isOfContract(signature)) return (await recoverSigner(message, signature)) === signer
+  return reached(chain!.reader.isSignedByContract(signer, hashOf(message), signature))
+}
+
+/**
+ * While the chain is away, as it was last seen.
+ * @throws DomainError insufficient_funds for an account that nothing was ever deposited into, chain_unreachable
+ */
 async function laneOnChain(network: Network, account: `0x${string}`, receiver: Address): Promise<LaneOnChain> {
-  const lane = await reached(network.chain!.reader.laneOf(account, receiver))
+  const { reader } = network.chain!
+  const lane = await reached(reader.laneOf(account, receiver)).catch((error) => {
+    const last = reader.lastSeen(account, receiver)
+    if (last) return last
+    throw error
+  })
   if (!lane)
     throw new DomainError('insufficient_funds', { detail: `nothing was deposited into the account ${account}` })
   return lane

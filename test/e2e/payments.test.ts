@@ -315,7 +315,7 @@ test('a transaction of the edge that pays too little, or that its node has dropp
   const { client, deployment, url: rpc } = chain
   const edgeKey = keyed('stuck edge')
   await client.setBalance({ address: edgeKey.address, value: parseEther('1') })
-  const transfers = openTransfers({ rpc, deployment }, edgeKey, 50)
+  const transfers = openTransfers({ rpc, deployment }, edgeKey, { raiseMs: 50, patienceMs: 5_000 })
   const signed = (await transfers.signApproval())!
   let last = signed
   await client.setAutomine(false)
@@ -337,8 +337,21 @@ test('a transaction of the edge that pays too little, or that its node has dropp
     await client.dropTransaction({ hash: dropped.hash })
     const again = transfers.mined(dropped, () => void client.setAutomine(true))
     expect(await again).toBe(true)
+
+    await client.setAutomine(false)
+    const hasty = openTransfers({ rpc, deployment }, edgeKey, { patienceMs: 0 })
+    const lost = await hasty.signDeposit(lower(edgeKey.address), lower(edgeKey.address), 0n)
+    await hasty.send(lost)
+    await client.dropTransaction({ hash: lost.hash })
+    await expect(hasty.mined(lost)).rejects.toThrow('is in no block yet')
+    // Nothing waits behind the number that is missing.
+    const next = await hasty.signDeposit(lower(edgeKey.address), lower(edgeKey.address), 0n)
+    expect(next.nonce).toBe(lost.nonce)
+    await hasty.send(next)
+    await client.mine({ blocks: 1 })
+    expect(await hasty.stateOf(next)).toBe('done')
   } finally {
     await client.setAutomine(true)
   }
-  expect(await client.getTransactionCount({ address: edgeKey.address })).toBe(2)
+  expect(await client.getTransactionCount({ address: edgeKey.address })).toBe(3)
 })

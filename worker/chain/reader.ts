@@ -1,8 +1,18 @@
 /** What the edge reads of the chain. */
-import { createPublicClient, type Hex, http, parseAbiItem, zeroAddress } from 'viem'
+import {
+  type BaseError,
+  createPublicClient,
+  type Hex,
+  HttpRequestError,
+  http,
+  parseAbiItem,
+  TimeoutError,
+  zeroAddress,
+} from 'viem'
 import { daicnSettlementAbi as abi } from '#contracts/abi.ts'
-import type { LaneOnChain } from '#core/lane.ts'
+import { BELIEVED_MS, type LaneOnChain } from '#core/lane.ts'
 import type { Address } from '#core/protocol/values.ts'
+import { ERC1271_ABI, ERC1271_MAGIC } from '#core/signature.ts'
 import type { ChainSettings } from './settings.ts'
 
 /** A block, with its hash, so that another at the same height is not taken for it. */
@@ -19,35 +29,72 @@ const MOVES = [
 
 /** A call is given up after this long, and tried once more. */
 const TIMEOUT_MS = 5_000
+/** Lanes that an isolate remembers. */
+const MOST_LANES = 10_000
 
 export type ChainReader = ReturnType<typeof openReader>
 
-export function openReader({ rpc, deployment, confirmations }: ChainSettings) {
+/** @param now Unix milliseconds */
+export function openReader({ rpc, deployment, confirmations }: ChainSettings, now = Date.now) {
   const client = createPublicClient({ transport: http(rpc, { timeout: TIMEOUT_MS, retryCount: 1 }) })
   let isChecked = false
+  const seen = new Map<string, { lane: LaneOnChain; at: number }>()
+
+  /** Throws when the RPC is one of another chain. */
+  async function check(): Promise<void> {
+    if (isChecked) return
+    const chainId = await client.getChainId()
+    if (chainId !== deployment.chainId) {
+      throw new Error(`RPC_URL is of chain ${chainId}, and the contracts are on ${deployment.chainId}`)
+    }
+    isChecked = true
+  }
 
   return {
-    /** The latest block with enough others above it. Throws when the RPC is one of another chain. */
+    /** The latest block with enough others above it. */
     async confirmedBlock(): Promise<number> {
-      if (!isChecked) {
-        const chainId = await client.getChainId()
-        if (chainId !== deployment.chainId) {
-          throw new Error(`RPC_URL is of chain ${chainId}, and the contracts are on ${deployment.chainId}`)
-        }
-        isChecked = true
-      }
+      await check()
       return Number(await client.getBlockNumber({ cacheTime: 0 })) - confirmations
     },
 
     /** As the latest block has it; null for an account that was never paid into. */
     async laneOf(account: Hex, receiver: Address): Promise<LaneOnChain | null> {
+      await check()
       const address = deployment.settlement
       const [{ signer, free }, { paid, cap, epoch, unlockAt }] = await Promise.all([
         client.readContract({ abi, address, functionName: 'accounts', args: [account] }),
         client.readContract({ abi, address, functionName: 'lanes', args: [account, receiver] }),
       ])
       if (signer === zeroAddress) return null
-      return { signer: signer.toLowerCase() as Address, free, paid, cap, epoch, unlockAt }
+      const lane = { signer: signer.toLowerCase() as Address, free, paid, cap, epoch, unlockAt }
+      const key = `${account} ${receiver}`
+      seen.delete(key)
+      seen.set(key, { lane, at: now() })
+      if (seen.size > MOST_LANES) seen.delete(seen.keys().next().value!)
+      return lane
+    },
+
+    /** As it was last seen, while what was locked then is still locked for sure. */
+    lastSeen(account: Hex, receiver: Address): LaneOnChain | null {
+      const last = seen.get(`${account} ${receiver}`)
+      return last && now() - last.at < BELIEVED_MS ? last.lane : null
+    },
+
+    /** As the signer says of itself, which is a contract; false where there is none. */
+    async isSignedByContract(signer: Address, hash: Hex, signature: Hex): Promise<boolean> {
+      const read = {
+        abi: ERC1271_ABI,
+        address: signer,
+        functionName: 'isValidSignature',
+        args: [hash, signature],
+      } as const
+      return client.readContract(read).then(
+        (answer) => answer === ERC1271_MAGIC,
+        (error: BaseError) => {
+          if (error.walk((cause) => cause instanceof HttpRequestError || cause instanceof TimeoutError)) throw error
+          return false
+        },
+      )
     },
 
     async markOf(block: number): Promise<BlockMark> {

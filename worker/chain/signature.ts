@@ -1,4 +1,4 @@
-import { recoverTypedDataAddress, verifyTypedData } from 'viem/utils'
+import { hashTypedData, recoverTypedDataAddress, verifyTypedData } from 'viem/utils'
 import type { Address } from '#core/protocol/values.ts'
 import type { ReceiptTypedData } from '#core/receipt.ts'
 import { signInTypedData } from '#core/sign-in.ts'
@@ -16,6 +16,9 @@ export async function isSignedBy(chainId: number, message: SignInMessage, signat
     return false
   }
 }
+
+/** What of an EIP-712 message is signed. */
+export const hashOf = (data: object): `0x${string}` => hashTypedData(data as ReceiptTypedData)
 
 /** Whose key signed an EIP-712 message, null when none did. */
 export const recoverSigner = recoverCanonical((data: object, signature) =>

@@ -4,7 +4,7 @@
  */
 import type { Address } from '#core/protocol/values.ts'
 import { CELLS, type Network } from '../env.ts'
-import { logError } from '../log.ts'
+import { logChainError, logError } from '../log.ts'
 import type { BlockMark } from '../store/deposits.ts'
 
 /** Blocks that one request for logs may span; public RPCs refuse many more. */
@@ -22,12 +22,6 @@ export async function followChain(network: Network): Promise<void> {
   } catch (error) {
     logChainError(error)
   }
-}
-
-/** By viem's short message: the full one names the RPC's URL, which may hold a key. */
-export function logChainError(error: unknown): void {
-  const { shortMessage } = error as { shortMessage?: string }
-  logError('chain_unreachable', shortMessage ?? error)
 }
 
 type Chain = NonNullable<Network['chain']>

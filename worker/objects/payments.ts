@@ -5,7 +5,7 @@ import type { SignedLock } from '#core/voucher.ts'
 import type { Payment } from '#core/x402.ts'
 import type { SignedTransaction, Transfers } from '../chain/transfers.ts'
 import { type Env, networkOf } from '../env.ts'
-import { logError } from '../log.ts'
+import { logError, summaryOf } from '../log.ts'
 import { outcomeOf } from '../outcome.ts'
 import { used } from '../usage.ts'
 
@@ -21,7 +21,7 @@ const LATE_SECONDS = 600n
 /** Unix milliseconds. */
 const forgottenAt = ({ authorization }: Kept): number => Number(authorization.validBefore + LATE_SECONDS) * 1000
 /** When to look again at payments that broke off. */
-const AGAIN_MS = 10_000
+const AGAIN_MS = 2_000
 
 /**
  * Takes payments of whoever has no account, and deposits each into the payer's account in the settlement; and has lanes locked.
@@ -180,7 +180,3 @@ export class Payments extends DurableObject<Env> {
     return mine
   }
 }
-
-/** viem's full message names the node's URL, which may hold a key. */
-const summaryOf = (error: unknown): string =>
-  (error as { shortMessage?: string }).shortMessage ?? (error as Error).message
