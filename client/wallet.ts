@@ -2,8 +2,10 @@
  * Self-custody: the key that spends from your account on the chain is yours. A call that must be paid is answered by the edge with
  * what is to be signed; the wallet signs no more than you allow, and the call goes on.
  */
+import { ERRORS } from '#core/errors.ts'
 import type { LaneDemand } from '#core/lane.ts'
 import { formatAmount, max, min, parseAmount } from '#core/money.ts'
+import type { OpenAiError } from '#core/openai-error.ts'
 import type { Address } from '#core/protocol/values.ts'
 import { lockTypedData, type Settlement, voucherTypedData } from '#core/voucher.ts'
 import { type Connection, insist } from './edge.ts'
@@ -34,25 +36,33 @@ export type Wallet = {
   settlement: Settlement | undefined
   lockAhead: bigint
   signer: LaneSigner
-  /** Calls are paid one after the other, for each voucher goes on from the last. */
+  /** What is signed goes on from what was signed last. */
   turn: Promise<unknown>
+  /** Pays for calls of other clients, as of OpenAI's SDK: they take it in the place of the global `fetch`. */
+  fetch: typeof fetch
 }
 
 /** @param signer of the account; the payer is who signed in at the edge */
-export const openWallet = (signer: LaneSigner, { maxPerCall, lockAhead = '1' }: WalletOptions): Wallet => ({
-  address: signer.address.toLowerCase() as Address,
-  maxPerCall: parseAmount(maxPerCall),
-  lockAhead: parseAmount(lockAhead),
-  signed: new Map(),
-  settlement: undefined,
-  signer,
-  turn: Promise.resolve(),
-})
+export function openWallet(signer: LaneSigner, { maxPerCall, lockAhead = '1' }: WalletOptions): Wallet {
+  const wallet: Wallet = {
+    address: signer.address.toLowerCase() as Address,
+    maxPerCall: parseAmount(maxPerCall),
+    lockAhead: parseAmount(lockAhead),
+    signed: new Map(),
+    settlement: undefined,
+    signer,
+    turn: Promise.resolve(),
+    fetch: (input, init) => fetchPaid(wallet, new Request(input, init)),
+  }
+  return wallet
+}
 
 /** Another call may have spent what was signed for this one. */
 const TRIES = 4
+/** Where calls are under way at once, each of the others may have. */
+const TRIES_AT_ONCE = 16
 
-/** Submits tasks, and signs for them where the connection has a wallet. */
+/** Submits tasks, and signs for them where the connection has a wallet. One call after the other, for each is answered at once. */
 export function submitPaid<T>(
   connection: Connection,
   body: unknown,
@@ -63,32 +73,93 @@ export function submitPaid<T>(
   const post = (more: Record<string, string>) =>
     insist<T>(connection, 'POST', '/v1/tasks', { body, headers: { ...headers, ...more }, signal })
   if (!wallet) return post({})
-  const paid = wallet.turn.then(() => pay(wallet, post))
-  wallet.turn = paid.catch(() => {})
-  return paid
+  return inTurn(wallet, () => pay(wallet, post, TRIES, (lane, left) => signWithin(wallet, lane, left)))
 }
 
-async function pay<T>(wallet: Wallet, post: (headers: Record<string, string>) => Promise<T>): Promise<T> {
+/**
+ * A call to one of OpenAI's routes, which may be answered only when its task is done: calls are under way at once, and what they
+ * sign for is signed one after the other. What the wallet refuses is answered as the edge's own refusals are.
+ */
+async function fetchPaid(wallet: Wallet, request: Request): Promise<Response> {
+  if (request.method !== 'POST') return fetch(request)
+  const post = async (more: Record<string, string>) => {
+    const copy = request.clone()
+    for (const [name, value] of Object.entries(more)) copy.headers.set(name, value)
+    const response = await fetch(copy)
+    const fault = response.status === 402 ? await demandOf(response.clone()) : undefined
+    if (fault) throw fault
+    return response
+  }
+  try {
+    return await pay(wallet, post, TRIES_AT_ONCE, (lane, left) => inTurn(wallet, () => signWithin(wallet, lane, left)))
+  } catch (error) {
+    if (!(error instanceof DaicnError)) throw error
+    const { code, message, hint } = error
+    return Response.json(
+      { error: { message: `${message}. ${hint}`, type: 'insufficient_quota', code, param: null } },
+      { status: 402 },
+    )
+  }
+}
+
+/** Undefined for what no voucher mends. */
+async function demandOf(response: Response): Promise<DaicnError | undefined> {
+  const { error } = (await response.json().catch(() => ({}))) as { error?: OpenAiError }
+  if (!error || !PAYABLE.has(error.code)) return undefined
+  const { status } = response
+  const [, title, hint] = ERRORS.voucher_required
+  // One is refused too when another call's has overtaken it.
+  return new DaicnError({
+    code: 'voucher_required',
+    status,
+    title,
+    hint,
+    detail: error.message,
+    ...(error.lane && { lane: error.lane }),
+  })
+}
+
+const PAYABLE: ReadonlySet<string> = new Set(['voucher_required', 'voucher_refused'])
+
+function inTurn<T>(wallet: Wallet, work: () => Promise<T>): Promise<T> {
+  const done = wallet.turn.then(work)
+  wallet.turn = done.catch(() => {})
+  return done
+}
+
+type Signing = (lane: LaneDemand, left: bigint) => Promise<{ raise: bigint; voucher: string }>
+
+/** Makes a call, and again with what is asked to be signed for it, within what one call may add. */
+async function pay<T>(
+  wallet: Wallet,
+  post: (headers: Record<string, string>) => Promise<T>,
+  tries: number,
+  sign: Signing,
+): Promise<T> {
   const named = { 'voucher-signer': wallet.address }
   let left = wallet.maxPerCall
   let voucher: { voucher?: string } = {}
-  for (let tries = 1; ; tries++) {
+  for (let tried = 1; ; tried++) {
     try {
       return await post({ ...named, ...voucher })
     } catch (error) {
-      if (!(error instanceof DaicnError) || error.code !== 'voucher_required' || tries === TRIES) throw error
-      if (!error.lane) {
-        voucher = {}
-        continue
-      }
-      const before = await signedBefore(wallet, error.lane)
-      const raise = max(parseAmount(error.lane.ceiling) - before, 0n)
-      if (raise > left)
-        throw missing('price_too_high', `${formatAmount(raise)} tokens, and ${formatAmount(left)} are allowed`)
-      left -= raise
-      voucher = { voucher: btoa(JSON.stringify(await sign(wallet, error.lane))) }
+      const isAsked = error instanceof DaicnError && error.code === 'voucher_required'
+      if (!isAsked || tried === tries) throw error
+      voucher = {}
+      if (!error.lane) continue
+      const signed = await sign(error.lane, left)
+      left -= signed.raise
+      voucher = { voucher: signed.voucher }
     }
   }
+}
+
+/** Signs for what a lane asks, unless that is more than is left. @throws DaicnError price_too_high, not_understood */
+async function signWithin(wallet: Wallet, lane: LaneDemand, left: bigint): Promise<{ raise: bigint; voucher: string }> {
+  const raise = max(parseAmount(lane.ceiling) - (await signedBefore(wallet, lane)), 0n)
+  if (raise > left)
+    throw missing('price_too_high', `${formatAmount(raise)} tokens, and ${formatAmount(left)} are allowed`)
+  return { raise, voucher: btoa(JSON.stringify(await sign(wallet, lane))) }
 }
 
 const laneKey = ({ account, provider }: LaneDemand) => `${account} ${provider}`
@@ -118,7 +189,8 @@ async function sign(wallet: Wallet, lane: LaneDemand) {
   const [ceiling, cap, free] = [parseAmount(lane.ceiling), parseAmount(lane.cap), parseAmount(lane.free)]
   const settlement = settlementOf(wallet, lane)
   const signature = await wallet.signer.signTypedData(voucherTypedData(settlement, { account, receiver, ceiling }))
-  wallet.signed.set(laneKey(lane), ceiling)
+  const key = laneKey(lane)
+  wallet.signed.set(key, max(wallet.signed.get(key) ?? 0n, ceiling))
   const voucher = { provider: receiver, ceiling: lane.ceiling, signature }
   if (ceiling <= cap) return voucher
   const next = min(ceiling + wallet.lockAhead, cap + free)

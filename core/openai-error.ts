@@ -1,7 +1,9 @@
 /** Errors in OpenAI's shape, which its clients read. */
 import { type DomainError, type ErrorCode, toProblem } from './errors.ts'
+import type { LaneDemand } from './lane.ts'
 
-export type OpenAiError = { message: string; type: string; code: string; param: string | null }
+/** `lane` is ours: what a `voucher_required` asks to be signed. */
+export type OpenAiError = { message: string; type: string; code: string; param: string | null; lane?: LaneDemand }
 
 /** The field of each route that holds what is to be worked on. */
 const MAIN_FIELD: Record<string, string> = {
@@ -21,7 +23,7 @@ const TYPES: Record<number, string> = {
 
 /** @param route as in `chat/completions` */
 export function toOpenAiError(error: DomainError, route: string): { status: number; error: OpenAiError } {
-  const { status, title, detail, hint, code, pointer } = toProblem(error)
+  const { status, title, detail, hint, code, pointer, lane } = toProblem(error)
   return {
     status: status === 422 ? 400 : status,
     error: {
@@ -29,6 +31,7 @@ export function toOpenAiError(error: DomainError, route: string): { status: numb
       type: TYPES[status] ?? (status >= 500 ? 'server_error' : 'invalid_request_error'),
       code: CODES[code] ?? code,
       param: pointer === undefined ? null : paramOf(route, pointer),
+      ...(lane && { lane }),
     },
   }
 }

@@ -1,7 +1,8 @@
 /** An edge whose money is on a chain: what comes in, what is spent, what is paid out, and a chain that fails. */
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createTestClient, createWalletClient, encodeFunctionData, type Hex, http } from 'viem'
+import OpenAI, { type APIError } from 'openai'
+import { createTestClient, createWalletClient, encodeFunctionData, type Hex, hashTypedData, http } from 'viem'
 import { generatePrivateKey, type PrivateKeyAccount, privateKeyToAccount } from 'viem/accounts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startCollector } from '../../agent/collector.ts'
@@ -26,6 +27,7 @@ import type { AccountView } from '../../core/protocol/account.ts'
 import type { Lease } from '../../core/protocol/lease.ts'
 import type { TaskView } from '../../core/protocol/task.ts'
 import type { Address } from '../../core/protocol/values.ts'
+import type { TaskList } from '../../core/task-list.ts'
 import {
   lockTypedData,
   packVouchers,
@@ -138,7 +140,18 @@ async function collect(etherPrice = 0n): Promise<void> {
   const link = linkSettlement(chain.url, settlement, provider.key)
   const edge = createEdge(world.url, provider.key, Date.now)
   const cover = createCover(ONE_TOKEN)
-  const options = { edge, settlement, receiver, link, book, cover, etherPrice, log: () => {}, timing: TIMING }
+  const options = {
+    edge,
+    settlement,
+    receiver,
+    link,
+    book,
+    cover,
+    etherPrice,
+    log: () => {},
+    timing: TIMING,
+    now: Date.now,
+  }
   await startCollector(options).stop()
 }
 
@@ -264,6 +277,71 @@ test('who signs with a key of its own pays by it alone: a lock and a voucher fir
   }
 })
 
+test("OpenAI's own client pays by the wallet: one call, several at once, and no more than it may", async () => {
+  const alice = await ownPayer()
+  const openaiOf = (maxPerCall: string) => {
+    const { fetch } = openWallet(alice.signer, { maxPerCall })
+    return new OpenAI({ baseURL: `${world.url}/v1`, apiKey: alice.caller.key!, fetch, maxRetries: 0 })
+  }
+  const { messages, max_tokens } = CHAT.input
+  const chat = { model: OFFER.model, messages, max_tokens }
+  const refused = await openaiOf('0.000000001')
+    .chat.completions.create(chat)
+    .catch((error: APIError) => error)
+  expect(refused).toMatchObject({ status: 402, code: 'price_too_high' })
+  const plain = await fetch(`${world.url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      authorization: `Bearer ${alice.caller.key}`,
+      'voucher-signer': alice.account.signer,
+    },
+    body: JSON.stringify(chat),
+  })
+  expect(plain.status).toBe(402)
+  expect(await plain.json()).toMatchObject({
+    error: { code: 'voucher_required', lane: { account: alice.account.account, provider: provider.address } },
+  })
+
+  const openai = openaiOf('0.1')
+  const first = openai.chat.completions.create(chat)
+  const { id } = await doNext()
+  expect((await first).choices[0]!.message.content).toBe(id)
+  const stream = await openai.chat.completions.create({ ...chat, stream: true })
+  await doNext()
+  let said = ''
+  for await (const { choices } of stream) said += choices[0]?.delta.content ?? ''
+  expect(said).not.toBe('')
+  const several = Promise.all([1, 2, 3].map(() => openai.chat.completions.create(chat)))
+  for (let i = 0; i < 3; i++) await doNext()
+  expect(await several).toHaveLength(3)
+  const { tasks } = await call<TaskList>(alice.caller, 'GET', '/v1/tasks')
+  expect(tasks).toHaveLength(5)
+  await collect()
+  expect(await paidBy(alice)).toBe(tasks.reduce((sum, { price }) => sum + parseAmount(price!), 0n))
+})
+
+test('a contract that signs by ERC-1271 pays too, at the edge, the agent and on the chain', async () => {
+  const alice = await ownPayer(0n)
+  const address = lower(privateKeyToAccount(generatePrivateKey()).address)
+  // It has signed a hash if the signature begins with it.
+  await hands().setCode({ address, bytecode: '0x60643560043514631626ba7e0260e01b60005260206000f3' })
+  const wallet = (await openChain({ rpc: chain.url, deployment: chain.deployment, account: alice.key })) as Wallet
+  await deposit(wallet, 5n * ONE_TOKEN, alice.address, address)
+  const account = { account: accountId(alice.address, address), signer: address }
+  const payingBy = (signTypedData: (message: never) => Promise<Hex>) =>
+    connect({ ...alice.caller, wallet: openWallet({ address, signTypedData } as never, { maxPerCall: '0.1' }) })
+  const daicn = payingBy(async (message) => `${hashTypedData(message)}01`)
+  const { id } = await daicn.submit(CHAT)
+  await doNext()
+  const { price } = await daicn.task(id)
+  await collect()
+  expect(await paidBy({ ...alice, account })).toBe(parseAmount(price!))
+  const forged = payingBy(async () => `0x${'11'.repeat(33)}`)
+  const dear = { ...CHAT, input: { ...CHAT.input, max_tokens: 4000 } }
+  await expect(forged.submit(dear)).rejects.toMatchObject({ code: 'voucher_refused' })
+})
+
 test('a wallet signs no more than it may, and nothing that is wrong is taken', async () => {
   const alice = await ownPayer()
   await expect(alice.daicn('0.000000001').submit(CHAT)).rejects.toMatchObject({ code: 'price_too_high' })
@@ -327,6 +405,8 @@ test('a wallet signs no more than it may, and nothing that is wrong is taken', a
   const { id } = await send({})
   await doNext()
   await expect(send({ ceiling: ceiling - 1n, locks: false })).rejects.toMatchObject({ code: 'voucher_refused' })
+  // Sent again it adds nothing: what is left of it is spent, then more must be signed for.
+  await expect(send({ locks: false })).rejects.toMatchObject({ code: 'voucher_required' })
   expect(await alice.daicn().task(id)).toMatchObject({ status: 'succeeded' })
 })
 
@@ -444,6 +524,33 @@ test('without its RPC the market goes on within what was deposited, and a deposi
   await expect(call(alice.caller, 'POST', '/v1/account/faucet')).rejects.toMatchObject({ code: 'chain_unreachable' })
   rpc.setDown(false)
   await untilFree(alice, 10n * ONE_TOKEN - cost)
+})
+
+test('without its RPC, who signs itself goes on within what is locked, and nothing is lost or paid twice', async () => {
+  const alice = await ownPayer(2n * ONE_TOKEN)
+  const daicn = alice.daicn()
+  const price = async (id: string) => parseAmount((await daicn.task(id)).price!)
+  const first = await daicn.submit(CHAT)
+  await doNext()
+  rpc.setDown(true)
+  // What is left of the first voucher does not do for any of these.
+  const tasks = [first]
+  for (let i = 0; i < 3; i++) {
+    tasks.push(await daicn.submit({ ...CHAT, input: { ...CHAT.input, max_tokens: 400 } }))
+    await doNext(390)
+  }
+  // Beyond that a lock is needed, and the chain.
+  const dear = { ...CHAT, input: { ...CHAT.input, max_tokens: 131_072 } }
+  await expect(alice.daicn('2').submit(dear)).rejects.toMatchObject({ code: 'chain_unreachable' })
+  const stranger = await ownPayer()
+  await expect(stranger.daicn().submit(CHAT)).rejects.toMatchObject({ code: 'chain_unreachable' })
+  rpc.setDown(false)
+  await collect()
+  let cost = 0n
+  for (const { id } of tasks) cost += await price(id)
+  expect(await paidBy(alice)).toBe(cost)
+  await collect()
+  expect(await paidBy(alice)).toBe(cost)
 })
 
 test('a deposit whose block is taken back is taken back, though it was confirmed, and others stay', async () => {

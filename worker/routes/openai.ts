@@ -4,7 +4,7 @@ import { createTold } from '#core/chat-told.ts'
 import { ChatRequest, chatCompletion, chatEnd, chatTask, pieceChunk } from '#core/openai.ts'
 import { ChatChunk, ChatCompletion } from '#core/openai-answers.ts'
 import type { ChatPiece } from '#core/protocol/chat-piece.ts'
-import { IdempotencyHeaders, type TaskError, type TaskView } from '#core/protocol/task.ts'
+import type { TaskError, TaskView } from '#core/protocol/task.ts'
 import type { OutputOf } from '#core/protocol/work.ts'
 import { type Env, networkOf } from '../env.ts'
 import { logError } from '../log.ts'
@@ -13,13 +13,13 @@ import { fromJson } from '../outcome.ts'
 import { PAYMENT_ERRORS } from '../payment.ts'
 import { streamEvents } from '../sse.ts'
 import { watchTask } from '../watch.ts'
-import { allSucceeded, lineOf, submitAll, toRequests, WAIT_ERRORS } from './openai/task.ts'
+import { allSucceeded, lineOf, SubmitHeaders, submitAll, toRequests, WAIT_ERRORS } from './openai/task.ts'
 
 const declared = operation({
   summary: 'Chat with a model',
   details: "With `stream`, the answer is its chunks as server-sent events; the last one's data is `[DONE]`.",
   access: 'tasks:write',
-  headers: IdempotencyHeaders,
+  headers: SubmitHeaders,
   body: ChatRequest,
   examples: { chat: { model: 'llama-3.2-3b', messages: [{ role: 'user', content: 'Say hello.' }], max_tokens: 64 } },
   answers: { 200: ChatCompletion },
@@ -33,8 +33,9 @@ export const chat = new Hono<{ Bindings: Env }>().post('/', declared, async (c) 
   const network = networkOf(c.env)
   const principal = c.get('principal')
   // A stream has no key: who goes away in the middle cancels its task, and there would be nothing to repeat.
-  const repeatable = request.stream === true ? undefined : c.req.valid('header')['idempotency-key']
-  const [task] = (await submitAll(network, principal, [chatTask(request)], repeatable)) as [TaskView]
+  const { 'idempotency-key': key, ...paid } = c.req.valid('header')
+  const headers = request.stream === true || key === undefined ? paid : { ...paid, 'idempotency-key': key }
+  const [task] = (await submitAll(network, principal, [chatTask(request)], headers)) as [TaskView]
   c.header('x-daicn-task', task.id)
   if (request.stream !== true) {
     const [done] = await allSucceeded(network, principal, [task])

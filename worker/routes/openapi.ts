@@ -29,7 +29,13 @@ const Problem = z
 
 const OpenAiError = z
   .object({
-    error: z.object({ message: z.string(), type: z.string(), code: z.string(), param: z.string().nullable() }),
+    error: z.object({
+      message: z.string(),
+      type: z.string(),
+      code: z.string(),
+      param: z.string().nullable(),
+      lane: LaneDemand.exactOptional(),
+    }),
   })
   .meta({ id: 'OpenAiError', description: "An error as OpenAI's clients read it." })
 

@@ -3,19 +3,18 @@ import { DomainError } from '#core/errors.ts'
 import { CompletionRequest, completionTasks, textChunks, textCompletion } from '#core/openai.ts'
 import { TextChunk, TextCompletion } from '#core/openai-answers.ts'
 import { toOpenAiError } from '#core/openai-error.ts'
-import { IdempotencyHeaders } from '#core/protocol/task.ts'
 import { type Env, networkOf } from '../../env.ts'
 import { operation } from '../../middleware/operation.ts'
 import { PAYMENT_ERRORS } from '../../payment.ts'
 import { streamEvents } from '../../sse.ts'
-import { allSucceeded, lineOf, submitAll, toRequests, WAIT_ERRORS } from './task.ts'
+import { allSucceeded, lineOf, SubmitHeaders, submitAll, toRequests, WAIT_ERRORS } from './task.ts'
 
 const declared = operation({
   summary: 'Go on with a prompt',
   details:
     "The older plain completions, without a chat format. With `stream`, the answer is server-sent events, each choice whole; the last one's data is `[DONE]`.",
   access: 'tasks:write',
-  headers: IdempotencyHeaders,
+  headers: SubmitHeaders,
   body: CompletionRequest,
   examples: { prompt: { model: 'llama-3.2-3b', prompt: 'An open market for', max_tokens: 16 } },
   answers: { 200: TextCompletion },
@@ -28,8 +27,7 @@ export const completions = new Hono<{ Bindings: Env }>().post('/', declared, asy
   const request = c.req.valid('json')
   const network = networkOf(c.env)
   const principal = c.get('principal')
-  const key = c.req.valid('header')['idempotency-key']
-  const submitted = await submitAll(network, principal, completionTasks(request), key)
+  const submitted = await submitAll(network, principal, completionTasks(request), c.req.valid('header'))
   c.header('x-daicn-task', submitted.map(({ id }) => id).join())
   if (request.stream !== true) return c.json(textCompletion(request, await allSucceeded(network, principal, submitted)))
   return streamEvents(c, async (stream) => {

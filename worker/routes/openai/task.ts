@@ -1,7 +1,8 @@
 /** The tasks behind the OpenAI routes. */
 import type * as z from 'zod'
 import { DomainError, SUBMIT_ERRORS } from '#core/errors.ts'
-import { isEnded, SubmitTask, type TaskView } from '#core/protocol/task.ts'
+import { VoucherHeaders } from '#core/lane.ts'
+import { IdempotencyHeaders, isEnded, SubmitTask, type TaskView } from '#core/protocol/task.ts'
 import { LIMITS } from '#core/protocol/values.ts'
 import { type TaskRequest, toRequest } from '#core/request.ts'
 import { parseTaskId } from '#core/task-id.ts'
@@ -9,11 +10,13 @@ import type { Principal } from '../../auth.ts'
 import type { Network } from '../../env.ts'
 import { idempotencyOf } from '../../idempotency.ts'
 import { fromJson } from '../../outcome.ts'
+import { LANE_ERRORS, laneFor } from '../../self-custody.ts'
 import { encodeSubmission } from '../../submission.ts'
 
 /** How a call that waits for its tasks can be refused. */
 export const WAIT_ERRORS = [
   ...SUBMIT_ERRORS,
+  ...LANE_ERRORS,
   'task_not_found',
   'task_failed',
   'upstream_refused',
@@ -27,16 +30,21 @@ export const WAIT_ERRORS = [
 export const toRequests = (tasks: z.input<typeof SubmitTask>[]): TaskRequest[] =>
   tasks.map((task, i) => toRequest(SubmitTask.parse(task), `/${i}`))
 
-/** Submits the tasks of a request, all or none. @param idempotencyKey as its header says */
+/** What a call that submits tasks may say of them in its headers. */
+export const SubmitHeaders = IdempotencyHeaders.extend(VoucherHeaders.shape)
+type SubmitHeaders = z.output<typeof SubmitHeaders>
+
+/** Submits the tasks of a request, all or none. */
 export async function submitAll(
   network: Network,
   { address, key }: Principal,
   tasks: z.input<typeof SubmitTask>[],
-  idempotencyKey: string | undefined,
+  headers: SubmitHeaders,
 ): Promise<TaskView[]> {
   const requests = await encodeSubmission(toRequests(tasks))
-  const idempotency = await idempotencyOf(idempotencyKey, address, requests)
-  return fromJson(await network.line().submit(address, key, requests, 0, idempotency))
+  const idempotency = await idempotencyOf(headers['idempotency-key'], address, requests)
+  const payer = headers['voucher-signer'] === undefined ? key : await laneFor(network, address, requests, headers)
+  return fromJson(await network.line().submit(address, payer, requests, 0, idempotency))
 }
 
 /** Waits until all tasks have succeeded; their deadlines bound this. When one has not, the others are cancelled. */
