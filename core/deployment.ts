@@ -23,6 +23,9 @@ export const ChainView = z
     chainId: z.int(),
     deployment: Deployment.nullable().describe('Where the contracts are; null for a network without a chain.'),
     confirmations: z.int().nonnegative().describe('Blocks above a deposit before it counts.'),
+    poster: Address.exactOptional().describe(
+      "Posts the roots of this edge's public log to the ReceiptLog, if anybody does.",
+    ),
     rpc: z.string().nullable().describe('A public RPC of the chain that clients may use, if this edge names one.'),
   })
   .meta({ id: 'Chain' })

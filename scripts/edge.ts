@@ -76,7 +76,15 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   }
 }
 
-const CHAIN_VARIABLES = ['CHAIN_ID', 'DEPLOYMENT', 'CONFIRMATIONS', 'PUBLIC_RPC_URL', 'RPC_URL', 'FAUCET_KEY']
+const CHAIN_VARIABLES = [
+  'CHAIN_ID',
+  'DEPLOYMENT',
+  'CONFIRMATIONS',
+  'PUBLIC_RPC_URL',
+  'RPC_URL',
+  'FAUCET_KEY',
+  'POSTER_KEY',
+]
 
 const OWN_VARIABLES = ['OPERATOR_TOKEN', 'CALLS_PER_MINUTE', 'CANARY_KEYS', 'CANARY_SHARE']
 

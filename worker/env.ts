@@ -9,9 +9,10 @@ import { accountIdOf, signerOf } from './chain/account-signer.ts'
 import { edgeKeyOf } from './chain/edge-key.ts'
 import { openFaucet } from './chain/faucet.ts'
 import { keccak } from './chain/keccak.ts'
+import { openPoster } from './chain/poster.ts'
 import { openReader } from './chain/reader.ts'
 import { chainSettings } from './chain/settings.ts'
-import { isSignedBy, recoverSigner, type SignInMessage } from './chain/signature.ts'
+import { hashOf, isSignedBy, recoverSigner, type SignInMessage } from './chain/signature.ts'
 import { openTransfers, type Transfers } from './chain/transfers.ts'
 import { ask, type Carrier, openLine, type Question } from './line.ts'
 import type { Account } from './objects/account.ts'
@@ -42,6 +43,8 @@ export type Env = {
   CONFIRMATIONS: string
   PUBLIC_RPC_URL: string
   RPC_URL?: string
+  /** Posts the roots of the public log; without it nobody does. */
+  POSTER_KEY?: string
   /** Of a development network on a chain alone. */
   FAUCET_KEY?: `0x${string}`
   DEV: string
@@ -133,12 +136,14 @@ function wire(env: Env) {
       ...settings,
       reader: openReader(settings),
       faucet: env.DEV === 'true' && env.FAUCET_KEY ? openFaucet(settings, env.FAUCET_KEY) : null,
+      poster: settings.posterKey ? openPoster(settings, settings.posterKey) : null,
       deposits: openDeposits(env.DB, settings.deployment.settlement),
     },
     /** The key that spends for an account on the chain. */
     signerOf: (account: Address) => signerOf(env.EDGE_SECRET, account),
     accountIdOf,
     recoverSigner,
+    hashOf,
     keccak,
     /** By which the edge countersigns receipts. Made when it is first needed, for that is slow. */
     edgeKey: () => {

@@ -1,8 +1,9 @@
 import { waitUntil } from 'cloudflare:workers'
 import { app } from './app.ts'
 import { crossOrigin } from './cross-origin.ts'
-import { type Env, networkOf } from './env.ts'
+import { type Env, type Network, networkOf } from './env.ts'
 import { followChain } from './jobs/follow-chain.ts'
+import { postRoots } from './jobs/post-roots.ts'
 import { rollUp } from './jobs/roll-up.ts'
 import { logError } from './log.ts'
 import { Account as AccountObject } from './objects/account.ts'
@@ -32,6 +33,13 @@ function tellUsage(env: Env): void {
   )
 }
 
+/** Closes the hours that are over, and posts their roots where there is a poster. */
+async function log(network: Network, now: number): Promise<void> {
+  await rollUp(network, now)
+  const { chain, history } = network
+  if (chain?.poster) await postRoots(chain.poster, history.readHeads, now)
+}
+
 export default {
   fetch(request, env, context) {
     used.worker.requests++
@@ -44,6 +52,6 @@ export default {
     const network = networkOf(env)
     // Networks on one machine look at their chain more often than cron can: by this name.
     if (cron === 'chain') return followChain(network)
-    await Promise.all([rollUp(network, Number(scheduledTime)), followChain(network)])
+    await Promise.all([log(network, Number(scheduledTime)), followChain(network)])
   },
 } satisfies ExportedHandler<Env>

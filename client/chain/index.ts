@@ -5,6 +5,7 @@ export * from './accounts.ts'
 export { type Chain, type ChainSettings, chainTime, openChain, type Sent, type Wallet } from './chain.ts'
 export * from './court.ts'
 export * from './governance.ts'
+export * from './root.ts'
 export * from './stake.ts'
 export { tokensOf } from './token.ts'
 // biome-ignore-end lint/performance/noReExportAll: every file beside it has its own names

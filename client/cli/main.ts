@@ -6,10 +6,10 @@ import { KINDS } from '#core/protocol/work.ts'
 import type { Check } from '#core/receipt.ts'
 import { DaicnError } from '../error.ts'
 import { batch } from './batch.ts'
-import { addChainCommands, amount } from './chain-commands.ts'
+import { addChainCommands, address, amount, readsChain } from './chain-commands.ts'
 import { type Cli, NotLoggedIn, UsageError } from './cli.ts'
 import { models, providers } from './network.ts'
-import { NotVerified, receipt, verify } from './receipt.ts'
+import { NotVerified, receipt, type VerifyOptions, verify } from './receipt.ts'
 import { reputation } from './reputation.ts'
 import { assuranceOf, cancel, quote, type RunOptions, run } from './run.ts'
 import { terminal } from './terminal.ts'
@@ -140,14 +140,14 @@ program
   .command('receipt <task>')
   .description('the signed receipt of a task that has succeeded')
   .action((task: string) => receipt(cli(), task))
-program
-  .command('verify')
+readsChain(program.command('verify'))
   .description('check a receipt, or hours of the public log, without asking anybody')
   .argument('[receipt]', 'a receipt; - reads it from standard input')
   .option('--log <file...>', 'exports of hours, one after the other; a receipt must be in the last')
   .option('--consistency <file>', 'what /v1/log/consistency says of the hours between them')
+  .option('--poster <address>', 'who posts their roots to the chain, where they are looked up then', address)
   .option('--output <file>', 'what the task put out, as JSON, or the task as `run --json` printed it')
-  .action((file: string | undefined, options: { output?: string; log?: string[] }) => verify(cli(), file, options))
+  .action((file: string | undefined, options: VerifyOptions) => verify(cli(), file, options))
 program
   .command('models')
   .description('the models on offer')

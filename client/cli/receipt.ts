@@ -1,9 +1,13 @@
 /** `daicn receipt` and `verify`. */
 import { readFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
-import { type HourHead, LogConsistency } from '#core/hour-log.ts'
+import { HourHead, LogConsistency } from '#core/hour-log.ts'
+import type { Address } from '#core/protocol/values.ts'
+import { hourNumber } from '#core/public-log.ts'
 import type { Check, Receipt } from '#core/receipt.ts'
+import { ROOT_KINDS } from '#core/root.ts'
 import { verifyReceipt } from '../receipt.ts'
+import type { ChainOptions } from './chain.ts'
 import { type Cli, open, print, UsageError } from './cli.ts'
 import { seconds } from './terminal.ts'
 
@@ -26,12 +30,12 @@ export async function receipt(cli: Cli, task: string): Promise<void> {
   process.stdout.write(`${JSON.stringify(told, null, cli.json ? 0 : 2)}\n`)
 }
 
-/** Asks nobody. @throws NotVerified */
-export async function verify(
-  cli: Cli,
-  file: string | undefined,
-  { output, log, consistency }: { output?: string; log?: string[]; consistency?: string },
-): Promise<void> {
+export type VerifyOptions = ChainOptions & { output?: string; log?: string[]; consistency?: string; poster?: Address }
+
+/** Asks nobody, unless roots are to be looked up on the chain. @throws NotVerified */
+export async function verify(cli: Cli, file: string | undefined, options: VerifyOptions): Promise<void> {
+  const { output, log, consistency, poster } = options
+  if (poster && !log) throw new UsageError('There are no roots to look up', 'Name the exports by --log FILE.')
   if (file === undefined && !log) throw new UsageError('There is nothing to verify', 'Name a receipt, or --log FILE.')
   const receipt = file === undefined ? undefined : await jsonOf(file)
   const held = output === undefined ? {} : { output: outputOf(await jsonOf(output)) }
@@ -40,6 +44,7 @@ export async function verify(
   const heads = consistency === undefined ? [] : headsOf(await jsonOf(consistency))
   const logged = isWhole ? (receipt as Receipt | undefined) : undefined
   const checks = [...own, ...(log ? await logChecks(log, heads, logged) : [])]
+  if (poster && log && checks.every((check) => check.ok)) checks.push(...(await rootChecks(cli, log, poster, options)))
   const ok = checks.every((check) => check.ok)
   if (!cli.json) {
     if (ok && file !== undefined) tell(cli, receipt as Receipt)
@@ -61,6 +66,22 @@ async function logChecks(files: string[], heads: HourHead[], receipt: Receipt | 
   const found = await proofOf(receipt, exports.at(-1)!)
   const what = found ? `it is in the log as ${found.hash}` : 'it is in the last of these hours'
   return [...told, { field: 'log', what, ok: found !== null }]
+}
+
+/** Of exports that are as their heads say. */
+async function rootChecks(cli: Cli, files: string[], poster: Address, options: ChainOptions): Promise<Check[]> {
+  const [{ openToRead }, { postedRoots }] = await Promise.all([import('./chain.ts'), import('../chain/root.ts')])
+  const chain = await openToRead(cli, options)
+  const checks = files.map(async (file): Promise<Check[]> => {
+    const [first = ''] = (await readFile(file, 'utf8')).split('\n', 1)
+    const head = HourHead.parse(JSON.parse(first))
+    const posted = await postedRoots(chain, poster, hourNumber(head.hour))
+    return ROOT_KINDS.map((tree) => {
+      const what = `${head.hour}: the root of its ${tree} is on the chain, posted by ${poster}`
+      return { field: 'log', what, ok: posted[tree] === head[tree].root }
+    })
+  })
+  return (await Promise.all(checks)).flat()
 }
 
 function tell({ out }: Cli, receipt: Receipt): void {
@@ -92,6 +113,6 @@ function headsOf(value: unknown): HourHead[] {
 }
 
 /** An output, or that of a task. */
-function outputOf(value: unknown): unknown {
+export function outputOf(value: unknown): unknown {
   return typeof value === 'object' && value !== null && 'output' in value ? value.output : value
 }

@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createWalletClient, encodeFunctionData, http, parseEther, parseGwei } from 'viem'
+import { createTestClient, createWalletClient, encodeFunctionData, http, parseEther, parseGwei } from 'viem'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { type CollectorOptions, startCollector } from '#agent/collector.ts'
 import { createCover } from '#agent/cover.ts'
@@ -11,14 +11,17 @@ import { linkSettlement } from '#agent/settlement.ts'
 import { TIMING } from '#agent/timing.ts'
 import { openVoucherBook } from '#agent/voucher-book.ts'
 import { daicnSettlementAbi, daicnTokenAbi } from '#contracts/abi.ts'
-import type { LaneView } from '#core/lane.ts'
+import { GAS_PRICE_ORACLE, l1DataFee } from '#core/l1-fee.ts'
+import { BELIEVED_MS, type LaneView } from '#core/lane.ts'
 import { formatAmount, ONE_TOKEN, parseAmount } from '#core/money.ts'
 import type { Lease } from '#core/protocol/lease.ts'
 import type { Address } from '#core/protocol/values.ts'
 import type { SignedVoucher } from '#core/voucher.ts'
 import type { VoucherView } from '#core/voucher-page.ts'
+import { openReader } from '#worker/chain/reader.ts'
 import { startAnvil } from '../../scripts/anvil.ts'
 import { DEPLOYER, keyed, send, startTestChain, type TestChain } from '../support/chain.ts'
+import { eventually } from '../support/ledger.ts'
 import { depositAndLock, lockCall, type Requester, requester, transferCall, voucherOf } from '../support/requester.ts'
 import { startRpcProxy } from '../support/rpc-proxy.ts'
 
@@ -79,16 +82,23 @@ type Lying = {
   etherPrice?: bigint
   lockLane?: CollectorOptions['edge']['lockLane']
   rpc?: string
+  now?: () => number
 }
 
 /** A collector of what an edge hands out. */
-async function collector({ vouchers = [], etherPrice = 0n, lockLane = locksNothing, rpc = chain.url }: Lying) {
+async function collector({
+  vouchers = [],
+  etherPrice = 0n,
+  lockLane = locksNothing,
+  rpc = chain.url,
+  now = Date.now,
+}: Lying) {
   const edge = { getVouchers: async () => ({ vouchers, next: '0', more: false }), lockLane }
   const link = linkSettlement(rpc, chain.settlement, provider, PATIENCE_MS)
   const log = (event: LogEvent, fields: LogFields = {}) => void said.push({ event, fields })
   const book = await bookOf()
   const cover = createCover(CREDIT)
-  const options = { edge, settlement: chain.settlement, receiver: receiver(), link, book, cover, etherPrice, log }
+  const options = { edge, settlement: chain.settlement, receiver: receiver(), link, book, cover, etherPrice, log, now }
   return startCollector({ ...options, timing: { ...TIMING, collectMs: 10 } })
 }
 
@@ -225,23 +235,107 @@ test('where the lane falls short it is locked further first; one that is being u
   await Promise.all([stop(), later.stop()])
 })
 
-test('with the RPC away, work goes on within what is locked and no further', async () => {
-  const alice = await payer()
+test('with the RPC away for ten minutes vouchers are taken and work goes on within what is locked, and all is claimed after', async () => {
+  const [alice, bob] = [await payer(), await payer()]
   const rpc = await startRpcProxy(chain.url)
-  const { takes, stop } = await collector({ rpc: rpc.url, lockLane: saysOf(alice.account) })
-  expect(await takes(leaseOf(alice, ONE_TOKEN / 2n))).toBe(true)
+  let clock = Date.now()
+  const vouchers: VoucherView[] = []
+  const { takes, ended, stop } = await collector({
+    rpc: rpc.url,
+    vouchers,
+    lockLane: saysOf(alice.account),
+    now: () => clock,
+  })
+  const owed = async (who: Requester, amount: bigint) =>
+    vouchers.splice(0, vouchers.length, viewOf(await voucherOf(chain, who, provider.address, amount)))
+  const done = async (price: bigint) => {
+    const lease = leaseOf(alice, price)
+    if (!(await takes(lease))) return false
+    ended(lease.id, true)
+    return true
+  }
+  const step = ONE_TOKEN / 4n
+  expect(await done(step)).toBe(true)
+  await owed(alice, step)
+  expect(await takes(leaseOf(alice, 0n))).toBe(true)
+  await eventually('its first voucher is kept', 5_000, async () => (await bookOf()).vouchers.get(alice.account))
   rpc.setDown(true)
-  expect(await takes(leaseOf(alice, ONE_TOKEN / 2n))).toBe(true)
-  expect(await takes(leaseOf(alice, 2n * CREDIT))).toBe(false)
+  for (let i = 2n; i <= 4n; i++) {
+    clock += 200_000
+    expect(await done(step)).toBe(true)
+    await owed(alice, i * step)
+  }
+  // A voucher of an account that was never seen waits, and holds up nobody's.
+  vouchers.push(viewOf(await voucherOf(chain, bob, provider.address, ONE_TOKEN)))
+  expect(await done(2n * CREDIT)).toBe(false)
+  expect((await bookOf()).vouchers.get(alice.account)!.charged).toBe(ONE_TOKEN)
+  expect((await bookOf()).vouchers.has(bob.account)).toBe(false)
+  expect(await takes(leaseOf(alice, CREDIT))).toBe(true)
+  expect(await paidTo(alice)).toBe(0n)
+  rpc.setDown(false)
   await stop()
   await rpc.stop()
+  expect([await paidTo(alice), await paidTo(bob)]).toEqual([ONE_TOKEN, ONE_TOKEN])
+})
+
+test('what was locked is believed for half a day without the RPC, and no longer', async () => {
+  const alice = await payer()
+  const rpc = await startRpcProxy(chain.url)
+  let clock = Date.now()
+  const { takes, stop } = await collector({ rpc: rpc.url, lockLane: saysOf(alice.account), now: () => clock })
+  expect(await takes(leaseOf(alice, ONE_TOKEN / 2n))).toBe(true)
+  rpc.setDown(true)
+  expect(await takes(leaseOf(alice, ONE_TOKEN / 4n))).toBe(true)
+  clock += BELIEVED_MS
+  expect(await takes(leaseOf(alice, 1n))).toBe(false)
+  await stop()
+  await rpc.stop()
+})
+
+test('a claim that the chain takes back is made again, and paid once', async () => {
+  const alice = await payer()
+  const vouchers = [viewOf(await voucherOf(chain, alice, provider.address, ONE_TOKEN))]
+  await collect(vouchers)
+  expect(await paidTo(alice)).toBe(ONE_TOKEN)
+  await chain.client.request({ method: 'anvil_reorg', params: [1, []] } as never)
+  expect(await paidTo(alice)).toBe(0n)
+  await collect(vouchers)
+  await collect(vouchers)
+  expect(await paidTo(alice)).toBe(ONE_TOKEN)
+  expect(await wallet()).toBe((ONE_TOKEN * 99n) / 100n)
 })
 
 test('an RPC of another chain is noticed, and nothing is sent to it', async () => {
   const other = await startAnvil({ chainId: 4242 })
   const link = linkSettlement(other.url, chain.settlement, provider)
-  await expect(link.check()).rejects.toThrow('the RPC is of chain 4242, and the vouchers are for 31337')
+  const { account } = requester('alice elsewhere')
+  await expect(link.laneOf(account)).rejects.toThrow('the RPC is of chain 4242, and the vouchers are for 31337')
+  const { deployment } = chain
+  const edge = openReader({ rpc: other.url, deployment, publicRpc: null, confirmations: 0, posterKey: null })
+  const told = 'RPC_URL is of chain 4242, and the contracts are on 31337'
+  await expect(edge.laneOf(account, receiver())).rejects.toThrow(told)
+  await expect(edge.confirmedBlock()).rejects.toThrow(told)
   await other.stop()
+})
+
+test('on a chain that is paid for data on layer 1, a claim costs that too', async () => {
+  const base = await startAnvil({ chainId: 8453 })
+  const handsOn = createTestClient({ mode: 'anvil', transport: http(base.url) })
+  const wei = 10n ** 15n
+  // A contract that answers every call with this number.
+  const code = `0x7f${wei.toString(16).padStart(64, '0')}60005260206000f3` as const
+  await handsOn.setCode({ address: GAS_PRICE_ORACLE, bytecode: code })
+  await handsOn.setBalance({ address: provider.address, value: parseEther('100') })
+  const link = linkSettlement(base.url, { ...chain.settlement, chainId: 8453 }, provider)
+  const voucher = await voucherOf(chain, requester('elsewhere'), provider.address, ONE_TOKEN)
+  const prices = { l1BaseFee: wei, blobBaseFee: wei, baseFeeScalar: wei, blobBaseFeeScalar: wei }
+  const { dataFee } = await link.costOf([voucher])
+  // A voucher does not compress: it alone is more than the least that is asked for.
+  expect(dataFee).toBeGreaterThan(l1DataFee(new Uint8Array(100), prices))
+  expect((await link.costOf(Array.from({ length: 20 }, () => voucher))).dataFee).toBeGreaterThan(dataFee)
+  const here = await voucherOf(chain, await payer(), provider.address, ONE_TOKEN)
+  expect((await linkSettlement(chain.url, chain.settlement, provider).costOf([here])).dataFee).toBe(0n)
+  await base.stop()
 })
 
 test('a claim whose fee has become too low, behind a number that is missing, gets through and is paid once', async () => {

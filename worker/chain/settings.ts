@@ -9,6 +9,8 @@ export type ChainSettings = {
   publicRpc: string | null
   /** Blocks above a log before it counts. */
   confirmations: number
+  /** Posts roots of the public log; a secret. */
+  posterKey: `0x${string}` | null
 }
 
 export type ChainVariables = {
@@ -16,11 +18,12 @@ export type ChainVariables = {
   CONFIRMATIONS: string
   PUBLIC_RPC_URL: string
   RPC_URL?: string
+  POSTER_KEY?: string
 }
 
 /** Null without a deployment. Throws what the operator must mend. */
 export function chainSettings(chainId: number, variables: ChainVariables): ChainSettings | null {
-  const { DEPLOYMENT, CONFIRMATIONS, PUBLIC_RPC_URL, RPC_URL } = variables
+  const { DEPLOYMENT, CONFIRMATIONS, PUBLIC_RPC_URL, RPC_URL, POSTER_KEY } = variables
   if (DEPLOYMENT === '') return null
   const deployment = Deployment.parse(JSON.parse(DEPLOYMENT))
   if (deployment.chainId !== chainId) {
@@ -31,5 +34,9 @@ export function chainSettings(chainId: number, variables: ChainVariables): Chain
     throw new Error(`CONFIRMATIONS is not a number of blocks: ${CONFIRMATIONS}`)
   }
   if (!RPC_URL) throw new Error('RPC_URL must be set where there is a DEPLOYMENT: wrangler secret put RPC_URL')
-  return { deployment, rpc: RPC_URL, publicRpc: PUBLIC_RPC_URL || null, confirmations }
+  if (POSTER_KEY && !isKey(POSTER_KEY)) throw new Error('POSTER_KEY is not a private key: 0x and 64 hexadecimal digits')
+  const posterKey = POSTER_KEY && isKey(POSTER_KEY) ? POSTER_KEY : null
+  return { deployment, rpc: RPC_URL, publicRpc: PUBLIC_RPC_URL || null, confirmations, posterKey }
 }
+
+const isKey = (text: string): text is `0x${string}` => /^0x[0-9a-fA-F]{64}$/.test(text)

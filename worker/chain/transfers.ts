@@ -1,4 +1,4 @@
-/** The edge's transactions: payments by ERC-3009, their deposits for whoever paid, and locks of lanes. */
+/** The edge's transactions: payments by ERC-3009, their deposits for whoever paid, locks of lanes, and roots of the public log. */
 import {
   type BaseError,
   ContractFunctionRevertedError,
@@ -13,7 +13,7 @@ import {
   publicActions,
   TransactionReceiptNotFoundError,
 } from 'viem'
-import { daicnSettlementAbi, daicnTokenAbi } from '#contracts/abi.ts'
+import { daicnSettlementAbi, daicnTokenAbi, receiptLogAbi } from '#contracts/abi.ts'
 import { DomainError } from '#core/errors.ts'
 import { formatAmount, max } from '#core/money.ts'
 import type { Address } from '#core/protocol/values.ts'
@@ -43,7 +43,7 @@ export type Transfers = ReturnType<typeof openTransfers>
 export function openTransfers(
   { rpc, deployment }: Pick<ChainSettings, 'rpc' | 'deployment'>,
   account: PrivateKeyAccount,
-  raiseMs = RAISE_MS,
+  { raiseMs = RAISE_MS, patienceMs = PATIENCE_MS } = {},
 ) {
   const transport = http(rpc, { timeout: TIMEOUT_MS, retryCount: 1 })
   const client = createWalletClient({ account, transport }).extend(publicActions)
@@ -129,6 +129,12 @@ export function openTransfers(
       return sign(deployment.settlement, encodeFunctionData({ abi: daicnSettlementAbi, functionName: 'lock', args }))
     },
 
+    /** Of an hour of the public log, which the key must be bonded for. Throws what the contract would refuse. */
+    signPost: (kind: number, hour: bigint, root: Hex, leaves: bigint): Promise<SignedTransaction> => {
+      const args = [kind, hour, root, leaves] as const
+      return sign(deployment.receiptLog, encodeFunctionData({ abi: receiptLogAbi, functionName: 'post', args }))
+    },
+
     /** Lets the settlement take what is to be deposited, once for all: it takes from its caller alone. Null when it may. */
     async signApproval(): Promise<SignedTransaction | null> {
       const read = { ...token, functionName: 'allowance', args: [account.address, deployment.settlement] } as const
@@ -147,7 +153,7 @@ export function openTransfers(
     async mined(sent: SignedTransaction, keep: (next: SignedTransaction) => void = () => {}): Promise<boolean> {
       let last = sent
       let raiseAt = Date.now() + raiseMs
-      for (const until = Date.now() + PATIENCE_MS; Date.now() < until; ) {
+      for (const until = Date.now() + patienceMs; Date.now() < until; ) {
         const receipt = await receiptOf(last)
         if (receipt) return receipt.status === 'success'
         if (Date.now() >= raiseAt) {
@@ -159,6 +165,8 @@ export function openTransfers(
         }
         await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
       }
+      // The node may have dropped it: what comes next must not wait behind a number that is missing.
+      nextNonce = 0
       throw new Error(`${last.hash} is in no block yet`)
     },
 

@@ -14,6 +14,7 @@ export const chain = new Hono<{ Bindings: Env }>().get(
   (c) => {
     const { chainId, chain } = networkOf(c.env)
     const { deployment = null, confirmations = 0, publicRpc: rpc = null } = chain ?? {}
-    return c.json({ chainId, deployment, confirmations, rpc })
+    const poster = chain?.poster ? { poster: chain.poster.address } : {}
+    return c.json({ chainId, deployment, confirmations, ...poster, rpc })
   },
 )
