@@ -4,7 +4,7 @@ import { daicnSettlementAbi } from '#contracts/abi.ts'
 import { max } from '#core/money.ts'
 import type { Address } from '#core/protocol/values.ts'
 import { permitTypedData } from '#core/token.ts'
-import { compactSignature, lockTypedData } from '#core/voucher.ts'
+import { compactSignature, lockTypedData, releaseTypedData } from '#core/voucher.ts'
 import { type Chain, chainTime, type Sent, send, type Wallet } from './chain.ts'
 import { settlementEvents } from './events.ts'
 import { told } from './fault.ts'
@@ -130,6 +130,17 @@ export async function lock(wallet: Wallet, payer: Address, receiver: Address, am
 /** Asks for what is locked, which is free again 36 hours later. Only the payer may. */
 export const requestUnlock = (wallet: Wallet, signer: Address, receiver: Address): Promise<Sent> =>
   send(wallet, { ...settlementOf(wallet), functionName: 'requestUnlock', args: [signer, receiver] })
+
+/** Frees a lane at once, as whoever it pays: the wallet must be the receiver, or the operator that it named to the settlement. */
+export async function release(wallet: Wallet, account: Hex, receiver: Address): Promise<Sent> {
+  const { chainId, settlement } = wallet.deployment
+  const { epoch } = await laneOf(wallet, account, receiver)
+  const message = { account, receiver, epoch, deadline: (await chainTime(wallet)) + PERMIT_SECONDS }
+  const typedData = releaseTypedData({ chainId, address: settlement }, message)
+  const signature = await told(wallet.node.signTypedData({ account: wallet.account, ...typedData }))
+  const args = [account, receiver, epoch, message.deadline, signature] as const
+  return send(wallet, { ...settlementOf(wallet), functionName: 'release', args })
+}
 
 /** Frees what was asked for 36 hours ago. */
 export const finalizeUnlock = (wallet: Wallet, account: Hex, receiver: Address): Promise<Sent> =>

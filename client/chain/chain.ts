@@ -49,6 +49,9 @@ const TIMEOUT_MS = 15_000
 /** Between two looks for a receipt. */
 const POLLING_MS = 500
 
+/** Of the estimate, for what costs more a second later, as votes that are written down anew then. What is not used is not paid. */
+const GAS_PERCENT = 150n
+
 const nodeAt = ({ rpc, account }: ChainSettings) =>
   createClient({
     ...(account && { account }),
@@ -97,10 +100,14 @@ export async function send<const A extends Abi, F extends ContractFunctionName<A
   return { hash, block: receipt.blockNumber, gas: receipt.gasUsed, fee }
 }
 
+/** By whichever kind of fee its chain has; wei. */
+type Prepared = { gas: bigint; maxFeePerGas?: bigint; gasPrice?: bigint }
+
 /** Signs a transaction and sends it, unless it may cost too much. */
 async function sendSigned({ account, ...chain }: Chain & { account: LocalAccount }, to: Address, data: Hex) {
   const { node, maxFee } = chain
-  const request = await told(node.prepareTransactionRequest({ account, to, data, chain: null }))
+  const prepared: Prepared = await told(node.prepareTransactionRequest({ account, to, data, chain: null }))
+  const request = { ...prepared, gas: (prepared.gas * GAS_PERCENT) / 100n }
   const transaction = await account.signTransaction(request as never)
   if (maxFee !== undefined) {
     const { gas, maxFeePerGas = 0n, gasPrice = maxFeePerGas } = request

@@ -1,5 +1,5 @@
 /** Faults of providers, brought to the court by what they signed. */
-import { parseEventLogs } from 'viem'
+import { encodeAbiParameters, type Hex, keccak256, parseEventLogs } from 'viem'
 import { disputeCourtAbi } from '#contracts/abi.ts'
 import { type LaneStatement, laneStatementTypedData } from '#core/lane-statement.ts'
 import type { Address } from '#core/protocol/values.ts'
@@ -68,6 +68,44 @@ export async function disputeOf(chain: Chain, id: bigint): Promise<DisputeOnChai
 /** Draws the verifiers of a dispute, once the block is there whose hash decides. */
 export const drawVerifiers = (wallet: Wallet, id: bigint): Promise<Sent> =>
   send(wallet, { ...courtOf(wallet), functionName: 'draw', args: [id] })
+
+/** What a verifier who was drawn says: whether the result is wrong, and the SHA-256 of the output that it got itself, in hex. */
+export type Verdict = { verifier: Address; wrong: boolean; output: string }
+
+/** Commits a verifier to a verdict that nobody can read before it is revealed. The wallet must be the verifier, or its operator. */
+export async function commitVerdict(wallet: Wallet, id: bigint, verdict: Verdict): Promise<Sent> {
+  const { verifier, wrong, output } = verdict
+  const salt = await saltOf(wallet, id, verifier)
+  const types = ['uint256', 'address', 'bool', 'bytes32', 'bytes32'].map((type) => ({ type }))
+  const commitment = keccak256(encodeAbiParameters(types, [id, verifier, wrong, `0x${output}`, salt]))
+  return send(wallet, { ...courtOf(wallet), functionName: 'commit', args: [id, verifier, commitment] })
+}
+
+/** Reveals the verdict that was committed by the same wallet, once no more can be committed. */
+export async function revealVerdict(wallet: Wallet, id: bigint, verdict: Verdict): Promise<Sent> {
+  const { verifier, wrong, output } = verdict
+  const args = [id, verifier, wrong, `0x${output}`, await saltOf(wallet, id, verifier)] as const
+  return send(wallet, { ...courtOf(wallet), functionName: 'reveal', args })
+}
+
+/** What hides a verdict. It follows from the wallet's key, whose signatures come out the same each time, so that there is nothing to lose in between. */
+async function saltOf({ account, node, deployment }: Wallet, dispute: bigint, verifier: Address): Promise<Hex> {
+  const signature = await told(
+    node.signTypedData({
+      account,
+      domain: { name: 'DAICN verdict', version: '1', chainId: deployment.chainId, verifyingContract: deployment.court },
+      types: {
+        Salt: [
+          { name: 'dispute', type: 'uint256' },
+          { name: 'verifier', type: 'address' },
+        ],
+      },
+      primaryType: 'Salt',
+      message: { dispute, verifier },
+    }),
+  )
+  return keccak256(signature)
+}
 
 /** Ends a dispute whose verifiers have revealed, or have had their time. */
 export const resolveDispute = (wallet: Wallet, id: bigint): Promise<Sent> =>

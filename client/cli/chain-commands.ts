@@ -5,17 +5,18 @@ import { PARAMETER_NAMES, type ParameterName, SUPPORT, type Support } from '#cor
 import type { Address } from '#core/protocol/values.ts'
 import type { ChainOptions } from './chain.ts'
 import type { Cli } from './cli.ts'
-import type { OverclaimOptions } from './dispute.ts'
-import type { PayerOption, SignerOption } from './money.ts'
+import type { OverclaimOptions, VerdictOptions } from './dispute.ts'
+import type { PayerOption, ReleaseOptions, SignerOption } from './money.ts'
 import type { StakeOptions } from './stake.ts'
 import type { ProposeOptions, VoteOptions } from './vote.ts'
 
 const money = () => import('./money.ts')
 const stakes = () => import('./stake.ts')
 const disputes = () => import('./dispute.ts')
+const posters = () => import('./poster.ts')
 const votes = () => import('./vote.ts')
 
-function address(text: string): Address {
+export function address(text: string): Address {
   if (/^0x[0-9a-fA-F]{40}$/.test(text)) return text.toLowerCase() as Address
   throw new InvalidArgumentError('Write an address: 0x and 40 hexadecimal digits.')
 }
@@ -32,14 +33,16 @@ function id(text: string): bigint {
   throw new InvalidArgumentError('Write its number.')
 }
 
+/** For a command that looks at the chain. */
+export const readsChain = (command: Command): Command =>
+  command
+    .option('--rpc <url>', 'a node of the chain (default: DAICN_RPC, or the one that the edge names)')
+    .option('--deployment <file>', 'where the contracts are (default: DAICN_DEPLOYMENT, or what the edge says)')
+
 /** Adds them to `program`. */
 export function addChainCommands(program: Command, cli: () => Cli): void {
   const under = (parent: Command, name: string, description: string) =>
-    parent
-      .command(name)
-      .description(description)
-      .option('--rpc <url>', 'a node of the chain (default: DAICN_RPC, or the one that the edge names)')
-      .option('--deployment <file>', 'where the contracts are (default: DAICN_DEPLOYMENT, or what the edge says)')
+    readsChain(parent.command(name).description(description))
       .option('--max-fee <ether>', 'the most that a transaction may cost, its data on layer 1 included', amount)
       .option('--key-file <file>', 'a file with your Ethereum key (default: the one of your login)')
   const command = (name: string, description: string) => under(program, name, description)
@@ -70,6 +73,12 @@ export function addChainCommands(program: Command, cli: () => Cli): void {
     .argument('<provider>', 'whose lane', address)
     .option('--signer <address>', 'which account, when there are several', address)
     .action(async (provider: Address, options: SignerOption) => (await money()).unlock(cli(), provider, options))
+
+  command('release', 'free what a payer has locked for you, at once, as its provider')
+    .argument('<payer>', 'whose account', address)
+    .option('--signer <address>', 'which account, when there are several', address)
+    .option('--provider <address>', 'whose lane, if you are its operator', address)
+    .action(async (payer: Address, options: ReleaseOptions) => (await money()).release(cli(), payer, options))
 
   command('stake', 'put tokens at stake as a provider')
     .argument('<tokens>', 'how many', amount)
@@ -103,11 +112,33 @@ export function addChainCommands(program: Command, cli: () => Cli): void {
   under(dispute, 'draw', 'draw the verifiers of a dispute')
     .argument('<id>', '', id)
     .action(async (which: bigint, options: ChainOptions) => (await disputes()).draw(cli(), which, options))
+  const verdict = (name: 'commit' | 'reveal', description: string) =>
+    under(dispute, name, description)
+      .argument('<id>', '', id)
+      .addArgument(new Argument('<verdict>', 'what the result is').choices(['right', 'wrong']))
+      .requiredOption('--output <file>', 'what you got, as JSON, or the task as `run --json` printed it')
+      .option('--verifier <address>', 'who was drawn, if you are its operator', address)
+      .action(async (which: bigint, said: string, options: VerdictOptions) =>
+        (await disputes())[name](cli(), which, said, options),
+      )
+  verdict('commit', 'as a verifier: commit to a verdict, which nobody can read yet')
+  verdict('reveal', 'as a verifier: tell the verdict that you committed to, once the time to commit is over')
   under(dispute, 'resolve', 'end a dispute that was judged')
     .argument('<id>', '', id)
     .action(async (which: bigint, options: ChainOptions) => (await disputes()).resolve(cli(), which, options))
   under(dispute, 'withdraw', 'pay out what the court has awarded to you').action(async (options: ChainOptions) =>
     (await disputes()).withdraw(cli(), options),
+  )
+
+  const poster = program.command('poster').description("the bond of who posts the roots of an edge's public log")
+  under(poster, 'show', 'what somebody has bonded')
+    .argument('<address>', 'who posts', address)
+    .action(async (who: Address, options: ChainOptions) => (await posters()).show(cli(), who, options))
+  under(poster, 'bond', 'bond tokens, so that you may post')
+    .argument('<tokens>', 'how many', amount)
+    .action(async (tokens: string, options: ChainOptions) => (await posters()).bond(cli(), tokens, options))
+  under(poster, 'unbond', 'ask for the bond; 14 days later the same command pays it out').action(
+    async (options: ChainOptions) => (await posters()).unbond(cli(), options),
   )
 
   command('delegate', 'let somebody vote with your tokens; yourself unless told')

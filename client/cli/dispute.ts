@@ -1,13 +1,15 @@
 /** `daicn dispute`. */
+import { canonicalJson } from '#core/canonical-json.ts'
 import { LaneStatement } from '#core/lane-statement.ts'
 import { formatAmount } from '#core/money.ts'
 import type { Address } from '#core/protocol/values.ts'
 import { Receipt } from '#core/receipt.ts'
-import type { Sent } from '../chain/chain.ts'
+import type { Sent, Wallet } from '../chain/chain.ts'
 import * as court from '../chain/court.ts'
+import { sha256 } from '../hash.ts'
 import { addressOf, type ChainOptions, openToRead, openWallet, sentView, tellSent } from './chain.ts'
 import { type Cli, print, UsageError } from './cli.ts'
-import { jsonOf } from './receipt.ts'
+import { jsonOf, outputOf } from './receipt.ts'
 
 export async function equivocation(cli: Cli, first: string, second: string, options: ChainOptions): Promise<void> {
   const [a, b] = [await receiptIn(first), await receiptIn(second)]
@@ -72,6 +74,40 @@ export async function draw(cli: Cli, id: bigint, options: ChainOptions): Promise
     tellSent(cli, sent)
   })
 }
+
+export type VerdictOptions = ChainOptions & { output: string; verifier?: Address }
+
+/** Commits us to what we found; it is told by `reveal`, of the same verdict and output. */
+export async function commit(cli: Cli, id: bigint, said: string, options: VerdictOptions): Promise<void> {
+  const [wallet, verdict] = await verdictOf(cli, said, options)
+  const sent = await court.commitVerdict(wallet, id, verdict)
+  const { commitUntil, revealUntil } = await court.disputeOf(wallet, id)
+  print(cli, { ...sentView(sent), ...verdict, revealFrom: commitUntil, revealUntil }, () => {
+    cli.out.done('committed', `reveal it from ${time(commitUntil)} on, before ${time(revealUntil)}`)
+    tellSent(cli, sent)
+  })
+}
+
+export async function reveal(cli: Cli, id: bigint, said: string, options: VerdictOptions): Promise<void> {
+  const [wallet, verdict] = await verdictOf(cli, said, options)
+  const sent = await court.revealVerdict(wallet, id, verdict)
+  print(cli, { ...sentView(sent), ...verdict }, () => {
+    cli.out.done('revealed', `the result is ${said}`)
+    tellSent(cli, sent)
+  })
+}
+
+async function verdictOf(
+  cli: Cli,
+  said: string,
+  { output, verifier, ...options }: VerdictOptions,
+): Promise<[Wallet, court.Verdict]> {
+  const hash = await sha256(new TextEncoder().encode(canonicalJson(outputOf(await jsonOf(output)))))
+  const wallet = await openWallet(cli, options)
+  return [wallet, { verifier: verifier ?? addressOf(wallet), wrong: said === 'wrong', output: hash }]
+}
+
+const time = (seconds: number | null) => new Date(seconds! * 1000).toISOString()
 
 export async function resolve(cli: Cli, id: bigint, options: ChainOptions): Promise<void> {
   const wallet = await openWallet(cli, options)

@@ -1,4 +1,4 @@
-/** `daicn balance`, `deposit`, `withdraw`, `lanes`, `lock` and `unlock`. */
+/** `daicn balance`, `deposit`, `withdraw`, `lanes`, `lock`, `unlock` and `release`. */
 import { formatAmount, parseAmount } from '#core/money.ts'
 import type { AccountView } from '#core/protocol/account.ts'
 import type { Address } from '#core/protocol/values.ts'
@@ -136,6 +136,21 @@ export async function unlock(cli: Cli, receiver: Address, options: SignerOption)
   const { unlockAt: from } = await accounts.laneOf(wallet, account, receiver)
   print(cli, { ...sentView(sent), receiver, unlockAt: from }, () => {
     cli.out.done('asked', `for ${tokens(locked)}; run it again after ${time(from)}`)
+    tellSent(cli, sent)
+  })
+}
+
+export type ReleaseOptions = SignerOption & { provider?: Address }
+
+/** Frees what a payer has locked for us, at once. */
+export async function release(cli: Cli, payer: Address, options: ReleaseOptions): Promise<void> {
+  const wallet = await openWallet(cli, options)
+  const { account } = await ownAccount(wallet, payer, options.signer)
+  const provider = options.provider ?? addressOf(wallet)
+  const { locked } = await accounts.laneOf(wallet, account, provider)
+  const sent = await accounts.release(wallet, account, provider)
+  print(cli, { ...sentView(sent), payer, provider, freed: formatAmount(locked) }, () => {
+    cli.out.done('released', `${tokens(locked)} are free again for ${payer}`)
     tellSent(cli, sent)
   })
 }

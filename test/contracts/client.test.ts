@@ -7,16 +7,23 @@ import { parseEther } from 'viem'
 import type { PrivateKeyAccount } from 'viem/accounts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import * as accounts from '#client/chain/accounts.ts'
-import { openChain, type Wallet } from '#client/chain/chain.ts'
+import { openChain, send as transact, type Wallet } from '#client/chain/chain.ts'
 import * as court from '#client/chain/court.ts'
 import * as governance from '#client/chain/governance.ts'
 import { REFUSALS, wordsOf } from '#client/chain/refusal.ts'
+import * as roots from '#client/chain/root.ts'
 import * as stakes from '#client/chain/stake.ts'
+import { daicnSettlementAbi } from '#contracts/abi.ts'
+import { closeHour, previousOf } from '#core/hour-log.ts'
 import { laneStatementTypedData } from '#core/lane-statement.ts'
 import { ONE_TOKEN, parseAmount } from '#core/money.ts'
 import type { Address } from '#core/protocol/values.ts'
+import { hourName } from '#core/public-log.ts'
 import { type Receipt, receiptTypedData } from '#core/receipt.ts'
-import { packVouchers } from '#core/voucher.ts'
+import { claimTypedData, packVouchers, releaseTypedData } from '#core/voucher.ts'
+import { keccak } from '#worker/chain/keccak.ts'
+import { openPoster } from '#worker/chain/poster.ts'
+import { postRoots } from '#worker/jobs/post-roots.ts'
 import { DEPLOYER, keyed, privateKeyOf, send, startTestChain, type TestChain } from '../support/chain.ts'
 import { daicn } from '../support/command.ts'
 import { claimCall, transferCall, voucherOf } from '../support/requester.ts'
@@ -129,6 +136,7 @@ test('a parameter is proposed, voted on, queued and set', async () => {
 })
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
+const sha256Hex = (text: string) => `0x${sha256(text)}` as const
 
 /** A receipt as its provider signs it, which is all of it that the court knows. */
 async function receiptBy(operator: PrivateKeyAccount, output: string): Promise<Receipt> {
@@ -195,6 +203,167 @@ test('contradicting receipts and an overclaim cost their provider its stake, and
   await chain.client.mine({ blocks: 2 })
   await court.drawVerifiers(hunter, id)
   expect(await court.disputeOf(hunter, id)).toMatchObject({ stage: 'undecided', verifiers: [] })
+})
+
+test('verifiers commit in secret and reveal; the majority decides, and what was locked is released', {
+  timeout: 90_000,
+}, async () => {
+  const names = ['accused', 'v1', 'v2', 'v3', 'v4', 'v5']
+  const providers: Wallet[] = []
+  for (const name of names) providers.push(await walletOf(name, 1000n))
+  await Promise.all(providers.map(enlist))
+  const accuser = await walletOf('accuser', 300n)
+  const { id } = await court.openDispute(accuser, await receiptBy(keyed('accused'), 'bad'))
+  await chain.client.mine({ blocks: 2 })
+  await court.drawVerifiers(accuser, id)
+  const { verifiers, commitUntil } = await court.disputeOf(accuser, id)
+  const drawn = await Promise.all(names.filter((name) => isDrawn(name)).map((name) => walletOf(name, 0n)))
+  expect(drawn).toHaveLength(verifiers.length)
+  const [first, ...others] = drawn as [Wallet, ...Wallet[]]
+  const verdict = (who: Wallet, wrong = true) => ({
+    verifier: lower(who.account.address),
+    wrong,
+    output: sha256('"good"'),
+  })
+  for (const other of others) await court.commitVerdict(other, id, verdict(other))
+  expect(await failure(court.revealVerdict(others[0]!, id, verdict(others[0]!)))).toMatchObject({
+    message: expect.stringContaining('it is too early'),
+  })
+
+  const name = names.find((one) => keyed(one).address === first.account.address)!
+  await Promise.all([
+    writeFile(join(folder, 'verifier'), privateKeyOf(name)),
+    writeFile(join(folder, 'stranger'), privateKeyOf('accuser')),
+    writeFile(join(folder, 'got.json'), '"good"'),
+  ])
+  const env = { XDG_CONFIG_HOME: folder, DAICN_DEPLOYMENT: 'deployment.json', DAICN_RPC: chain.url }
+  const run = async (key: string, ...args: string[]) => {
+    const { code, stdout } = await daicn([...args, '--key-file', key, '--json'], { cwd: folder, env })
+    return { code, value: JSON.parse(stdout) }
+  }
+  const say = (what: string, said: string) => ['dispute', what, String(id), said, '--output', 'got.json']
+  const [committed, stranger, unsure] = await Promise.all([
+    run('verifier', ...say('commit', 'wrong')),
+    run('stranger', ...say('commit', 'wrong')),
+    run('verifier', ...say('commit', 'perhaps')),
+  ])
+  expect(committed).toMatchObject({ code: 0, value: { ...verdict(first), revealFrom: commitUntil } })
+  expect(stranger).toMatchObject({ code: 1, value: { error: { code: 'reverted' } } })
+  expect(unsure).toMatchObject({ code: 2, value: { error: { code: 'usage' } } })
+
+  const payer = lower(accuser.account.address)
+  await accounts.deposit(accuser, 20n * ONE_TOKEN, payer, payer)
+  await accounts.lock(accuser, payer, lower(first.account.address), 15n * ONE_TOKEN)
+  await later(DAY)
+  const revealing = [run('verifier', ...say('reveal', 'right')), run('verifier', 'release', payer)]
+  const [changed, released] = await Promise.all(revealing)
+  expect(changed).toMatchObject({ code: 1, value: { error: { code: 'reverted' } } })
+  expect(changed!.value.error.message).toContain('this is not the verdict that was committed to')
+  expect(released).toMatchObject({ code: 0, value: { payer, freed: '15' } })
+  expect(await accounts.balance(accuser, payer)).toMatchObject({ accounts: [{ free: 20n * ONE_TOKEN, locked: 0n }] })
+  expect(await run('verifier', ...say('reveal', 'wrong'))).toMatchObject({ code: 0, value: verdict(first) })
+  for (const other of others) await court.revealVerdict(other, id, verdict(other))
+  await court.resolveDispute(accuser, id)
+  expect(await court.disputeOf(accuser, id)).toMatchObject({ stage: 'upheld' })
+  expect(await court.awardsOf(accuser, accuser.account.address)).toBeGreaterThan(0n)
+
+  function isDrawn(one: string): boolean {
+    return verifiers.includes(keyed(one).address)
+  }
+
+  /** A provider with the least stake. */
+  async function enlist(wallet: Wallet): Promise<void> {
+    const own = lower(wallet.account.address)
+    await stakes.register(wallet, own)
+    await stakes.stake(wallet, own, 1000n * ONE_TOKEN)
+  }
+})
+
+test('a bonded poster puts the roots of closed hours on the chain, where an export is held against them', {
+  timeout: 90_000,
+}, async () => {
+  const { deployment, url: rpc, client } = chain
+  const wallet = await walletOf('poster', 20_000n)
+  const poster = lower(wallet.account.address)
+  const last = Number((await client.getBlock()).timestamp / BigInt(HOUR)) - 1
+  const tools = { hash: async (text: string) => sha256(text), keccak }
+  const record = { kind: 'llm.chat', model: 'm', status: 'failed', createdAt: 1, finishedAt: 2, attempts: [] }
+  const lines = [JSON.stringify({ id: 'c1-0mh2k3l4m0123456789', ...record })]
+  const first = await closeHour(hourName(last - 1), null, lines, tools)
+  const second = await closeHour(hourName(last), previousOf(first), lines, tools)
+  const posting = openPoster({ rpc, deployment }, privateKeyOf('poster'))
+  const post = (now = last + 1) => postRoots(posting, async () => [first, second], now * HOUR * 1000)
+
+  const texts = [first, second].map((head) => [JSON.stringify(head), ...lines, ''].join('\n'))
+  await Promise.all([
+    ...texts.map((text, i) => writeFile(join(folder, `hour-${i}`), text)),
+    writeFile(join(folder, 'poster'), privateKeyOf('poster')),
+  ])
+  const env = { XDG_CONFIG_HOME: folder, DAICN_DEPLOYMENT: 'deployment.json', DAICN_RPC: chain.url }
+  const run = async (...args: string[]) => {
+    const { code, stdout } = await daicn([...args, '--json'], { cwd: folder, env })
+    return { code, value: JSON.parse(stdout) }
+  }
+  const verify = (...files: string[]) => run('verify', '--log', ...files, '--poster', poster)
+
+  // Without a bond nothing is posted, and nothing breaks.
+  await post()
+  expect(await roots.postedRoots(wallet, poster, last)).toEqual({ receipts: null, decisions: null })
+  const bonding = run('poster', 'bond', '10000', '--key-file', 'poster')
+  const [unposted, bonded] = await Promise.all([verify('hour-1'), bonding])
+  expect(unposted).toMatchObject({ code: 1, value: { error: { code: 'receipt_not_verified' } } })
+  expect(bonded).toMatchObject({ code: 0, value: { poster, bond: '10000' } })
+  await post()
+  const sent = await client.getTransactionCount({ address: poster })
+  await post(last + 2)
+  expect(await client.getTransactionCount({ address: poster })).toBe(sent)
+  const { root } = second.decisions
+  expect(await roots.postedRoots(wallet, poster, last)).toMatchObject({ decisions: root })
+  const forged = texts[1]!.replace('"m"', '"n"')
+  const other = await closeHour(second.hour, second.previous, forged.trim().split('\n').slice(1), tools)
+  await writeFile(join(folder, 'hour-2'), [JSON.stringify(other), ...forged.trim().split('\n').slice(1), ''].join('\n'))
+  const [good, bad, leaving] = await Promise.all([
+    verify('hour-0', 'hour-1'),
+    // An edge that shows another log than the one whose root it posted.
+    verify('hour-2'),
+    run('poster', 'unbond', '--key-file', 'poster'),
+  ])
+  expect(good).toMatchObject({ code: 0, value: { ok: true } })
+  expect(bad).toMatchObject({ code: 1, value: { error: { code: 'receipt_not_verified' } } })
+  expect(leaving).toMatchObject({ code: 0, value: { unbondsAt: expect.any(Number) } })
+  await later(14 * DAY)
+  await roots.finalizeBond(wallet)
+  expect(await roots.bondOf(wallet, poster)).toEqual({ amount: 0n, unbondsAt: null })
+})
+
+test('what was signed for a time is refused after it, in words, and nothing moves', async () => {
+  const wallet = await walletOf('dawdler', 50n)
+  const { account, deployment } = wallet
+  const own = lower(account.address)
+  const id = accounts.accountId(own, own)
+  await accounts.deposit(wallet, 20n * ONE_TOKEN, own, own)
+  await accounts.lock(wallet, own, own, 10n * ONE_TOKEN)
+  const before = await accounts.balance(wallet, own)
+  const deadline = (await chain.client.getBlock()).timestamp - 1n
+  const settlement = { abi: daicnSettlementAbi, address: deployment.settlement } as const
+  const { signTypedData } = keyed('dawdler')
+  const released = { account: id, receiver: own, epoch: 0n, deadline }
+  const release = await signTypedData(releaseTypedData(chain.settlement, released))
+  const payer = { payer: keyed('dawdler'), signer: keyed('dawdler'), account: id }
+  const vouchers = packVouchers([await voucherOf(chain, payer, own, 5n * ONE_TOKEN)])
+  const claim = await signTypedData(claimTypedData(chain.settlement, { receiver: own, vouchers, deadline }))
+  const permit = [own, own, ONE_TOKEN, deadline, 27, sha256Hex('r'), sha256Hex('s')] as const
+  const late = [
+    transact(wallet, { ...settlement, functionName: 'release', args: [id, own, 0n, deadline, release] }),
+    transact(wallet, { ...settlement, functionName: 'claimFor', args: [own, vouchers, deadline, claim] }),
+  ]
+  for (const one of late) {
+    expect(await failure(one)).toMatchObject({ code: 'reverted', message: expect.stringContaining('expired at 20') })
+  }
+  // The contract goes on without a permit that is not good, for another may have used it; then nothing is approved.
+  const deposit = transact(wallet, { ...settlement, functionName: 'depositWithPermit', args: permit })
+  expect(await failure(deposit)).toMatchObject({ message: expect.stringContaining('0 tokens are approved') })
+  expect(await accounts.balance(wallet, own)).toMatchObject({ tokens: before.tokens, accounts: before.accounts })
 })
 
 test('what would be refused is told in words and costs nothing', async () => {
