@@ -1,6 +1,7 @@
 /**
  * Settle: what it costs to be paid on a chain (anvil, whole transactions with their base fee and calldata), how many
- * vouchers a Worker signs and checks, and whether the books come out equal to the unit when a real trace is paid.
+ * vouchers a Worker signs and checks, and whether the books come out equal to the unit when a real trace is paid: by vouchers and
+ * contracts alone, and by the whole network of edge, agents and chain.
  */
 import { formatAmount } from '../../core/money.ts'
 import { startRuntime } from '../../scripts/runtime.ts'
@@ -11,14 +12,17 @@ import { type Bench, type Figures, judge, type Limit } from './bench.ts'
 import { bundledWorker } from './bundle.ts'
 import { playTrace } from './lanes.ts'
 import { median } from './load.ts'
+import { playMarket } from './market-trace.ts'
 import { readArrivals } from './traces.ts'
 import { cpuMs } from './usage.ts'
+import { inFolder } from './world.ts'
 
 const LIMITS: Limit[] = [
   { figure: 'settle.gas_voucher_100', op: '<=', limit: 17_500 },
   { figure: 'settle.gas_task_1000', op: '<=', limit: 25 },
   { figure: 'settle.gas_new_requester', op: '<=', limit: 175_000 },
   { figure: 'settle.drift', op: '<=', limit: 0 },
+  { figure: 'settle.network_drift', op: '<=', limit: 0 },
 ]
 
 export const bench: Bench = {
@@ -37,6 +41,12 @@ export const bench: Bench = {
         `${formatAmount(played.spent)} tokens spent, drift ${played.drift}`,
     )
     figures['settle.drift'] = Number(played.drift)
+    const whole = await inFolder((state) => playMarket(state, tasks, log))
+    log(
+      `through edge, agents and chain: ${whole.tasks} tasks, ${whole.vouchers} vouchers in ${whole.claims} claims, ` +
+        `${formatAmount(whole.spent)} tokens spent, drift ${whole.drift}`,
+    )
+    figures['settle.network_drift'] = Number(whole.drift)
     return { figures, bars: judge(figures, LIMITS) }
   },
 }

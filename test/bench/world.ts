@@ -15,19 +15,29 @@ export type World = {
   own<T extends { program: Program }>(started: T): T
 }
 
-/** Runs `work` with an edge of its own, and ends all that it owns whatever comes of it. */
-export async function inWorld<T>(work: (world: World) => Promise<T>): Promise<T> {
+/** Runs `work` with a built edge and a folder to run it in, which then goes. */
+export async function inFolder<T>(work: (state: string) => Promise<T>): Promise<T> {
   const state = await mkdtemp(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'daicn-bench-'))
+  try {
+    await buildWorker()
+    return await work(state)
+  } finally {
+    await rm(state, { recursive: true, force: true })
+  }
+}
+
+/** Runs `work` with an edge of its own, and ends all that it owns whatever comes of it. */
+export const inWorld = <T>(work: (world: World) => Promise<T>): Promise<T> => inFolder((state) => workIn(state, work))
+
+async function workIn<T>(state: string, work: (world: World) => Promise<T>): Promise<T> {
   const owned: Program[] = []
   const own: World['own'] = (started) => {
     owned.push(started.program)
     return started
   }
   try {
-    await buildWorker()
     return await work({ edge: own(await spawnEdge({ state, build: false })), state, own })
   } finally {
     for (const program of owned.reverse()) await program.kill()
-    await rm(state, { recursive: true, force: true })
   }
 }
