@@ -8,23 +8,23 @@ export function defaultAsk(kind: Kind): string {
   return formatAmount(UNITS[kind].defaultBid / 2n)
 }
 
-/** What the market's index says of each class. */
-export type Index = Pick<ClassForecast, 'kind' | 'model' | 'price'>[]
+/** What the market says of each class. */
+export type Index = Pick<ClassForecast, 'kind' | 'model' | 'suggestedAsk'>[]
 export type Proposal = { ask: string; basis: 'set' | 'index' | 'default' }
 
 /**
- * What to ask for a unit: what the owner set; else what units of this model sold for of late, though no more than a requester pays
- * when naming no ceiling; else the default.
+ * What to ask for a unit: what the owner set; else what the market suggests by what units of this model sell for, though no more
+ * than a requester pays when naming no ceiling; else the default.
  */
 export function proposeAsk(kind: Kind, model: string, set: Map<Kind, string>, index: Index): Proposal {
   const own = set.get(kind)
   if (own !== undefined) return { ask: own, basis: 'set' }
-  const sold = index.find((one) => one.kind === kind && one.model === model)?.price?.latest
-  if (sold === undefined || !isAmount(sold) || parseAmount(sold) === 0n)
+  const suggested = index.find((one) => one.kind === kind && one.model === model)?.suggestedAsk
+  if (typeof suggested !== 'string' || !isAmount(suggested) || parseAmount(suggested) === 0n)
     return { ask: defaultAsk(kind), basis: 'default' }
   const { defaultBid } = UNITS[kind]
   return {
-    ask: parseAmount(sold) > defaultBid ? formatAmount(defaultBid) : formatAmount(toAsk(parseAmount(sold))),
+    ask: parseAmount(suggested) > defaultBid ? formatAmount(defaultBid) : formatAmount(toAsk(parseAmount(suggested))),
     basis: 'index',
   }
 }

@@ -49,6 +49,8 @@ export function connect(connection: Connection) {
     submit: <K extends Kind>(task: NewTask<K>, options?: Signal) => tasks.submit(to, task, options),
     /** A task as it is now. */
     task: (id: string, options?: Signal) => tasks.read(to, id, options),
+    /** When a task will start and finish, as quantiles from now on; null is not known, or has been. */
+    forecast: (id: string, options?: Signal) => tasks.forecast(to, id, options),
     /** A task once it has ended, in whatever way. */
     wait: (id: string, options?: Signal) => tasks.wait(to, id, options),
     /** What happens to a task, from its beginning to its end. Leaving the loop leaves the task as it is. */

@@ -46,7 +46,7 @@ import {
   remove,
   type Tree,
 } from './ordered-index.ts'
-import { closeBin, noteEnded, noteGranted, noteSubmitted, type Outlook } from './outlook.ts'
+import { closeBin, noteEnded, noteGranted, noteSubmitted, type Outlook, type Supplies } from './outlook.ts'
 import type { Rule } from './protocol/decision.ts'
 import type { Offer, Register } from './protocol/provider.ts'
 import type { Address } from './protocol/values.ts'
@@ -89,8 +89,8 @@ export type BookEvent =
   | { type: 'vouched'; at: number; purse: string; ceiling: bigint; signature: `0x${string}` }
   /** The deadline of a task that waits is at risk: it has this turn besides its own. */
   | { type: 'hurried'; at: number; id: string; turn: number }
-  /** Ten minutes are over; see core/outlook.ts. */
-  | { type: 'binned'; at: number }
+  /** Ten minutes are over, and these slots are there; see core/outlook.ts. */
+  | { type: 'binned'; at: number; supplies?: Supplies }
 
 type OpenTask = {
   task: Task
@@ -261,7 +261,7 @@ export function apply(book: Book, event: BookEvent): Refusal | null {
       return null
     }
     case 'binned':
-      closeBin(book, event.at)
+      closeBin(book, event.at, event.supplies)
       return null
   }
 }

@@ -7,11 +7,16 @@
  * |-------------|------------------------------------------------------------------------------------------------------|
  * | demand      | tasks submitted from one roll-up that began a bin to the next, as a rate for ten minutes             |
  * | price index | sum of prices / sum of units of the tasks that succeeded in the same time; not known when there were none |
+ * | earnings    | sum of prices / slots of those who offer the class, as a rate for an hour; not known when there are none |
+ * | supply      | slots of those who offer the class when the bin ends                                                  |
+ * | success     | tasks that succeeded / tasks that succeeded, failed or expired; not known of less than ten           |
  */
 import type { Book } from './book.ts'
 import { createEta, type Estimate, type Eta, estimate, finished, type Sight, started } from './forecast/eta.ts'
 import { BIN_MS, DAY_BINS, WEEK_BINS } from './forecast/history.ts'
-import { createSeries, observe, type Series } from './forecast/series.ts'
+import { createGuarded, type Guarded, guard } from './forecast/incident.ts'
+import { createSeries, forecastOf, observe, type Series } from './forecast/series.ts'
+import { followHour, type TrackedHour } from './forecast/track.ts'
 import { aheadOf, classOf, type Want } from './matching.ts'
 import type { Task } from './task.ts'
 
@@ -23,9 +28,16 @@ export type Outlook = {
   demand: Series
   /** Base units for one unit. */
   price: Series
+  /** Base units for an hour of a slot. */
+  earnings: Series
   eta: Eta
-  /** Since the bin began: tasks submitted, units paid for, and what was paid for them in base units. */
+  supply: Guarded
+  success: Guarded
+  tracks: { demand: TrackedHour[]; price: TrackedHour[]; earnings: TrackedHour[] }
+  /** Since the bin began: tasks submitted, that succeeded, that did not; units paid for, and what was paid for them in base units. */
   submitted: number
+  succeeded: number
+  failed: number
   units: number
   paid: number
   /** When a task was submitted last, and when one that is followed was. */
@@ -42,12 +54,20 @@ const FOLLOW_MS = 100
 const FOLLOWED = 64
 /** A class without a task for so long is forgotten, as its series would be. */
 const FORGET_MS = WEEK_BINS * BIN_MS
+const HOUR_MS = 3_600_000
 
-const createOutlook = (): Outlook => ({
+/** Also what an outlook has that was written before these were learned. */
+export const createOutlook = (): Outlook => ({
   demand: createSeries([TEN_MINUTES, HOUR, DAY]),
   price: createSeries([HOUR]),
+  earnings: createSeries([HOUR]),
   eta: createEta(),
+  supply: createGuarded(),
+  success: createGuarded(),
+  tracks: { demand: [], price: [], earnings: [] },
   submitted: 0,
+  succeeded: 0,
+  failed: 0,
   units: 0,
   paid: 0,
   usedAt: 0,
@@ -96,7 +116,9 @@ export function noteEnded({ outlooks }: Book, { spec, state, attempts, deliverie
   const { followed, eta } = outlook
   const task = followed.get(spec.id)
   followed.delete(spec.id)
+  if (state.is === 'failed' || state.is === 'expired') outlook.failed++
   if (state.is !== 'succeeded') return
+  outlook.succeeded++
   outlook.units += state.units
   outlook.paid += Number(state.price)
   if (task && deliveries.length < 2)
@@ -107,19 +129,41 @@ export function noteEnded({ outlooks }: Book, { spec, state, attempts, deliverie
 export const isBinOver = ({ binFrom }: Book, now: number): boolean =>
   binFrom === null || Math.floor(now / BIN_MS) > Math.floor(binFrom / BIN_MS)
 
-/** What was counted since the bin began is learned, unless that was far from ten minutes ago: the market was away. */
-export function closeBin(book: Book, at: number): void {
+/** Slots of the active providers that offer each class, by its name. */
+export type Supplies = Map<string, number>
+
+/**
+ * What was counted since the bin began is learned, unless that was far from ten minutes ago: the market was away.
+ * @param supplies what is there now; undefined when that is not known
+ */
+export function closeBin(book: Book, at: number, supplies: Supplies | undefined): void {
   const { binFrom, outlooks } = book
   const elapsed = binFrom === null ? 0 : at - binFrom
   const whole = elapsed > BIN_MS / 2 && elapsed < 1.5 * BIN_MS
   for (const [name, outlook] of outlooks) {
-    const { demand, price, submitted, units, paid } = outlook
-    if (whole) {
-      observe(demand, binFrom!, (submitted * BIN_MS) / elapsed)
-      observe(price, binFrom!, units > 0 ? paid / units : Number.NaN)
-    }
-    Object.assign(outlook, { submitted: 0, units: 0, paid: 0 })
+    if (whole) learnBin(outlook, binFrom!, elapsed, supplies && (supplies.get(name) ?? 0), at)
+    Object.assign(outlook, { submitted: 0, succeeded: 0, failed: 0, units: 0, paid: 0 })
     if (at - outlook.usedAt > FORGET_MS) outlooks.delete(name)
   }
   book.binFrom = at
+}
+
+/** A share of fewer tasks says little. */
+const LEAST_ENDED = 10
+
+function learnBin(outlook: Outlook, from: number, elapsed: number, slots: number | undefined, at: number): void {
+  const { submitted, succeeded, failed, units, paid, tracks } = outlook
+  const values = {
+    demand: (submitted * BIN_MS) / elapsed,
+    price: units > 0 ? paid / units : Number.NaN,
+    earnings: slots ? ((paid / slots) * HOUR_MS) / elapsed : Number.NaN,
+  }
+  for (const of of ['demand', 'price', 'earnings'] as const) {
+    const series = outlook[of]
+    observe(series, from, values[of])
+    followHour(tracks[of], Math.floor(from / BIN_MS), values[of], () => forecastOf(series, HOUR))
+  }
+  guard(outlook.supply, slots ?? null, at)
+  const ended = succeeded + failed
+  guard(outlook.success, ended < LEAST_ENDED ? null : succeeded / ended, at)
 }

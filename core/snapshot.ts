@@ -5,7 +5,7 @@
 import { addProvider, asksOf, type Book, createBook, openTask, type Provider } from './book.ts'
 import type { Charge } from './charges.ts'
 import type { Supply } from './matching.ts'
-import type { Outlook } from './outlook.ts'
+import { createOutlook, type Outlook } from './outlook.ts'
 import type { Address } from './protocol/values.ts'
 import type { Purse } from './purse.ts'
 import { createStats } from './stats.ts'
@@ -63,7 +63,7 @@ export function restore(head: SnapshotHead, parts: Iterable<SnapshotPart>, now: 
         book.purses.set(part.purse.id, part.purse)
         break
       case 'outlook':
-        book.outlooks.set(part.name, part.outlook)
+        book.outlooks.set(part.name, { ...createOutlook(), ...part.outlook })
         break
       case 'task':
         openTask(book, upgraded(part.task), part, part.deadline, now)

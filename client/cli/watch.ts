@@ -1,4 +1,5 @@
 /** `daicn watch`: a task, or the whole network, as it changes. */
+import type { Quantiles } from '#core/protocol/forecast.ts'
 import type { NetworkSnapshot, TaskSummary } from '#core/protocol/network.ts'
 import { unsuccessful } from '../error.ts'
 import type { Done } from '../task.ts'
@@ -16,7 +17,13 @@ export async function watchTask(cli: Cli, id: string): Promise<void> {
   for await (const event of daicn.watch(id, { signal: cli.signal })) {
     if (cli.json) process.stdout.write(`${JSON.stringify(event)}\n`)
     else if (event.type === 'output') cli.out.text(event.delta)
-    else if (event.type === 'status') cli.err.item(event.status, event.provider ?? '')
+    else if (event.type === 'status') {
+      cli.err.item(event.status, event.provider ?? '')
+      // Who cannot be told when it ends can still be told what happens.
+      const ahead = await daicn.forecast(id, { signal: cli.signal }).catch(() => null)
+      if (ahead?.startMs) cli.err.item('starts in', within(ahead.startMs))
+      if (ahead?.finishMs) cli.err.item('finished in', within(ahead.finishMs))
+    }
     if (event.type === 'output') told += event.delta
     if (event.type !== 'done') continue
     if (event.task.status !== 'succeeded') throw unsuccessful(event.task)
@@ -73,3 +80,6 @@ function taskRow({ id, kind, model, status, waitMs, runMs, price }: TaskSummary)
 
 const time = (ms: number | undefined) => (ms === undefined ? '' : seconds(ms))
 const count = (number: number) => number.toLocaleString('en')
+
+const within = ({ p10, p50, p90, basis }: Quantiles): string =>
+  `${seconds(p50)}, four times in five ${seconds(p10)} to ${seconds(p90)}${basis === 'early' ? ' (early: little is known)' : ''}`

@@ -22,6 +22,8 @@ export type Sight = {
 export type Eta = {
   waits: Panel
   finishes: Panel
+  /** How long a task runs once it has started; not there in what was written before that was learned apart. */
+  runs?: Panel
   /** The wait of the task that started last, ms. */
   latestWait: number
   wait: Average
@@ -36,7 +38,13 @@ export type Eta = {
 type Average = { fast: number; slow: number } | null
 
 /** What was forecast for a task. To be kept with it, as `started` and `finished` learn from it. */
-export type Estimate = { wait: Forecast; finish: Forecast; sight: Sight; asked: { wait: Question; finish: Question } }
+export type Estimate = {
+  wait: Forecast
+  finish: Forecast
+  run: Forecast
+  sight: Sight
+  asked: { wait: Question; finish: Question; run: Question }
+}
 
 /** Shares of the past that still count after a task: it halves in about six tasks, in about seventy. */
 const FAST = 0.9
@@ -51,9 +59,12 @@ const CONDITIONS = 6
 const UNKNOWN_WAIT_MS = 1_000
 const UNKNOWN_RUN_MS = 10_000
 
+const createRuns = (): Panel => createPanel([new Array(FINISH_EXPERTS).fill(1)])
+
 export const createEta = (): Eta => ({
   waits: createPanel(Array.from({ length: CONDITIONS }, () => new Array(WAIT_EXPERTS).fill(1))),
   finishes: createPanel(Array.from({ length: CONDITIONS }, () => new Array(FINISH_EXPERTS).fill(1))),
+  runs: createRuns(),
   latestWait: UNKNOWN_WAIT_MS,
   wait: null,
   pace: null,
@@ -61,7 +72,7 @@ export const createEta = (): Eta => ({
   speed: null,
 })
 
-/** Quantiles of the time until a task starts and until it is finished, ms. */
+/** Quantiles of the time until a task starts, of that until it is finished, and of how long it runs, ms. */
 export function estimate(eta: Eta, sight: Sight): Estimate {
   const { ahead, idle, oldestMs, size } = sight
   const place = ahead + 1
@@ -76,7 +87,15 @@ export function estimate(eta: Eta, sight: Sight): Estimate {
   const runs = [run.fast, run.slow, size * speed.fast, size * speed.slow]
   const finishAsked = { condition, experts: runs.map((ms) => wait.p50 + ms), scale: Math.max(1, wait.p50 + run.slow) }
   const finish = ask(eta.finishes, finishAsked)
-  return { wait, finish, sight, asked: { wait: waitAsked, finish: finishAsked } }
+  eta.runs ??= createRuns()
+  const runAsked = { condition: 0, experts: runs, scale: Math.max(1, run.slow) }
+  return {
+    wait,
+    finish,
+    run: ask(eta.runs, runAsked),
+    sight,
+    asked: { wait: waitAsked, finish: finishAsked, run: runAsked },
+  }
 }
 
 /** A task with this estimate started, `ms` after it was submitted. */
@@ -88,8 +107,10 @@ export function started(eta: Eta, { wait, sight, asked }: Estimate, ms: number):
 }
 
 /** A task with this estimate finished, `ms` after it was submitted, having run for the last `runMs` of them. */
-export function finished(eta: Eta, { finish, sight, asked }: Estimate, ms: number, runMs: number): void {
+export function finished(eta: Eta, { finish, run, sight, asked }: Estimate, ms: number, runMs: number): void {
   tell(eta.finishes, asked.finish, finish, ms, KEEP)
+  // One that was followed before runs were learned apart asked nothing of them.
+  if (eta.runs && run) tell(eta.runs, asked.run, run, runMs, KEEP)
   eta.run = follow(eta.run, runMs)
   eta.speed = follow(eta.speed, runMs / Math.max(1, sight.size))
 }

@@ -6,7 +6,7 @@
 export const BIN_MS = 600_000
 export const DAY_BINS = 144
 export const WEEK_BINS = 1_008
-const HOUR_BINS = 6
+export const HOUR_BINS = 6
 const HOURS_KEPT = WEEK_BINS / HOUR_BINS + 2
 /** The longest window a forecast may look over, in bins: yesterday's must still be there. */
 export const MAX_AHEAD = DAY_BINS

@@ -1,5 +1,5 @@
 /** A sudden fall of something that should stay up: a class's supply, its share of tasks that succeed. */
-import type { Forecast } from './bands.ts'
+import { type Bands, band, createBands, type Forecast, learnBands } from './bands.ts'
 
 /** `floor` is the least that was to be expected when it began; it is over when that is reached again. */
 export type Incident = { since: number; expected: number; floor: number }
@@ -25,4 +25,28 @@ export function watch(open: Incident | null, said: Forecast | null, actual: numb
   const { p10, p50 } = said
   const fell = actual < p50 * (1 - LEAST_FALL) && actual < p50 - FENCE * (p50 - p10)
   return fell ? { since: at, expected: p50, floor: p10 } : null
+}
+
+/** Something that should stay up, what is usual of it, and the incident that is open. */
+export type Guarded = { level: number | null; bands: Bands; incident: Incident | null }
+
+/** The share of the past that still counts: half after 36 values, six hours. */
+const KEEP = 2 ** (-1 / 36)
+
+export const createGuarded = (): Guarded => ({ level: null, bands: createBands(1), incident: null })
+
+/** The next value came, or is not known (null). What is usual is learned from times without an incident alone. */
+export function guard(guarded: Guarded, value: number | null, at: number): void {
+  if (value === null) return
+  const { level, bands, incident } = guarded
+  const said = level === null ? null : band(bands, 0, level, level)
+  guarded.incident = watch(incident, said, value, at)
+  if (guarded.incident) return
+  if (incident && value < incident.floor) {
+    // It lasted too long to be a fall: this is what is usual now.
+    Object.assign(guarded, { level: value, bands: createBands(1) })
+    return
+  }
+  if (said) learnBands(bands, 0, said, value, KEEP)
+  guarded.level = level === null ? value : level + (1 - KEEP) * (value - level)
 }

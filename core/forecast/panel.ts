@@ -1,9 +1,15 @@
 /** A panel of experts for one quantity: their blend is the median, the band around it keeps its promise, and both learn. */
 import { type Bands, band, createBands, type Forecast, learnBands } from './bands.ts'
 import { blend, createMixture, learnMixture, type Mixture } from './mixture.ts'
+import { countOutcome, createTally, type Tally } from './tally.ts'
 
 /** Moments that differ in kind (a queue that is empty or long) have each a blend and a usual error of their own. */
-export type Panel = { mixtures: Mixture[]; bands: Bands }
+export type Panel = {
+  mixtures: Mixture[]
+  bands: Bands
+  /** Of all that was said; not there in what was written before anybody counted. */
+  tally?: Tally
+}
 
 /** What was said, and all that is needed to learn from what came of it. */
 export type Question = {
@@ -28,6 +34,8 @@ export function ask({ mixtures, bands }: Panel, { condition, experts, scale }: Q
 
 export function tell(panel: Panel, question: Question, said: Forecast, actual: number, keep: Keep): void {
   const { condition, experts, scale } = question
+  panel.tally ??= createTally()
+  countOutcome(panel.tally, said, actual)
   learnMixture(panel.mixtures[condition]!, experts, said.p50, actual, scale, keep.blend)
   learnBands(panel.bands, condition, said, actual, keep.error)
 }

@@ -127,7 +127,14 @@ export const read = (text: string): Series => JSON.parse(text)
 
 /** The forecast of the window's mean from the latest bin on; null when nothing has ever been seen. */
 export function forecastOf(series: Series, window: Window): Forecast | null {
-  const outlook = series.outlooks.find((one) => one.window.from === window.from && one.window.to === window.to)
-  if (!outlook) throw new RangeError(`the series is not forecast for ${window.from}..${window.to} bins ahead`)
-  return series.history && look(outlook, series.history).said
+  return series.history && look(outlookOf(series, window), series.history).said
 }
+
+function outlookOf({ outlooks }: Series, { from, to }: Window): Outlook {
+  const outlook = outlooks.find(({ window }) => window.from === from && window.to === to)
+  if (!outlook) throw new RangeError(`the series is not forecast for ${from}..${to} bins ahead`)
+  return outlook
+}
+
+/** What has been learned of a window's experts and bands. */
+export const panelOf = (series: Series, window: Window): Panel => outlookOf(series, window).panel

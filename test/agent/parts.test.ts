@@ -66,14 +66,8 @@ test('slots are divided among the edges, so that none is promised twice', () => 
   expect(() => sharesOf(1, 2)).toThrow('1 slot cannot be promised to 2 edges')
 })
 
-test('an ask is what the owner set, else what units sold for of late, never above what requesters pay unasked', () => {
-  const index = (latest: string) => [
-    {
-      kind: 'doc.ocr',
-      model: 'm',
-      price: { unit: 'page', latest, hour: { p10: '0', p50: '0', p90: '0', basis: 'early' } },
-    } as const,
-  ]
+test('an ask is what the owner set, else what the market suggests, never above what requesters pay unasked', () => {
+  const index = (suggestedAsk: string) => [{ kind: 'doc.ocr', model: 'm', suggestedAsk } as const]
   const none = new Map()
   expect(proposeAsk('doc.ocr', 'm', new Map([['doc.ocr', '1']]), index('0.002'))).toEqual({ ask: '1', basis: 'set' })
   expect(proposeAsk('doc.ocr', 'm', none, index('0.002'))).toEqual({ ask: '0.002', basis: 'index' })

@@ -1,11 +1,16 @@
 /** The parts that forecasts are made of, and how they are scored. */
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Forecast } from '#core/forecast/bands.ts'
-import { type Incident, watch } from '#core/forecast/incident.ts'
+import { createGuarded, guard, type Incident, watch } from '#core/forecast/incident.ts'
 import { createLinear, learnLinear, predictLinear } from '#core/forecast/linear.ts'
 import { blend, createMixture, learnMixture } from '#core/forecast/mixture.ts'
+import { remaining } from '#core/forecast/remaining.ts'
+import { betaQuantile, riskOf } from '#core/forecast/risk.ts'
 import { coverage, pinball, wape } from '#core/forecast/score.ts'
+import { countOutcome, createTally } from '#core/forecast/tally.ts'
 import { T0 } from '../support/book.ts'
+import { holds } from '../support/property.ts'
 import { mulberry32 } from '../support/random.ts'
 
 const forecast = (p10: number, p50: number, p90: number, basis: Forecast['basis'] = 'learned'): Forecast => ({
@@ -72,4 +77,76 @@ test('no incident opens while little is known, by a small fall, or by one that w
   expect(watch(null, forecast(90, 100, 110, 'early'), 0, T0)).toBeNull()
   expect(watch(null, forecast(99, 100, 101), 85, T0)).toBeNull()
   expect(watch(null, forecast(60, 100, 140), 0, T0)).toBeNull()
+})
+
+test('what is left of a time is the whole at first, and never over before now', () => {
+  const time = fc.tuple(fc.nat(1e4), fc.nat(1e4), fc.nat(1e4)).map(([x, y, z]) => forecast(x, x + y, x + y + z))
+  holds(
+    fc.property(time, fc.double({ min: 0, max: 1e5, noNaN: true }), (whole, elapsed) => {
+      const { p10, p50, p90 } = remaining(whole, elapsed)
+      expect([0 <= p10, p10 <= p50, p50 <= p90, Number.isFinite(p90)]).toEqual([true, true, true, true])
+      expect(remaining(whole, 0)).toEqual(whole)
+    }),
+  )
+})
+
+test('of a time that ends as likely at any moment, as much is left whenever one looks', () => {
+  const quantile = (level: number) => -1000 * Math.log(1 - level)
+  const whole = forecast(quantile(0.1), quantile(0.5), quantile(0.9))
+  for (const elapsed of [10, 300, 1500, 9000]) {
+    const left = remaining(whole, elapsed)
+    for (const q of ['p10', 'p50', 'p90'] as const) expect(left[q]).toBeCloseTo(whole[q], 6)
+  }
+})
+
+test('quantiles of a Beta distribution are those of its closed forms', () => {
+  for (const level of [0.1, 0.5, 0.9]) {
+    expect(betaQuantile(1, 1, level)).toBeCloseTo(level, 6)
+    expect(betaQuantile(1, 50, level)).toBeCloseTo(1 - (1 - level) ** (1 / 50), 6)
+    expect(betaQuantile(2000, 1, level)).toBeCloseTo(level ** (1 / 2000), 6)
+  }
+  expect(betaQuantile(30, 30, 0.5)).toBeCloseTo(0.5, 6)
+})
+
+test('a provider is the riskier the more it has failed and left and the longer the task, and quantiles are in order', () => {
+  const count = fc.double({ min: 0, max: 1e4, noNaN: true })
+  const conduct = fc.record({ successes: count, failures: count, left: fc.nat(1000), hours: count })
+  holds(
+    fc.property(conduct, fc.double({ min: 0, max: 100, noNaN: true }), (known, takes) => {
+      const { p10, p50, p90 } = riskOf(known, takes)
+      expect([0 <= p10, p10 <= p50, p50 <= p90, p90 <= 1]).toEqual([true, true, true, true])
+      expect(riskOf({ ...known, failures: known.failures + 5 }, takes).p50).toBeGreaterThanOrEqual(p50)
+      expect(riskOf({ ...known, left: known.left + 1 }, takes).p50).toBeGreaterThanOrEqual(p50)
+      expect(riskOf(known, takes + 1).p50).toBeGreaterThanOrEqual(p50)
+    }),
+  )
+  const newcomer = riskOf({ successes: 0, failures: 0, left: 0, hours: 0 }, 0.1)
+  const proven = riskOf({ successes: 500, failures: 1, left: 0, hours: 400 }, 0.1)
+  expect(proven.p90).toBeLessThan(newcomer.p10)
+})
+
+test('a tally shows what is calibrated as such, ties included, and leaves out what was said early', () => {
+  const tally = createTally()
+  for (let n = 0; n < 100; n++) countOutcome(tally, forecast(10, 50, 90), n)
+  expect(tally).toEqual({ count: 100, p10: 10.1, p50: 50.5, p90: 90.9 })
+  countOutcome(tally, forecast(10, 50, 90, 'early'), 5)
+  expect(tally.count).toBe(100)
+})
+
+test('a fall that lasts for a day is no longer one, and the next fall is told again', () => {
+  const guarded = createGuarded()
+  let now = T0
+  const come = (value: number, times: number) => {
+    for (let n = 0; n < times; n++, now += 600_000) guard(guarded, value, now)
+  }
+  come(8, 60)
+  expect(guarded.incident).toBeNull()
+  come(4, 2)
+  expect(guarded.incident).toMatchObject({ expected: 8 })
+  come(4, 200)
+  expect(guarded.incident).toBeNull()
+  come(1, 2)
+  expect(guarded.incident).toMatchObject({ expected: 4 })
+  come(4, 1)
+  expect(guarded.incident).toBeNull()
 })

@@ -2,10 +2,12 @@
 import { expect, test } from 'vitest'
 import { apply, type Book, type BookEvent, createBook, type Provider, record } from '#core/book.ts'
 import { BIN_MS } from '#core/forecast/history.ts'
+import { forecastRecord } from '#core/forecast-record.ts'
 import { isBinOver } from '#core/outlook.ts'
-import { forecastView } from '#core/outlook-view.ts'
+import { forecastView, suppliesOf } from '#core/outlook-view.ts'
 import { quote } from '#core/quote.ts'
 import { headOf, partsOf, restore } from '#core/snapshot.ts'
+import { taskForecast } from '#core/task-forecast.ts'
 import { leasesAfter } from '#core/views.ts'
 import { join, openBook, order, request, requesterOf, say, succeeded, T0 } from '../support/book.ts'
 import { durable } from '../support/durable.ts'
@@ -15,7 +17,7 @@ const CLASS = { kind: 'text.embed', model: 'm' } as const
 
 /** What the clock does every minute; here only when a bin began. */
 function rollUp(book: Book, now: number): void {
-  if (isBinOver(book, now)) record(book, { type: 'binned', at: now })
+  if (isBinOver(book, now)) record(book, { type: 'binned', at: now, supplies: suppliesOf(book, now) })
 }
 
 const forecast = (book: Book, now: number) => forecastView(book, CLASS, now).classes[0]!
@@ -52,7 +54,21 @@ test('of a class that nobody has used nothing is known', () => {
   expect(forecastView(book, {}, T0)).toEqual({
     at: T0,
     from: T0,
-    classes: [{ ...CLASS, providers: 1, demand: null, price: null, waitMs: null, finishMs: null }],
+    classes: [
+      {
+        ...CLASS,
+        providers: 1,
+        slots: 4,
+        demand: null,
+        price: null,
+        suggestedAsk: null,
+        earnings: null,
+        shortage: null,
+        waitMs: null,
+        finishMs: null,
+      },
+    ],
+    incidents: [],
   })
   order(book, 1, [request()], T0)
   expect(forecast(book, T0)).toMatchObject({ demand: null, price: null, finishMs: null })
@@ -219,4 +235,105 @@ test('a quote tells the wait that the class has taught, and nine tasks of ten st
   // Of what a task asks for beyond its class, the class has taught nothing.
   const choosy = quote(book, requesterOf(1), request({ region: 'weur' }), now)
   expect(choosy).toMatchObject({ wait: { basis: 'formula' }, finish: null })
+})
+
+test('what a slot earns in an hour is learned, and what was said of each hour is shown beside what came', () => {
+  const book = openBook()
+  const provider = join(book, 1, T0, { free: 4 })
+  const now = work(book, provider, T0, steady(60))
+  // Six times twelve tasks of two units at a hundred base units, by four slots.
+  const { earnings } = forecast(book, now)
+  expect(Number(earnings!.latest)).toBeCloseTo(((6 * 12 * 2 * 100) / 4) * 1e-18, 20)
+  expect(earnings!.hour.basis).toBe('learned')
+  const { classes, calibration } = forecastRecord(book, {}, now)
+  const [{ demand }] = classes as [(typeof classes)[number]]
+  expect(demand.length).toBeGreaterThan(8)
+  expect(demand.at(-2)).toMatchObject({ from: expect.any(Number), came: 72, basis: 'learned' })
+  expect(demand.map(({ from }) => from % 3_600_000)).toEqual(demand.map(() => 0))
+  expect(calibration.map(({ of }) => of)).toEqual(
+    expect.arrayContaining(['demand_10min', 'demand_hour', 'price', 'earnings', 'wait', 'run', 'finish']),
+  )
+  for (const { p10, p50, p90 } of calibration) expect([p10 <= p50, p50 <= p90, p90 <= 1]).toEqual([true, true, true])
+})
+
+test('the hours of a track are whole, or have not come', () => {
+  const book = openBook()
+  const provider = join(book, 1, T0, { free: 4 })
+  const before = work(book, provider, T0, steady(14))
+  const now = work(book, provider, before + 5 * BIN_MS, steady(3))
+  const [{ demand }] = forecastRecord(book, CLASS, now).classes as [{ demand: { came: number | null }[] }]
+  expect(demand.map(({ came }) => came)).toContain(72)
+  expect(demand.map(({ came }) => came)).toContain(null)
+})
+
+test('a sudden fall of supply opens an incident, and its return ends it', () => {
+  const book = openBook()
+  const provider = join(book, 1, T0, { free: 4 })
+  const other = join(book, 2, T0, { free: 4 })
+  let now = T0
+  const bins = (count: number, both: boolean) => {
+    for (let n = 0; n < count; n++, now += BIN_MS) {
+      rollUp(book, now)
+      order(book, 1, [request()], now)
+      for (const one of both ? [provider, other] : [provider]) {
+        one.reachable = true
+        finish(book, one, now + 1000)
+      }
+    }
+  }
+  bins(50, true)
+  other.reachable = false
+  bins(3, false)
+  expect(forecastView(book, {}, now).incidents).toEqual([
+    { ...CLASS, of: 'supply', since: expect.any(Number), expected: 8 },
+  ])
+  bins(3, true)
+  expect(forecastView(book, {}, now).incidents).toEqual([])
+})
+
+test('a task that waits is told when it will start and finish, one that runs what is left, one that is over nothing', () => {
+  const { book, now } = queue(1500)
+  const [provider] = [...book.providers.values()]
+  const [id] = order(book, 2, [request({ deadlineMs: 86_400_000 })], now) as [string]
+  const waits = taskForecast(book, id, now)
+  expect(waits.startMs!.p50).toBeGreaterThan(0)
+  expect(waits.finishMs!.p50).toBeGreaterThan(waits.startMs!.p50)
+  while (book.tasks.get(id)!.task.attempts.length === 0) finish(book, provider!, now)
+  const runs = taskForecast(book, id, now)
+  expect(runs).toMatchObject({ startMs: null, finishMs: { basis: 'learned' } })
+  expect(taskForecast(book, id, now + 100_000).finishMs!.p90).toBeGreaterThan(0)
+  finish(book, provider!, now)
+  expect(taskForecast(book, id, now)).toEqual({ at: now, startMs: null, finishMs: null })
+})
+
+test('where demand was more than the slots could do at this time of day, a shortage is told ahead, and a price above the usual', () => {
+  const book = openBook()
+  const provider = join(book, 1, T0, { slots: 4, free: 4 })
+  // Twelve tasks of a second are little; at one hour of the day there come a hundred minutes' worth.
+  const day = Array.from({ length: 144 }, (_, bin) => (bin >= 60 && bin < 66 ? 400 : 12))
+  const now = work(book, provider, T0, [...day, ...steady(6)])
+  expect(forecast(book, now).shortage).toBeNull()
+  book.measured.get('text.embed m')!.runMs *= 20
+  const { shortage, suggestedAsk } = forecast(book, now)
+  expect(shortage).toEqual({ at: T0 + (144 + 60) * BIN_MS, slots: expect.any(Number) })
+  expect(shortage!.slots).toBeGreaterThan(4)
+  expect(Number(suggestedAsk)).toBeGreaterThan(0)
+})
+
+test('a book that was written before any of this was learned is read', () => {
+  const book = openBook()
+  const provider = join(book, 1, T0, { free: 4 })
+  const half = work(book, provider, T0, steady(5))
+  const written = structuredClone({ head: headOf(book), parts: [...partsOf(book)] })
+  for (const part of written.parts) {
+    if (part.type !== 'outlook') continue
+    const { earnings, supply, success, tracks, succeeded, failed, ...old } = part.outlook
+    delete old.eta.runs
+    for (const { panel } of old.demand.outlooks) delete panel.tally
+    Object.assign(part, { outlook: old })
+  }
+  const restored = restore(written.head, written.parts, half)
+  const [again] = [...restored.providers.values()]
+  const now = work(restored, again!, half, steady(12))
+  expect(forecast(restored, now)).toMatchObject({ demand: { latest: 12 }, earnings: { hour: { basis: 'early' } } })
 })

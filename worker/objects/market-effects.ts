@@ -3,6 +3,7 @@ import { purseOf, record } from '#core/book.ts'
 import { DomainError } from '#core/errors.ts'
 import { sealed } from '#core/market.ts'
 import { isBinOver } from '#core/outlook.ts'
+import { suppliesOf } from '#core/outlook-view.ts'
 import type { NetworkSnapshot } from '#core/protocol/network.ts'
 import type { WatchEvent } from '#core/protocol/task.ts'
 import type { Address } from '#core/protocol/values.ts'
@@ -331,7 +332,7 @@ export function createEffects(store: MarketStore, network: Network) {
     /** A cron run: what was counted for forecasts, all that has ended and the last minutes for the history, and outputs whose time is over. */
     async rollUp(now: number): Promise<void> {
       if (isBinOver(book, now)) {
-        record(book, { type: 'binned', at: now })
+        record(book, { type: 'binned', at: now, supplies: suppliesOf(book, now) })
         writeMarket(store)
       }
       await exportPacks()

@@ -16,6 +16,7 @@ import { type CostView, costOf, type IsolateUsage, keepUsage, noUsages } from '#
 import { latestDecisions } from '#core/decision.ts'
 import { providerList, providerView } from '#core/directory.ts'
 import { DomainError } from '#core/errors.ts'
+import { forecastRecord } from '#core/forecast-record.ts'
 import { type Idempotency, tasksOfEarlier } from '#core/idempotency.ts'
 import { isTooDeep } from '#core/json.ts'
 import { chargesWithVouchers, dueTo, type Signed, signedFor } from '#core/lane.ts'
@@ -25,6 +26,7 @@ import { cancel, poll, register, submit } from '#core/market.ts'
 import { setRoom } from '#core/matching.ts'
 import { formatAmount } from '#core/money.ts'
 import { forecastView } from '#core/outlook-view.ts'
+import type { TaskForecast } from '#core/protocol/forecast.ts'
 import { type EdgeFrame, type Poll, type PollAnswer, ProviderFrame, type ResultReceipt } from '#core/protocol/lease.ts'
 import type { TaskSummary } from '#core/protocol/network.ts'
 import type { Register, Why } from '#core/protocol/provider.ts'
@@ -36,6 +38,8 @@ import { laneKey, purseId } from '#core/purse.ts'
 import { quote } from '#core/quote.ts'
 import { decodeRequests, type TaskRequest } from '#core/request.ts'
 import type { Task } from '#core/task.ts'
+import { taskForecast } from '#core/task-forecast.ts'
+import { makeTaskId } from '#core/task-id.ts'
 import { isOf, liveSummaries, summaryOfRecord, type Whose } from '#core/task-list.ts'
 import { booksOf, leasesAfter, modelsOf, networkSnapshot, pursesOf, reputationsOf, taskView } from '#core/views.ts'
 import { why } from '#core/why.ts'
@@ -393,6 +397,18 @@ export class Market extends DurableObject<Env> {
 
   forecast(only: { kind?: Kind | undefined; model?: string | undefined }) {
     return forecastView(this.book, only, Date.now())
+  }
+
+  forecastRecord(only: { kind?: Kind | undefined; model?: string | undefined }) {
+    return forecastRecord(this.book, only, Date.now())
+  }
+
+  /** When a task of the requester's will start and finish. */
+  taskForecast(requester: Address, id: string): Promise<Outcome<TaskForecast>> {
+    return outcomeOf(() => {
+      this.owned(requester, id)
+      return taskForecast(this.book, id, Date.now())
+    })
   }
 
   /** From an isolate: its totals. @returns what all of them have used that this market was told of */

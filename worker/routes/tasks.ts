@@ -2,6 +2,7 @@ import { Hono } from 'hono'
 import * as z from 'zod'
 import { DomainError, SUBMIT_ERRORS } from '#core/errors.ts'
 import { VoucherHeaders } from '#core/lane.ts'
+import { TaskForecast } from '#core/protocol/forecast.ts'
 import { IdempotencyHeaders, SubmitTasks, TaskView, TaskViews, WaitQuery, WatchEvent } from '#core/protocol/task.ts'
 import { Evidence, Receipt } from '#core/receipt.ts'
 import { type TaskRequest, toRequest } from '#core/request.ts'
@@ -13,7 +14,7 @@ import { type Env, isCell, type Network, networkOf } from '../env.ts'
 import { idempotencyOf } from '../idempotency.ts'
 import { operation } from '../middleware/operation.ts'
 import { reply } from '../middleware/reply.ts'
-import { fromJson, type Json } from '../outcome.ts'
+import { fromJson, type Json, unwrap } from '../outcome.ts'
 import { PAYMENT_ERRORS } from '../payment.ts'
 import { readEvidence, readReceipt } from '../receipt.ts'
 import { LANE_ERRORS, laneFor } from '../self-custody.ts'
@@ -99,6 +100,20 @@ export const tasks = new Hono<{ Bindings: Env }>()
     async (c) => {
       const waitMs = (c.req.valid('query').waitSeconds ?? 0) * 1000
       return reply(c, await readTask(networkOf(c.env), c.get('principal'), c.req.param('id'), waitMs), 200)
+    },
+  )
+  .get(
+    '/:id/forecast',
+    operation({
+      summary: 'When a task will start and finish',
+      details: 'As p10, p50 and p90 from now on, learned from the tasks of its class.',
+      access: 'tasks:read',
+      answers: { 200: TaskForecast },
+      errors: READ_ERRORS,
+    }),
+    async (c) => {
+      const { id, cell } = known(c.req.param('id'))
+      return c.json(unwrap(await networkOf(c.env).market(cell).taskForecast(c.get('principal').address, id)))
     },
   )
   .post(
