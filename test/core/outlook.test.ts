@@ -246,7 +246,7 @@ test('what a slot earns in an hour is learned, and what was said of each hour is
   expect(Number(earnings!.latest)).toBeCloseTo(((6 * 12 * 2 * 100) / 4) * 1e-18, 20)
   expect(earnings!.hour.basis).toBe('learned')
   const { classes, calibration } = forecastRecord(book, {}, now)
-  const [{ demand }] = classes as [(typeof classes)[number]]
+  const { demand } = classes[0]!
   expect(demand.length).toBeGreaterThan(8)
   expect(demand.at(-2)).toMatchObject({ from: expect.any(Number), came: 72, basis: 'learned' })
   expect(demand.map(({ from }) => from % 3_600_000)).toEqual(demand.map(() => 0))
@@ -261,9 +261,9 @@ test('the hours of a track are whole, or have not come', () => {
   const provider = join(book, 1, T0, { free: 4 })
   const before = work(book, provider, T0, steady(14))
   const now = work(book, provider, before + 5 * BIN_MS, steady(3))
-  const [{ demand }] = forecastRecord(book, CLASS, now).classes as [{ demand: { came: number | null }[] }]
-  expect(demand.map(({ came }) => came)).toContain(72)
-  expect(demand.map(({ came }) => came)).toContain(null)
+  const came = forecastRecord(book, CLASS, now).classes[0]!.demand.map((hour) => hour.came)
+  expect(came).toContain(72)
+  expect(came).toContain(null)
 })
 
 test('a sudden fall of supply opens an incident, and its return ends it', () => {

@@ -28,8 +28,12 @@ test('bars of all classes end at the largest p90', () => {
     kind: 'llm.chat',
     model: `m${p90}`,
     providers: 1,
+    slots: 4,
     demand: null,
     price: null,
+    suggestedAsk: null,
+    earnings: null,
+    shortage: null,
     waitMs: { p10: 0, p50: 1, p90, basis: 'early' },
     finishMs: null,
   })

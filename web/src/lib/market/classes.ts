@@ -31,3 +31,10 @@ export function topsOf(classes: readonly ClassForecast[]): Tops {
     finish: most(({ finishMs }) => finishMs?.p90),
   }
 }
+
+/** What so many slots of the class may earn in the next hour, in tokens. */
+export function earningsOf({ earnings }: ClassForecast, slots: number) {
+  if (!earnings) return null
+  const { p10, p50, p90, basis } = earnings.hour
+  return { p10: slots * Number(p10), p50: slots * Number(p50), p90: slots * Number(p90), basis }
+}
