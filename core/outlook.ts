@@ -158,10 +158,10 @@ function learnBin(outlook: Outlook, from: number, elapsed: number, slots: number
     price: units > 0 ? paid / units : Number.NaN,
     earnings: slots ? ((paid / slots) * HOUR_MS) / elapsed : Number.NaN,
   }
-  for (const of of ['demand', 'price', 'earnings'] as const) {
-    const series = outlook[of]
-    observe(series, from, values[of])
-    followHour(tracks[of], Math.floor(from / BIN_MS), values[of], () => forecastOf(series, HOUR))
+  for (const what of ['demand', 'price', 'earnings'] as const) {
+    const series = outlook[what]
+    observe(series, from, values[what])
+    followHour(tracks[what], Math.floor(from / BIN_MS), values[what], () => forecastOf(series, HOUR))
   }
   guard(outlook.supply, slots ?? null, at)
   const ended = succeeded + failed
