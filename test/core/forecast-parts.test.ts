@@ -6,7 +6,6 @@ import { createGuarded, guard, type Incident, watch } from '#core/forecast/incid
 import { createLinear, learnLinear, predictLinear } from '#core/forecast/linear.ts'
 import { blend, createMixture, learnMixture } from '#core/forecast/mixture.ts'
 import { remaining } from '#core/forecast/remaining.ts'
-import { betaQuantile, riskOf } from '#core/forecast/risk.ts'
 import { coverage, pinball, wape } from '#core/forecast/score.ts'
 import { countOutcome, createTally } from '#core/forecast/tally.ts'
 import { T0 } from '../support/book.ts'
@@ -97,32 +96,6 @@ test('of a time that ends as likely at any moment, as much is left whenever one 
     const left = remaining(whole, elapsed)
     for (const q of ['p10', 'p50', 'p90'] as const) expect(left[q]).toBeCloseTo(whole[q], 6)
   }
-})
-
-test('quantiles of a Beta distribution are those of its closed forms', () => {
-  for (const level of [0.1, 0.5, 0.9]) {
-    expect(betaQuantile(1, 1, level)).toBeCloseTo(level, 6)
-    expect(betaQuantile(1, 50, level)).toBeCloseTo(1 - (1 - level) ** (1 / 50), 6)
-    expect(betaQuantile(2000, 1, level)).toBeCloseTo(level ** (1 / 2000), 6)
-  }
-  expect(betaQuantile(30, 30, 0.5)).toBeCloseTo(0.5, 6)
-})
-
-test('a provider is the riskier the more it has failed and left and the longer the task, and quantiles are in order', () => {
-  const count = fc.double({ min: 0, max: 1e4, noNaN: true })
-  const conduct = fc.record({ successes: count, failures: count, left: fc.nat(1000), hours: count })
-  holds(
-    fc.property(conduct, fc.double({ min: 0, max: 100, noNaN: true }), (known, takes) => {
-      const { p10, p50, p90 } = riskOf(known, takes)
-      expect([0 <= p10, p10 <= p50, p50 <= p90, p90 <= 1]).toEqual([true, true, true, true])
-      expect(riskOf({ ...known, failures: known.failures + 5 }, takes).p50).toBeGreaterThanOrEqual(p50)
-      expect(riskOf({ ...known, left: known.left + 1 }, takes).p50).toBeGreaterThanOrEqual(p50)
-      expect(riskOf(known, takes + 1).p50).toBeGreaterThanOrEqual(p50)
-    }),
-  )
-  const newcomer = riskOf({ successes: 0, failures: 0, left: 0, hours: 0 }, 0.1)
-  const proven = riskOf({ successes: 500, failures: 1, left: 0, hours: 400 }, 0.1)
-  expect(proven.p90).toBeLessThan(newcomer.p10)
 })
 
 test('a tally shows what is calibrated as such, ties included, and leaves out what was said early', () => {
