@@ -1,5 +1,6 @@
 /** A lease's input as its runner takes it: checked, and with the content that it only refers to. */
 import { createHash } from 'node:crypto'
+import { isReference } from '#core/blob-ref.ts'
 import { CONTAINER_LIMITS, programSeconds, WASI_LIMITS } from '#core/program-limits.ts'
 import type { Lease } from '#core/protocol/lease.ts'
 import { type ContainerKind, INPUTS, type InputOf } from '#core/protocol/work.ts'
@@ -22,7 +23,8 @@ export async function openInput(
   fetchBlob: FetchBlob,
   { timing, random, signal }: { timing: Timing; random: () => number; signal: AbortSignal },
 ): Promise<unknown> {
-  const parsed = INPUTS[lease.kind].safeParse(lease.input)
+  const given = isReference(lease.input) ? jsonOf(await contentOf(lease.input.sha256)) : lease.input
+  const parsed = INPUTS[lease.kind].safeParse(given)
   if (!parsed.success) {
     const issue = parsed.error.issues[0]
     throw new RunnerError('invalid_input', `input/${issue?.path.join('/')}: ${issue?.message}`)
@@ -59,6 +61,14 @@ export async function openInput(
     const taken: Record<string, Uint8Array> = {}
     for (const [name, content] of Object.entries(files)) taken[name] = await take(content)
     return { args, stdin: given, files: taken, outputs, seconds: programSeconds(input) }
+  }
+
+  function jsonOf(content: Uint8Array): unknown {
+    try {
+      return JSON.parse(Buffer.from(content).toString())
+    } catch {
+      throw new RunnerError('invalid_input', 'the input that was uploaded is not JSON')
+    }
   }
 
   function bytesOf(content: Content): Uint8Array | Promise<Uint8Array> {

@@ -29,6 +29,7 @@ export type Done<K extends Kind = Kind> = Task<K> & { output: OutputOf<K> }
 
 export type Signal = { signal?: AbortSignal | undefined }
 
+const INPUT_BYTES: (typeof LIMITS)['inputBytes'] = 262_144
 const HOLD_SECONDS: (typeof LIMITS)['waitSeconds'] = 25
 /** What 100 MiB may take, over and above any other answer. */
 const UPLOAD_MS = 270_000
@@ -41,15 +42,23 @@ export async function upload(connection: Connection, content: Uint8Array, { sign
   return insist(connection, 'PUT', `/v1/blobs/${await sha256(content)}`, { body: content, signal, holdMs: UPLOAD_MS })
 }
 
+/** A task as it is sent: an input that is too large for one is uploaded, and referred to. */
+async function sent<K extends Kind>(connection: Connection, task: NewTask<K>, signal: Signal): Promise<object> {
+  const content = new TextEncoder().encode(JSON.stringify(task.input))
+  if (content.length <= INPUT_BYTES) return task
+  const { sha256 } = await upload(connection, content, signal)
+  return { ...task, input: { sha256 } }
+}
+
 /** Tried again under one idempotency key, so that however often it is sent, it is one task. */
 export async function submit<K extends Kind>(connection: Connection, task: NewTask<K>, { signal }: Signal = {}) {
   const headers = { 'idempotency-key': crypto.randomUUID() }
-  return submitPaid<Task<K>>(connection, task, headers, signal)
+  return submitPaid<Task<K>>(connection, await sent(connection, task, { signal }), headers, signal)
 }
 
 /** What a task would cost and wait, and who could run it or why nobody can; holds and changes nothing. */
-export const quote = <K extends Kind>(connection: Connection, task: NewTask<K>, { signal }: Signal = {}) =>
-  insist<Quote>(connection, 'POST', '/v1/quote', { body: task, signal })
+export const quote = async <K extends Kind>(connection: Connection, task: NewTask<K>, { signal }: Signal = {}) =>
+  insist<Quote>(connection, 'POST', '/v1/quote', { body: await sent(connection, task, { signal }), signal })
 
 export const read = (connection: Connection, id: string, { signal }: Signal = {}) =>
   insist<Task>(connection, 'GET', pathOf(id), { signal })

@@ -1,4 +1,6 @@
 import { type Checked, mostResults } from './assurance.ts'
+import { blobsIn } from './blob.ts'
+import { isReference } from './blob-ref.ts'
 import { bitsOf, capabilitiesNeeded, type Variant } from './capability.ts'
 import { DomainError } from './errors.ts'
 import { firstIssue, pointerTo } from './json.ts'
@@ -42,12 +44,14 @@ export type TaskRequest = {
 /**
  * Checks a task's input against its kind and turns its price ceiling into a bid for a unit.
  * @param pointer where the task stands in the body, for errors
+ * @param content what an input by reference refers to
  */
-export function toRequest(task: SubmitTask, pointer = ''): TaskRequest {
+export function toRequest(task: SubmitTask, pointer = '', content?: Record<string, unknown>): TaskRequest {
   const kind = KINDS.find((known) => known === task.kind)
   if (!kind)
     throw new DomainError('unknown_kind', { detail: `"${task.kind}" is not a kind`, pointer: `${pointer}/kind` })
-  const parsed = INPUTS[kind].safeParse(task.input)
+  if (content === undefined && isReference(task.input)) throw unread(`${pointer}/input`)
+  const parsed = INPUTS[kind].safeParse(content ?? task.input)
   if (!parsed.success) {
     const issue = firstIssue(parsed.error)
     throw new DomainError('invalid_request', {
@@ -60,6 +64,7 @@ export function toRequest(task: SubmitTask, pointer = ''): TaskRequest {
       detail: `name the image that ${kind} is to start, as in python@sha256:...`,
       pointer: `${pointer}/model`,
     })
+  if (content && blobsIn(kind, content).length > 0) throw nested(kind, `${pointer}/input`)
   const bytes = utf8Length(JSON.stringify(task.input))
   if (bytes > LIMITS.inputBytes) throw new DomainError('body_too_large', { pointer: `${pointer}/input` })
   const units = maxUnits(kind, parsed.data)
@@ -85,6 +90,18 @@ export function toRequest(task: SubmitTask, pointer = ''): TaskRequest {
     ...(assurance && { assurance }),
   }
 }
+
+const unread = (pointer: string) =>
+  new DomainError('invalid_request', {
+    detail: 'an uploaded input is read by POST /v1/tasks and /v1/quote, with the key of the account that has it',
+    pointer,
+  })
+
+const nested = (kind: Kind, pointer: string) =>
+  new DomainError('invalid_request', {
+    detail: `an uploaded input holds its content itself; write this ${kind} inline, where it refers to blobs`,
+    pointer,
+  })
 
 /** Null for a task that any provider of its model can do. The digest is the market's to find in the model's name. */
 function variantOf(kind: Kind, input: Record<string, unknown>, minQuantization: string | undefined): Variant | null {

@@ -13,7 +13,9 @@ export const SubmitTask = z
     model: Name.optional().describe(
       '`name`, or `name@digest` for exactly these weights; none: any model of this kind.',
     ),
-    input: z.record(z.string(), z.unknown()).describe('What the kind takes.'),
+    input: z
+      .record(z.string(), z.unknown())
+      .describe('What the kind takes, or `{ "sha256": "..." }`: a blob of yours with that as JSON.'),
     maxPrice: Amount.optional().describe(
       'The most the task may cost, in tokens; held at submit, and only what was metered is captured.',
     ),

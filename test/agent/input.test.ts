@@ -37,6 +37,19 @@ test('an image is its bytes, whether it came inline or by reference', async () =
   expect(asked).toEqual([sha256])
 })
 
+test('an input that was uploaded whole is read and checked like any other', async () => {
+  const read = async (content: string) => {
+    const bytes = Buffer.from(content)
+    const input = { sha256: createHash('sha256').update(bytes).digest('hex') }
+    const lease = { kind: 'text.embed', input: input as Record<string, unknown> } as Lease
+    const { signal } = new AbortController()
+    return openInput(lease, answering(bytes).fetchBlob, { timing, random: () => 0, signal })
+  }
+  expect(await read('{"texts":["one"]}')).toEqual({ texts: ['one'] })
+  for (const wrong of ['{"texts":[]}', '{"sha256":"x"}', 'no JSON'])
+    await expect(read(wrong)).rejects.toMatchObject({ code: 'invalid_input' })
+})
+
 test('an edge that is away is waited for, for as long as it takes', async () => {
   const { fetchBlob, asked } = answering(...Array(50).fill(away), page)
   expect(await open(fetchBlob)).toMatchObject({ image: page })

@@ -209,6 +209,7 @@ test('models are listed and looked up, and asked for by their digest', async () 
     object: 'model',
     context: 8192,
     providers: 1,
+    latency: { waitP50Ms: expect.any(Number), runP95Ms: expect.any(Number) },
     capabilities: expect.arrayContaining(['tools', 'json_schema', 'json_object', 'logprobs', 'n', 'raw']),
   })
   const local = (await openai.models.retrieve(LOCAL_MODEL)) as OpenAI.Models.Model & { digests: string[] }

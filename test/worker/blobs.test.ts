@@ -10,6 +10,7 @@ import {
   CHAT,
   denied,
   ledger,
+  OFFER,
   type Person,
   poll,
   provider,
@@ -179,6 +180,66 @@ test('a task that refers to what is not there is refused whole, and the place is
   denied(await post(pageTask(absent)), 404, 'blob_not_found', '/input/image')
   denied(await post([CHAT, pageTask(page.sha256), pageTask(absent)]), 404, 'blob_not_found', '/2/input/image')
   refused(await post(pageTask('short')), 'invalid_request', '/input/image/sha256')
+  expect(await ledger(alice)).toEqual(before)
+})
+
+/** The JSON of an input, uploaded whole. */
+async function uploadedInput(who: Person, input: unknown): Promise<{ sha256: string }> {
+  const bytes = new TextEncoder().encode(typeof input === 'string' ? input : JSON.stringify(input))
+  const hash = await sha256(bytes)
+  expect((await put(who, hash, bytes)).status).toBe(201)
+  return { sha256: hash }
+}
+
+test('an input of any kind is uploaded whole, and checked, priced and leased as if it stood there', async () => {
+  const model = 'reads-uploads'
+  const bob = await provider([
+    { ...OFFER, model },
+    { kind: 'text.embed', model, ask: '0.0000001', speed: 100 },
+    { ...OCR, model },
+  ])
+  for (const [kind, input] of [
+    ['llm.chat', { messages: [{ role: 'user', content: 'hello' }], max_tokens: 20 }],
+    ['text.embed', { texts: ['one', 'two'] }],
+    ['doc.ocr', { image: 'AAAA', mediaType: 'image/png' }],
+  ] as const) {
+    const inline = await submit(alice, { kind, model, input })
+    await send('POST', `/v1/tasks/${inline.id}/cancel`, alice)
+    const reference = await uploadedInput(alice, input)
+    const quote = await send<{ candidates: number }>('POST', '/v1/quote', {
+      token: alice.token,
+      body: { kind, model, input: reference },
+    })
+    expect(quote.body.candidates).toBe(1)
+    const { maxPrice, id } = await submit(alice, { kind, model, input: reference })
+    expect(maxPrice).toBe(inline.maxPrice)
+    const [lease] = (await poll(bob, { free: 1, waitSeconds: 10 })).leases
+    expect(lease).toMatchObject({ id: `${id}.1`, input: reference })
+    const read = await get(bob, `/v1/leases/${lease!.id}/blobs/${reference.sha256}`)
+    expect(JSON.parse(new TextDecoder().decode(read.bytes))).toEqual(input)
+    await send('POST', `/v1/tasks/${id}/cancel`, alice)
+  }
+})
+
+test('an uploaded input that is none is refused at its place, and so is one that refers to more', async () => {
+  await provider([OCR, OFFER])
+  const before = await ledger(alice)
+  const post = async (kind: string, content: unknown, who = alice) =>
+    send('POST', '/v1/tasks', { token: alice.token, body: { kind, input: await uploadedInput(who, content) } })
+  refused(await post('llm.chat', '{'), 'invalid_request', '/input')
+  refused(await post('llm.chat', []), 'invalid_request', '/input')
+  refused(await post('llm.chat', { messages: [] }), 'invalid_request', '/input/messages')
+  const inner = (await uploaded(alice)).sha256
+  refused(await post('doc.ocr', pageTask(inner).input), 'invalid_request', '/input')
+  refused(await post('wasi.run', { module: { sha256: inner } }), 'invalid_request', '/input')
+  denied(await post('llm.chat', { ...CHAT.input, user: 'mallory' }, mallory), 404, 'blob_not_found', '/input')
+  const large = await uploadedInput(alice, { texts: ['x'.repeat(LIMITS.bodyBytes)] })
+  denied(
+    await send('POST', '/v1/tasks', { token: alice.token, body: { kind: 'text.embed', input: large } }),
+    413,
+    'body_too_large',
+    '/input',
+  )
   expect(await ledger(alice)).toEqual(before)
 })
 

@@ -1,6 +1,17 @@
 import { beforeAll, expect, test } from 'vitest'
 import { LIMITS } from '#core/protocol/values.ts'
-import { ledger, OFFER, type Person, provider, refusedAsOpenAi, requester, send } from '../support/network.ts'
+import {
+  ledger,
+  OFFER,
+  type Person,
+  poll,
+  provider,
+  refusedAsOpenAi,
+  request,
+  requester,
+  send,
+  succeeded,
+} from '../support/network.ts'
 
 const EMBED = { model: 'embedder', input: 'a text' }
 const TALK = { model: 'echo', messages: [{ role: 'user', content: 'hello' }], max_tokens: 20 }
@@ -75,12 +86,34 @@ test('a model that nobody has offered for this kind is not found', async () => {
   await refusedWhole('embeddings', { body: { ...EMBED, model: 'echo' } }, 404, 'model_not_found', 'model')
 })
 
-test('an input that is too large is refused as the field it is', async () => {
-  const input = 'x'.repeat(LIMITS.inputBytes)
-  await refusedWhole('embeddings', { body: { ...EMBED, input } }, 413, 'body_too_large', 'input')
-  const messages = [{ role: 'user', content: input }]
-  await refusedWhole('chat/completions', { body: { ...TALK, messages } }, 413, 'body_too_large', 'messages')
-  await refusedWhole('completions', { body: { model: 'echo', prompt: input } }, 413, 'body_too_large', 'prompt')
+test('what is too large for an input is uploaded by itself, and given to the provider that way', async () => {
+  const model = 'large-inputs'
+  const bob = await provider([{ ...OFFER, model }])
+  const url = `data:image/png;base64,${'A'.repeat(LIMITS.inputBytes)}`
+  const messages = [
+    {
+      role: 'user',
+      content: [
+        { type: 'text', text: 'What is this?' },
+        { type: 'image_url', image_url: { url } },
+      ],
+    },
+  ]
+  const seeing = await provider([{ ...OFFER, model: 'sees', capabilities: ['image_url'] }])
+  for (const [who, body] of [
+    [bob, { ...TALK, model, messages: [{ role: 'user', content: 'x'.repeat(LIMITS.inputBytes) }] }],
+    [seeing, { ...TALK, model: 'sees', messages }],
+  ] as const) {
+    const answer = send<{ choices: unknown[] }>('POST', '/v1/chat/completions', { token: alice.token, body })
+    const [lease] = (await poll(who, { free: 1, waitSeconds: 10 })).leases
+    const { sha256 } = lease!.input as { sha256: string }
+    const content = await request(`/v1/leases/${lease!.id}/blobs/${sha256}`, {
+      headers: { authorization: `Bearer ${who.token}` },
+    })
+    expect(await content.json()).toEqual({ messages: body.messages, max_tokens: 20 })
+    await poll(who, { seen: lease!.seq, results: [succeeded(lease!.id)] })
+    expect((await answer).status).toBe(200)
+  }
 })
 
 test('who cannot pay, and who is nobody, is told so', async () => {

@@ -1,9 +1,9 @@
 import { Hono } from 'hono'
 import { Quote } from '#core/protocol/quote.ts'
 import { SubmitTask } from '#core/protocol/task.ts'
-import { toRequest } from '#core/request.ts'
 import { type Env, networkOf } from '../env.ts'
 import { operation } from '../middleware/operation.ts'
+import { withInputs } from '../uploaded-input.ts'
 
 const CHAT = { kind: 'llm.chat', input: { messages: [{ role: 'user', content: 'Say hello.' }], max_tokens: 64 } }
 
@@ -16,10 +16,12 @@ export const quote = new Hono<{ Bindings: Env }>().post(
     body: SubmitTask,
     examples: { chat: CHAT },
     answers: { 200: Quote },
-    errors: ['unknown_kind', 'price_below_unit', 'not_comparable'],
+    errors: ['unknown_kind', 'price_below_unit', 'not_comparable', 'blob_not_found'],
   }),
   async (c) => {
-    const request = toRequest(c.req.valid('json'))
-    return c.json(await networkOf(c.env).market().quote(c.get('principal').address, request))
+    const { address } = c.get('principal')
+    const network = networkOf(c.env)
+    const [request] = await withInputs(network, address, [c.req.valid('json')], () => '')
+    return c.json(await network.market().quote(address, request!))
   },
 )

@@ -1,9 +1,19 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
+import { isReference } from '#core/blob-ref.ts'
 import { DomainError, SUBMIT_ERRORS } from '#core/errors.ts'
 import { VoucherHeaders } from '#core/lane.ts'
 import { TaskForecast } from '#core/protocol/forecast.ts'
-import { IdempotencyHeaders, SubmitTasks, TaskView, TaskViews, WaitQuery, WatchEvent } from '#core/protocol/task.ts'
+import {
+  IdempotencyHeaders,
+  type SubmitTask,
+  SubmitTasks,
+  TaskView,
+  TaskViews,
+  WaitQuery,
+  WatchEvent,
+} from '#core/protocol/task.ts'
+import type { Address } from '#core/protocol/values.ts'
 import { Evidence, Receipt } from '#core/receipt.ts'
 import { type TaskRequest, toRequest } from '#core/request.ts'
 import { parseTaskId } from '#core/task-id.ts'
@@ -21,6 +31,7 @@ import { LANE_ERRORS, laneFor } from '../self-custody.ts'
 import { streamEvents } from '../sse.ts'
 import { encodeSubmission } from '../submission.ts'
 import { listTasks } from '../task-list.ts'
+import { withInputs } from '../uploaded-input.ts'
 import { watchTask } from '../watch.ts'
 import { checkWebhooks } from '../webhook.ts'
 
@@ -31,6 +42,11 @@ const EMBED = { kind: 'text.embed', input: { texts: ['An open market for AI comp
 
 const requestsOf = (body: z.output<typeof SubmitTasks>): TaskRequest[] =>
   Array.isArray(body) ? body.map((task, i) => toRequest(task, `/${i}`)) : [toRequest(body)]
+
+const isUploaded = ({ input }: SubmitTask) => isReference(input)
+
+const readUploads = (network: Network, owner: Address, body: z.output<typeof SubmitTasks>): Promise<TaskRequest[]> =>
+  Array.isArray(body) ? withInputs(network, owner, body, (i) => `/${i}`) : withInputs(network, owner, [body], () => '')
 
 export const tasks = new Hono<{ Bindings: Env }>()
   .post(
@@ -61,7 +77,8 @@ export const tasks = new Hono<{ Bindings: Env }>()
       const waitMs = (c.req.valid('query').waitSeconds ?? 0) * 1000
       const { address, key } = c.get('principal')
       const headers = c.req.valid('header')
-      const requests = requestsOf(body)
+      const hasUploads = Array.isArray(body) ? body.some(isUploaded) : isUploaded(body)
+      const requests = hasUploads ? await readUploads(networkOf(c.env), address, body) : requestsOf(body)
       await checkWebhooks(networkOf(c.env), address, requests)
       await holdBlobs(networkOf(c.env), address, requests, Date.now())
       const encoded = await encodeSubmission(requests)

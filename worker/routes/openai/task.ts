@@ -3,15 +3,18 @@ import type * as z from 'zod'
 import { DomainError, SUBMIT_ERRORS } from '#core/errors.ts'
 import { VoucherHeaders } from '#core/lane.ts'
 import { IdempotencyHeaders, isEnded, SubmitTask, type TaskView } from '#core/protocol/task.ts'
-import { LIMITS } from '#core/protocol/values.ts'
+import { type Address, LIMITS } from '#core/protocol/values.ts'
 import { type TaskRequest, toRequest } from '#core/request.ts'
 import { parseTaskId } from '#core/task-id.ts'
-import type { Principal } from '../../auth.ts'
+import { type Principal, sha256 } from '../../auth.ts'
+import { storeBlob } from '../../blobs.ts'
 import type { Network } from '../../env.ts'
 import { idempotencyOf } from '../../idempotency.ts'
 import { fromJson } from '../../outcome.ts'
 import { LANE_ERRORS, laneFor } from '../../self-custody.ts'
 import { encodeSubmission } from '../../submission.ts'
+
+const UPLOAD_KEPT_MS = 3_600_000
 
 /** How a call that waits for its tasks can be refused. */
 export const WAIT_ERRORS = [
@@ -23,6 +26,7 @@ export const WAIT_ERRORS = [
   'task_expired',
   'task_cancelled',
   'price_below_unit',
+  'blob_quota_exceeded',
   'not_comparable',
 ] as const
 
@@ -34,6 +38,39 @@ export const toRequests = (tasks: z.input<typeof SubmitTask>[]): TaskRequest[] =
 export const SubmitHeaders = IdempotencyHeaders.extend(VoucherHeaders.shape)
 type SubmitHeaders = z.output<typeof SubmitHeaders>
 
+/** The same, with what is too large for the input of a task uploaded for the account, as it would have to do itself. */
+async function requestsOf(
+  network: Network,
+  owner: Address,
+  tasks: z.input<typeof SubmitTask>[],
+): Promise<TaskRequest[]> {
+  try {
+    return toRequests(tasks)
+  } catch (error) {
+    if (!(error instanceof DomainError && error.code === 'body_too_large')) throw error
+    return await Promise.all(tasks.map((task, i) => withUpload(network, owner, SubmitTask.parse(task), `/${i}`)))
+  }
+}
+
+/** What is uploaded is kept for as long as the task may run, and a little longer. */
+async function withUpload(network: Network, owner: Address, task: SubmitTask, pointer: string): Promise<TaskRequest> {
+  const text = JSON.stringify(task.input)
+  const content = new TextEncoder().encode(text)
+  const bytes = content.byteLength
+  if (bytes <= LIMITS.inputBytes) return toRequest(task, pointer)
+  const input = { sha256: await sha256(text) }
+  // Checked before anything is kept.
+  const request = toRequest({ ...task, input }, pointer, task.input)
+  const keptUntil = Date.now() + request.deadlineMs + UPLOAD_KEPT_MS
+  await storeBlob(
+    network,
+    owner,
+    { ...input, bytes, contentType: 'application/json', keptUntil },
+    content.slice().buffer,
+  )
+  return request
+}
+
 /** Submits the tasks of a request, all or none. */
 export async function submitAll(
   network: Network,
@@ -41,7 +78,7 @@ export async function submitAll(
   tasks: z.input<typeof SubmitTask>[],
   headers: SubmitHeaders,
 ): Promise<TaskView[]> {
-  const requests = await encodeSubmission(toRequests(tasks))
+  const requests = await encodeSubmission(await requestsOf(network, address, tasks))
   const idempotency = await idempotencyOf(headers['idempotency-key'], address, requests)
   const payer = headers['voucher-signer'] === undefined ? key : await laneFor(network, address, requests, headers)
   return fromJson(await network.line().submit(address, payer, requests, 0, idempotency))
