@@ -1,9 +1,5 @@
-import { fileURLToPath } from 'node:url'
 import { cloudflareTest, readD1Migrations } from '@cloudflare/vitest-plugin'
 import { defineConfig } from 'vitest/config'
-
-/** Tests start the same programs many times over; each compiles them anew without this. */
-const env = { NODE_COMPILE_CACHE: fileURLToPath(new URL('dist/compile-cache', import.meta.url)) }
 
 export default defineConfig({
   test: {
@@ -11,7 +7,6 @@ export default defineConfig({
       {
         test: {
           name: 'node',
-          env,
           isolate: false,
           include: ['test/**/*.test.ts'],
           exclude: ['test/worker/**', 'test/e2e/**'],
@@ -49,7 +44,6 @@ export default defineConfig({
       {
         test: {
           name: 'e2e',
-          env,
           include: ['test/e2e/**/*.test.ts'],
           globalSetup: ['test/support/build.ts'],
           testTimeout: 120_000,
