@@ -4,6 +4,7 @@ import type { Book } from './book.ts'
 import { type Charge, chargesAfter } from './charges.ts'
 import { parseLeaseId } from './lease.ts'
 import { max, min, ONE_TOKEN } from './money.ts'
+import { IdempotencyHeaders } from './protocol/task.ts'
 import { Address, Amount, Hex } from './protocol/values.ts'
 import { laneKey, laneOf, purseId } from './purse.ts'
 
@@ -120,7 +121,8 @@ export const SignedLane = z.object({
 })
 export type SignedLane = z.output<typeof SignedLane>
 
-export const VoucherHeaders = z.object({
+/** What a call that submits tasks may say of them in its headers. */
+export const SubmitHeaders = IdempotencyHeaders.extend({
   'voucher-signer': Address.optional().describe('The call is paid by the account that this key signs for.'),
   voucher: z
     .string()
@@ -128,6 +130,7 @@ export const VoucherHeaders = z.object({
     .optional()
     .describe('What a `voucher_required` asks for, signed: JSON of `SignedLane` in base64.'),
 })
+export type SubmitHeaders = z.output<typeof SubmitHeaders>
 
 export const LockLane = z
   .strictObject({ requester: Address.describe('Of a lease that you hold, or whose work you have done.') })

@@ -1,6 +1,7 @@
 /** The OpenAI-compatible surface: the same tasks, under the names its clients know. */
 import { Hono } from 'hono'
 import { createTold } from '#core/chat-told.ts'
+import { SubmitHeaders } from '#core/lane.ts'
 import { ChatRequest, chatCompletion, chatEnd, chatTask, pieceChunk } from '#core/openai.ts'
 import { ChatChunk, ChatCompletion } from '#core/openai-answers.ts'
 import type { ChatPiece } from '#core/protocol/chat-piece.ts'
@@ -13,7 +14,7 @@ import { fromJson } from '../outcome.ts'
 import { PAYMENT_ERRORS } from '../payment.ts'
 import { streamEvents } from '../sse.ts'
 import { watchTask } from '../watch.ts'
-import { allSucceeded, lineOf, SubmitHeaders, submitAll, toRequests, WAIT_ERRORS } from './openai/task.ts'
+import { allSucceeded, lineOf, submitAll, toRequests, WAIT_ERRORS } from './openai/task.ts'
 
 const declared = operation({
   summary: 'Chat with a model',

@@ -1,18 +1,9 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
-import { isReference } from '#core/blob-ref.ts'
 import { DomainError, SUBMIT_ERRORS } from '#core/errors.ts'
-import { VoucherHeaders } from '#core/lane.ts'
+import { SubmitHeaders } from '#core/lane.ts'
 import { TaskForecast } from '#core/protocol/forecast.ts'
-import {
-  IdempotencyHeaders,
-  type SubmitTask,
-  SubmitTasks,
-  TaskView,
-  TaskViews,
-  WaitQuery,
-  WatchEvent,
-} from '#core/protocol/task.ts'
+import { SubmitTasks, TaskView, TaskViews, WaitQuery, WatchEvent } from '#core/protocol/task.ts'
 import type { Address } from '#core/protocol/values.ts'
 import { Evidence, Receipt } from '#core/receipt.ts'
 import { type TaskRequest, toRequest } from '#core/request.ts'
@@ -21,15 +12,14 @@ import { TaskList, TaskListQuery } from '#core/task-list.ts'
 import type { Principal } from '../auth.ts'
 import { holdBlobs } from '../blobs.ts'
 import { type Env, isCell, type Network, networkOf } from '../env.ts'
-import { idempotencyOf } from '../idempotency.ts'
 import { operation } from '../middleware/operation.ts'
 import { reply } from '../middleware/reply.ts'
 import { fromJson, type Json, unwrap } from '../outcome.ts'
 import { PAYMENT_ERRORS } from '../payment.ts'
 import { readEvidence, readReceipt } from '../receipt.ts'
-import { LANE_ERRORS, laneFor } from '../self-custody.ts'
+import { LANE_ERRORS } from '../self-custody.ts'
 import { streamEvents } from '../sse.ts'
-import { encodeSubmission } from '../submission.ts'
+import { submitRequests } from '../submission.ts'
 import { listTasks } from '../task-list.ts'
 import { withInputs } from '../uploaded-input.ts'
 import { watchTask } from '../watch.ts'
@@ -43,9 +33,7 @@ const EMBED = { kind: 'text.embed', input: { texts: ['An open market for AI comp
 const requestsOf = (body: z.output<typeof SubmitTasks>): TaskRequest[] =>
   Array.isArray(body) ? body.map((task, i) => toRequest(task, `/${i}`)) : [toRequest(body)]
 
-const isUploaded = ({ input }: SubmitTask) => isReference(input)
-
-const readUploads = (network: Network, owner: Address, body: z.output<typeof SubmitTasks>): Promise<TaskRequest[]> =>
+const withUploads = (network: Network, owner: Address, body: z.output<typeof SubmitTasks>): Promise<TaskRequest[]> =>
   Array.isArray(body) ? withInputs(network, owner, body, (i) => `/${i}`) : withInputs(network, owner, [body], () => '')
 
 export const tasks = new Hono<{ Bindings: Env }>()
@@ -55,7 +43,7 @@ export const tasks = new Hono<{ Bindings: Env }>()
       summary: 'Submit a task, or up to 1,000',
       details: 'A task holds the most it can cost; when it ends, what was metered is captured and the rest released.',
       access: 'tasks:write',
-      headers: IdempotencyHeaders.extend(VoucherHeaders.shape),
+      headers: SubmitHeaders,
       query: WaitQuery,
       body: SubmitTasks,
       examples: { chat: CHAT, batch: [CHAT, EMBED] },
@@ -75,17 +63,13 @@ export const tasks = new Hono<{ Bindings: Env }>()
     async (c) => {
       const body = c.req.valid('json')
       const waitMs = (c.req.valid('query').waitSeconds ?? 0) * 1000
-      const { address, key } = c.get('principal')
-      const headers = c.req.valid('header')
-      const hasUploads = Array.isArray(body) ? body.some(isUploaded) : isUploaded(body)
-      const requests = hasUploads ? await readUploads(networkOf(c.env), address, body) : requestsOf(body)
-      await checkWebhooks(networkOf(c.env), address, requests)
-      await holdBlobs(networkOf(c.env), address, requests, Date.now())
-      const encoded = await encodeSubmission(requests)
-      const idempotency = await idempotencyOf(headers['idempotency-key'], address, encoded)
-      const payer =
-        headers['voucher-signer'] === undefined ? key : await laneFor(networkOf(c.env), address, encoded, headers)
-      const views = await networkOf(c.env).line().submit(address, payer, encoded, waitMs, idempotency)
+      const principal = c.get('principal')
+      const { address } = principal
+      const network = networkOf(c.env)
+      const requests = await withUploads(network, address, body)
+      await checkWebhooks(network, address, requests)
+      await holdBlobs(network, address, requests, Date.now())
+      const views = await submitRequests(network, principal, requests, c.req.valid('header'), waitMs)
       if (Array.isArray(body)) return reply(c, `{"tasks":${views}}` as Json<{ tasks: TaskView[] }>, 201)
       // An array of one, without its brackets.
       return reply(c, views.slice(1, -1) as Json<TaskView>, 201)

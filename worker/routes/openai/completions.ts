@@ -1,5 +1,6 @@
 import { Hono } from 'hono'
 import { DomainError } from '#core/errors.ts'
+import { SubmitHeaders } from '#core/lane.ts'
 import { CompletionRequest, completionTasks, textChunks, textCompletion } from '#core/openai.ts'
 import { TextChunk, TextCompletion } from '#core/openai-answers.ts'
 import { toOpenAiError } from '#core/openai-error.ts'
@@ -7,7 +8,7 @@ import { type Env, networkOf } from '../../env.ts'
 import { operation } from '../../middleware/operation.ts'
 import { PAYMENT_ERRORS } from '../../payment.ts'
 import { streamEvents } from '../../sse.ts'
-import { allSucceeded, lineOf, SubmitHeaders, submitAll, toRequests, WAIT_ERRORS } from './task.ts'
+import { allSucceeded, lineOf, submitAll, toRequests, WAIT_ERRORS } from './task.ts'
 
 const declared = operation({
   summary: 'Go on with a prompt',

@@ -1,11 +1,12 @@
 import { Hono } from 'hono'
+import { SubmitHeaders } from '#core/lane.ts'
 import { EmbeddingsRequest, embeddingList, embeddingTasks } from '#core/openai.ts'
 import { EmbeddingList } from '#core/openai-answers.ts'
 import { base64Floats } from '../../base64.ts'
 import { type Env, networkOf } from '../../env.ts'
 import { operation } from '../../middleware/operation.ts'
 import { PAYMENT_ERRORS } from '../../payment.ts'
-import { allSucceeded, SubmitHeaders, submitAll, toRequests, WAIT_ERRORS } from './task.ts'
+import { allSucceeded, submitAll, toRequests, WAIT_ERRORS } from './task.ts'
 
 const declared = operation({
   summary: 'Embed texts',

@@ -1,18 +1,17 @@
 /** The tasks behind the OpenAI routes. */
 import type * as z from 'zod'
 import { DomainError, SUBMIT_ERRORS } from '#core/errors.ts'
-import { VoucherHeaders } from '#core/lane.ts'
-import { IdempotencyHeaders, isEnded, SubmitTask, type TaskView } from '#core/protocol/task.ts'
+import type { SubmitHeaders } from '#core/lane.ts'
+import { isEnded, SubmitTask, type TaskView } from '#core/protocol/task.ts'
 import { type Address, LIMITS } from '#core/protocol/values.ts'
 import { type TaskRequest, toRequest } from '#core/request.ts'
 import { parseTaskId } from '#core/task-id.ts'
 import { type Principal, sha256 } from '../../auth.ts'
 import { storeBlob } from '../../blobs.ts'
 import type { Network } from '../../env.ts'
-import { idempotencyOf } from '../../idempotency.ts'
 import { fromJson } from '../../outcome.ts'
-import { LANE_ERRORS, laneFor } from '../../self-custody.ts'
-import { encodeSubmission } from '../../submission.ts'
+import { LANE_ERRORS } from '../../self-custody.ts'
+import { submitRequests } from '../../submission.ts'
 
 const UPLOAD_KEPT_MS = 3_600_000
 
@@ -33,10 +32,6 @@ export const WAIT_ERRORS = [
 /** Checked and priced. */
 export const toRequests = (tasks: z.input<typeof SubmitTask>[]): TaskRequest[] =>
   tasks.map((task, i) => toRequest(SubmitTask.parse(task), `/${i}`))
-
-/** What a call that submits tasks may say of them in its headers. */
-export const SubmitHeaders = IdempotencyHeaders.extend(VoucherHeaders.shape)
-type SubmitHeaders = z.output<typeof SubmitHeaders>
 
 /** The same, with what is too large for the input of a task uploaded for the account, as it would have to do itself. */
 async function requestsOf(
@@ -74,14 +69,12 @@ async function withUpload(network: Network, owner: Address, task: SubmitTask, po
 /** Submits the tasks of a request, all or none. */
 export async function submitAll(
   network: Network,
-  { address, key }: Principal,
+  principal: Principal,
   tasks: z.input<typeof SubmitTask>[],
   headers: SubmitHeaders,
 ): Promise<TaskView[]> {
-  const requests = await encodeSubmission(await requestsOf(network, address, tasks))
-  const idempotency = await idempotencyOf(headers['idempotency-key'], address, requests)
-  const payer = headers['voucher-signer'] === undefined ? key : await laneFor(network, address, requests, headers)
-  return fromJson(await network.line().submit(address, payer, requests, 0, idempotency))
+  const requests = await requestsOf(network, principal.address, tasks)
+  return fromJson(await submitRequests(network, principal, requests, headers, 0))
 }
 
 /** Waits until all tasks have succeeded; their deadlines bound this. When one has not, the others are cancelled. */
