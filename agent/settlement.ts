@@ -18,7 +18,7 @@ import { GAS_PRICE_ORACLE, GAS_PRICE_ORACLE_ABI, l1DataFee, readL1Prices } from 
 import type { LaneOnChain } from '#core/lane.ts'
 import { min } from '#core/money.ts'
 import type { Address } from '#core/protocol/values.ts'
-import { ERC1271_ABI, ERC1271_MAGIC } from '#core/signature.ts'
+import { isSignedByContract } from '#core/signature.ts'
 import { packVouchers, type Settlement, type SignedVoucher } from '#core/voucher.ts'
 
 /** What an account's lane to us stands at. */
@@ -33,6 +33,10 @@ const PATIENCE_MS = 90_000
 const TRIES = 4
 const ORACLE = { abi: GAS_PRICE_ORACLE_ABI, address: GAS_PRICE_ORACLE } as const
 const NOBODY = `0x${'00'.repeat(20)}`
+
+const isAway = (error: unknown): boolean =>
+  error instanceof BaseError &&
+  error.walk((cause) => cause instanceof HttpRequestError || cause instanceof TimeoutError) !== null
 
 export type SettlementLink = ReturnType<typeof linkSettlement>
 
@@ -92,21 +96,8 @@ export function linkSettlement(rpc: string, settlement: Settlement, provider: Lo
     },
 
     /** As the signer says of itself, which is a contract. Throws when the chain is away. */
-    async isSignedByContract(signer: Address, hash: Hex, signature: Hex): Promise<boolean> {
-      const read = {
-        abi: ERC1271_ABI,
-        address: signer,
-        functionName: 'isValidSignature',
-        args: [hash, signature],
-      } as const
-      return client.readContract(read).then(
-        (answer) => answer === ERC1271_MAGIC,
-        (error: BaseError) => {
-          if (error.walk((cause) => cause instanceof HttpRequestError || cause instanceof TimeoutError)) throw error
-          return false
-        },
-      )
-    },
+    isSignedByContract: (signer: Address, hash: Hex, signature: Hex): Promise<boolean> =>
+      isSignedByContract({ signer, hash, signature }, (question) => client.readContract(question), isAway),
 
     async costOf(vouchers: SignedVoucher[]): Promise<Cost> {
       const data = callOf(vouchers)

@@ -18,7 +18,7 @@ export function isCanonical(signature: string): boolean {
 export const isOfContract = (signature: string): boolean => signature.length !== 130 && signature.length !== 132
 
 /** What a contract answers to, and its answer when it has signed. */
-export const ERC1271_ABI = [
+const ERC1271_ABI = [
   {
     type: 'function',
     name: 'isValidSignature',
@@ -30,9 +30,37 @@ export const ERC1271_ABI = [
     stateMutability: 'view',
   },
 ] as const
-export const ERC1271_MAGIC = '0x1626ba7e'
+const ERC1271_MAGIC = '0x1626ba7e'
 
 type Hex = `0x${string}`
+
+/** A call of `isValidSignature`, as libraries take it. */
+export type ContractQuestion = {
+  abi: typeof ERC1271_ABI
+  address: Address
+  functionName: 'isValidSignature'
+  args: readonly [hash: Hex, signature: Hex]
+}
+
+/**
+ * As the signer says of itself, which is a contract; false where there is none.
+ * @param ask puts the question to the chain
+ * @param isAway tells whether an error is of the way there, which is thrown on
+ */
+export function isSignedByContract(
+  signed: { signer: Address; hash: Hex; signature: Hex },
+  ask: (question: ContractQuestion) => Promise<Hex>,
+  isAway: (error: unknown) => boolean,
+): Promise<boolean> {
+  const { signer: address, hash, signature } = signed
+  return ask({ abi: ERC1271_ABI, address, functionName: 'isValidSignature', args: [hash, signature] }).then(
+    (answer) => answer === ERC1271_MAGIC,
+    (error: unknown) => {
+      if (isAway(error)) throw error
+      return false
+    },
+  )
+}
 
 /**
  * Finds whose key signed a message, by a library's way of recovering it: null for the twin of a signature, and for what is none.

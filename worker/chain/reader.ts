@@ -1,6 +1,6 @@
 /** What the edge reads of the chain. */
 import {
-  type BaseError,
+  BaseError,
   createPublicClient,
   type Hex,
   HttpRequestError,
@@ -12,7 +12,7 @@ import {
 import { daicnSettlementAbi as abi } from '#contracts/abi.ts'
 import { BELIEVED_MS, type LaneOnChain } from '#core/lane.ts'
 import type { Address } from '#core/protocol/values.ts'
-import { ERC1271_ABI, ERC1271_MAGIC } from '#core/signature.ts'
+import { isSignedByContract } from '#core/signature.ts'
 import type { ChainSettings } from './settings.ts'
 
 /** A block, with its hash, so that another at the same height is not taken for it. */
@@ -31,6 +31,10 @@ const MOVES = [
 const TIMEOUT_MS = 5_000
 /** Lanes that an isolate remembers. */
 const MOST_LANES = 10_000
+
+const isAway = (error: unknown): boolean =>
+  error instanceof BaseError &&
+  error.walk((cause) => cause instanceof HttpRequestError || cause instanceof TimeoutError) !== null
 
 export type ChainReader = ReturnType<typeof openReader>
 
@@ -81,21 +85,8 @@ export function openReader({ rpc, deployment, confirmations }: ChainSettings, no
     },
 
     /** As the signer says of itself, which is a contract; false where there is none. */
-    async isSignedByContract(signer: Address, hash: Hex, signature: Hex): Promise<boolean> {
-      const read = {
-        abi: ERC1271_ABI,
-        address: signer,
-        functionName: 'isValidSignature',
-        args: [hash, signature],
-      } as const
-      return client.readContract(read).then(
-        (answer) => answer === ERC1271_MAGIC,
-        (error: BaseError) => {
-          if (error.walk((cause) => cause instanceof HttpRequestError || cause instanceof TimeoutError)) throw error
-          return false
-        },
-      )
-    },
+    isSignedByContract: (signer: Address, hash: Hex, signature: Hex): Promise<boolean> =>
+      isSignedByContract({ signer, hash, signature }, (question) => client.readContract(question), isAway),
 
     async markOf(block: number): Promise<BlockMark> {
       const { hash } = await client.getBlock({ blockNumber: BigInt(block) })
