@@ -45,17 +45,22 @@ export async function openInput(
 
   async function wasiInput({ module, ...given }: InputOf<'wasi.run'>): Promise<RunnerInput<'wasi.run'>> {
     const program = await bytesOf(module)
-    return { module: program, ...(await programInput(given, WASI_LIMITS.inputBytes - program.byteLength)) }
+    return { module: program, ...(await programInput(given, WASI_LIMITS.inputBytes, program.byteLength)) }
   }
 
-  async function programInput(input: InputOf<ContainerKind>, most: number): Promise<RunnerInput<ContainerKind>> {
+  /** @param used bytes of the program itself, which count too */
+  async function programInput(
+    input: InputOf<ContainerKind>,
+    most: number,
+    used = 0,
+  ): Promise<RunnerInput<ContainerKind>> {
     const { args = [], stdin = '', files = {}, outputs = [] } = input
-    let left = most
+    let left = most - used
     const take = async (content: Content) => {
       const taken = await bytesOf(content)
       left -= taken.byteLength
       if (left >= 0) return taken
-      throw new RunnerError('invalid_input', `program and files have more than ${WASI_LIMITS.inputBytes} bytes`)
+      throw new RunnerError('invalid_input', `program and files have more than ${most} bytes`)
     }
     const given = await take(stdin)
     const taken: Record<string, Uint8Array> = {}
