@@ -78,7 +78,8 @@ function backlogOf(book: Book, name: string, now: number): Backlog {
   let left = MOST_AHEAD
   for (const tree of book.matching.queues.get(kind)?.get(model)?.values() ?? []) {
     for (const { requester } of inOrder(book.matching.open, tree)) {
-      if (left-- === 0) break
+      if (left === 0) break
+      left--
       waiting.set(requester, (waiting.get(requester) ?? 0) + 1)
     }
   }
