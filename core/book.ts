@@ -8,7 +8,7 @@ import type { Backlog } from './backlog.ts'
 import { bitsOf } from './capability.ts'
 import { addCharge, type Charges } from './charges.ts'
 import { createDecisions, type Decisions, noteDecision } from './decision.ts'
-import { advance, type Fairness, fairnessOf, stamp } from './fairness.ts'
+import { advance, createFairness, type Fairness, stamp } from './fairness.ts'
 import { createGrants, type Grants, noteGrant } from './grants.ts'
 import type { Accepted } from './idempotency.ts'
 import { backoffMs, GRACE_MS, LEASE_MS, leaseId } from './lease.ts'
@@ -150,8 +150,9 @@ export type Book = {
   /** Since when the outlooks count. */
   binFrom: number | null
   matching: Matching
-  /** By class. */
-  fairness: Map<string, Fairness>
+  fairness: Fairness
+  /** By requester, the turn after that of its latest task that was at risk. */
+  hurried: Map<Address, number>
   due: OrderedIndex<OpenTask>
   dueTree: Tree
   lastTask: number
@@ -187,7 +188,8 @@ export function createBook(cell: string): Book {
     outlooks: new Map(),
     binFrom: null,
     matching: createMatching(),
-    fairness: new Map(),
+    fairness: createFairness(),
+    hurried: new Map(),
     due: createIndex(),
     dueTree: emptyTree(),
     lastTask: 0,
@@ -479,7 +481,7 @@ function submit(book: Book, spec: TaskSpec): void {
   purse.held += held(spec)
   purse.usedAt = spec.createdAt
   const task = newTask(spec)
-  const tag = stamp(fairnessOf(book.fairness, spec), spec.requester)
+  const tag = stamp(book.fairness, spec.requester)
   const { want } = openTask(book, task, { tag }, spec.deadline, spec.createdAt)
   countSubmitted(book.stats, task)
   noteSubmitted(book, task, want)
@@ -580,7 +582,7 @@ function granted(book: Book, open: OpenTask, address: Address, at: number): void
   provider.leases.set(leaseId(id, attempt), lease)
   provider.supply.room--
   noteModel(book.matching, provider.supply, open.want)
-  advance(fairnessOf(book.fairness, open.want), open.turn ?? open.want.tag)
+  advance(book.fairness, open.turn ?? open.want.tag)
   book.news.providers.add(address)
   countGranted(book.stats, open.task)
   noteGranted(book, open.task)

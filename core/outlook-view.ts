@@ -139,7 +139,7 @@ function etaOf(
 const newcomersTurn = ({ fairness }: Book, of: Class): Turn => ({
   ...of,
   region: null,
-  tag: nextTag(fairness.get(classOf(of)), '0x'),
+  tag: nextTag(fairness, '0x'),
   deadline: Number.POSITIVE_INFINITY,
   seq: Number.POSITIVE_INFINITY,
 })

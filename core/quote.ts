@@ -71,14 +71,13 @@ export function quote(book: Book, requester: Address, request: TaskRequest, now:
 
 /** The task as matching would see it, behind all that wait with the same tag. */
 export function wantOf(book: Book, requester: Address, request: TaskRequest, now: number): Want {
-  const model = modelFor(book, request)
   return {
     ...request,
-    ...model,
+    ...modelFor(book, request),
     id: '',
     seq: Number.MAX_SAFE_INTEGER,
     requester,
-    tag: nextTag(book.fairness.get(classOf({ kind: request.kind, model: model.model })), requester),
+    tag: nextTag(book.fairness, requester),
     deadline: now + request.deadlineMs,
     avoid: [],
     avoidUntil: 0,

@@ -4,7 +4,6 @@
  */
 import { addProvider, asksOf, type Book, createBook, openTask, type Provider } from './book.ts'
 import type { Charge } from './charges.ts'
-import type { Fairness } from './fairness.ts'
 import type { Supply } from './matching.ts'
 import { createOutlook, type Outlook } from './outlook.ts'
 import type { Address } from './protocol/values.ts'
@@ -13,12 +12,14 @@ import { createStats } from './stats.ts'
 import type { Task } from './task.ts'
 
 /** Increased when an older reader would misread what is written. */
-const SNAPSHOT_VERSION = 4
+const SNAPSHOT_VERSION = 3
 
 export type SnapshotHead = { version: number } & Pick<
   Book,
   'cell' | 'classes' | 'measured' | 'binFrom' | 'fairness' | 'lastTask' | 'fees' | 'stats'
->
+> &
+  /** None in snapshots of before tasks at risk went first. */
+  Partial<Pick<Book, 'hurried'>>
 
 export type SnapshotPart =
   | { type: 'provider'; provider: Provider }
@@ -28,8 +29,8 @@ export type SnapshotPart =
   | { type: 'task'; task: Task; tag: number; turn?: number; deadline: number }
 
 export function headOf(book: Book): SnapshotHead {
-  const { cell, classes, measured, binFrom, fairness, lastTask, fees, stats } = book
-  return { version: SNAPSHOT_VERSION, cell, classes, measured, binFrom, fairness, lastTask, fees, stats }
+  const { cell, classes, measured, binFrom, fairness, hurried, lastTask, fees, stats } = book
+  return { version: SNAPSHOT_VERSION, cell, classes, measured, binFrom, fairness, hurried, lastTask, fees, stats }
 }
 
 export function* partsOf(book: Book): Generator<SnapshotPart> {
@@ -49,12 +50,7 @@ export function* partsOf(book: Book): Generator<SnapshotPart> {
 export function restore(head: SnapshotHead, parts: Iterable<SnapshotPart>, now: number): Book {
   const { version, ...kept } = head
   if (version > SNAPSHOT_VERSION) throw new Error(`snapshot version ${version} is later than ${SNAPSHOT_VERSION}`)
-  const book: Book = {
-    ...createBook(head.cell),
-    ...kept,
-    fairness: byClass(head),
-    stats: { ...createStats(), ...kept.stats },
-  }
+  const book: Book = { ...createBook(head.cell), ...kept, stats: { ...createStats(), ...kept.stats } }
   for (const part of parts) {
     switch (part.type) {
       case 'provider':
@@ -74,13 +70,6 @@ export function restore(head: SnapshotHead, parts: Iterable<SnapshotPart>, now: 
     }
   }
   return book
-}
-
-/** Before version 4 all classes had one order of turns; each goes on from there. */
-function byClass({ fairness, classes }: SnapshotHead): Book['fairness'] {
-  if (fairness instanceof Map) return fairness
-  const { virtual, finish } = fairness as Fairness
-  return new Map([...classes].map((name) => [name, { virtual, finish: new Map(finish), hurried: new Map() }]))
 }
 
 /** Before version 2 an attempt was paid by its result alone. */

@@ -5,7 +5,6 @@
  * the other. So who lets everything run into its deadlines gets two shares at the most (borrowed virtual time, Duda and Cheriton 1999).
  */
 import type { Book } from './book.ts'
-import { fairnessOf } from './fairness.ts'
 import { latencyView } from './stats.ts'
 import type { TaskSpec } from './task.ts'
 
@@ -31,15 +30,13 @@ export function lookAt(book: Book, spec: TaskSpec, now: number): number {
 /** The turn that a task which waits under this tag has because it is at risk; null when it is not, or would be no earlier. */
 export function turnAtRisk(book: Book, spec: TaskSpec, tag: number, now: number): number | null {
   if (now < middleOf(spec) || now < riskAt(book, spec)) return null
-  const { virtual, hurried } = fairnessOf(book.fairness, spec)
-  const turn = Math.max(virtual - 1, hurried.get(spec.requester) ?? Number.NEGATIVE_INFINITY)
+  const turn = Math.max(book.fairness.virtual - 1, book.hurried.get(spec.requester) ?? Number.NEGATIVE_INFINITY)
   return turn < tag ? turn : null
 }
 
 /** A task of this requester was given this turn. */
-export function noteTurn({ fairness }: Book, of: Pick<TaskSpec, 'kind' | 'model' | 'requester'>, turn: number): void {
-  const { virtual, hurried } = fairnessOf(fairness, of)
-  hurried.set(of.requester, turn + 1)
+export function noteTurn({ hurried, fairness }: Book, { requester }: Pick<TaskSpec, 'requester'>, turn: number): void {
+  hurried.set(requester, turn + 1)
   if (hurried.size < KEPT) return
-  for (const [other, next] of hurried) if (next < virtual) hurried.delete(other)
+  for (const [other, next] of hurried) if (next < fairness.virtual) hurried.delete(other)
 }

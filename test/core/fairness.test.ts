@@ -3,8 +3,6 @@ import { advance, createFairness, stamp } from '#core/fairness.ts'
 import {
   enrol,
   holderOf,
-  join,
-  offer,
   openBook,
   order,
   providerOf,
@@ -53,21 +51,6 @@ test('nor when a hundred of them have been served already', () => {
   servedOf(book, 100)
   order(book, 2, [request()], T0)
   expect(servedOf(book, 3)).toContain(requesterOf(2))
-})
-
-test('nor when the same requester is served at once in another class', () => {
-  const book = openBook([1, 2])
-  const fast = join(book, 9, T0, { offers: [offer({ model: 'other' })] })
-  order(
-    book,
-    1,
-    Array.from({ length: 500 }, () => request()),
-    T0,
-  )
-  const [other] = order(book, 1, [request({ model: 'other' })], T0)
-  expect(holderOf(book, other!)).toBe(fast.supply.address)
-  order(book, 2, [request()], T0)
-  expect(servedOf(book, 2)).toContain(requesterOf(2))
 })
 
 test('requesters with full queues take turns', () => {
