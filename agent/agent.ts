@@ -88,6 +88,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       end(id, 'revoked')
     }
     for (const lease of fresh) void begin(lease)
+    // The edge does not know that there is room again before it is told.
+    if (revoked.length > 0) connection.wake()
     changed()
   }
 

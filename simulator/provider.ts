@@ -258,6 +258,7 @@ function takeIn(field: Field, agent: Agent, socket: Socket, answer: PollAnswer):
   for (const { lease } of receipts) agent.spool.delete(lease)
   for (const lease of revoked) stop(field, agent, lease)
   for (const lease of fresh) begin(field, agent, lease)
+  if (revoked.length > 0) sendPoll(field, agent)
   arm(field, agent)
 }
 

@@ -134,6 +134,18 @@ test('a revoked lease is aborted and hands in nothing', async () => {
   expect(events('task')[0]).toMatchObject({ lease: 'a.1', status: 'revoked' })
 })
 
+test('an agent that was told to stop its last task says at once that it has room again', async () => {
+  const { edge, script, runs, grant, running } = await start()
+  grant('a.1')
+  await running(1)
+  await edge.until(() => script.polls.length > 0)
+  const from = script.polls.length
+  edge.revoke('a.1')
+  await edge.until(() => script.polls.length > from)
+  expect(script.polls.at(-1)).toMatchObject({ free: script.polls[0]!.free, renew: [] })
+  expect(runs[0]!.options.signal.aborted).toBe(true)
+})
+
 test('a result whose answer was lost is handed in again', async () => {
   const { edge, script, state, runs, grant, running, events } = await start()
   grant('a.1')
@@ -157,6 +169,7 @@ test('leases are renewed every third of their time, and an idle agent sends noth
   for (const poll of script.polls.slice(from)) expect(poll.renew).toEqual(['a.1'])
   expect(times[2]! - times[0]!).toBeGreaterThanOrEqual(350)
   edge.revoke('a.1')
+  await edge.until(() => script.polls.at(-1)!.renew.length === 0)
   const idleFrom = script.polls.length
   await new Promise((resolve) => setTimeout(resolve, 500))
   expect(script.polls.length).toBe(idleFrom)
