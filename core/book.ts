@@ -4,6 +4,7 @@
  * same book gives the same book, which is how a market recovers. What is soft (who is connected, when a lease expires) is set directly.
  */
 import { lotOf } from './assurance.ts'
+import { currentAttempt, deliverersOf, leasedAttempts, triesOf } from './attempts.ts'
 import type { Backlog } from './backlog.ts'
 import { bitsOf } from './capability.ts'
 import { addCharge, type Charges } from './charges.ts'
@@ -52,11 +53,10 @@ import type { Offer, Register } from './protocol/provider.ts'
 import type { Address } from './protocol/values.ts'
 import { laneOf, newPurse, type Purse } from './purse.ts'
 import { hope, NEWCOMER, type Outcome, observe, type Reputation, score } from './reputation.ts'
+import { firstLook, secondFor } from './speculation.ts'
 import { countEnded, countGranted, countPaid, countSubmitted, createStats, refreshLatest, type Stats } from './stats.ts'
 import {
   bytesOf,
-  currentAttempt,
-  deliverersOf,
   type Effect,
   held,
   isOver,
@@ -67,7 +67,6 @@ import {
   type TaskEvent,
   type TaskSpec,
   transition,
-  triesOf,
 } from './task.ts'
 import { lookAt, noteTurn, turnAtRisk } from './urgency.ts'
 import { drawVerifier } from './verifier.ts'
@@ -92,7 +91,7 @@ export type BookEvent =
   /** Ten minutes are over, and these slots are there; see core/outlook.ts. */
   | { type: 'binned'; at: number; supplies?: Supplies }
 
-type OpenTask = {
+export type OpenTask = {
   task: Task
   want: Want
   /** The task's deadline, later than asked for only when the market itself was away. */
@@ -105,8 +104,18 @@ type OpenTask = {
 
 const NOBODY: readonly Address[] = []
 
-/** `brokeOff`: the socket that carried its output closed unasked, and nothing was heard since. */
-type HeldLease = { seq: number; task: string; attempt: number; expiresAt: number; brokeOff?: boolean }
+/**
+ * `brokeOff`: the socket that carried its output closed unasked, and nothing was heard since. `checkAt`: when it is to be seen whether it is
+ * late; not there in what was written before anybody looked.
+ */
+type HeldLease = {
+  seq: number
+  task: string
+  attempt: number
+  expiresAt: number
+  brokeOff?: boolean
+  checkAt?: number
+}
 
 export type Provider = {
   supply: Supply
@@ -280,19 +289,26 @@ export function tick(book: Book, now: number): void {
   for (let due = nextDue(book); due !== null && due <= now; due = nextDue(book)) {
     const open = book.due.items[first(book.due, book.dueTree, 0, 0, 1, () => true)]!
     const { spec } = open.task
-    const attempt = currentAttempt(open.task)
     // A lease that was renewed stands here too early; what is due first must happen first.
     if (dueOf(book, open, due - 1) > due) schedule(book, open, due - 1)
     else if (now >= open.deadline) record(book, { type: 'task', at: now, id: spec.id, event: { type: 'expired' } })
-    else if (attempt !== 0 && now >= leaseOf(book, open)!.expiresAt) {
-      record(book, { type: 'task', at: now, id: spec.id, event: { type: 'lost', attempt } })
-    } else {
+    else if (!loseLeases(book, open, now)) {
+      const second = secondFor(book, open, now)
+      if (second) grant(book, open, second, 'late', now)
       const turn = open.want.queued && open.turn === undefined ? turnAtRisk(book, spec, open.want.tag, now) : null
       if (turn !== null) record(book, { type: 'hurried', at: now, id: spec.id, turn })
       schedule(book, open, now)
     }
     if (open.task.state.is === 'queued') place(book, open, now)
   }
+}
+
+/** @returns whether any lease of the task is over */
+function loseLeases(book: Book, open: OpenTask, now: number): boolean {
+  const over = leasesOf(book, open).filter(({ expiresAt }) => now >= expiresAt)
+  for (const { attempt } of over)
+    record(book, { type: 'task', at: now, id: open.task.spec.id, event: { type: 'lost', attempt } })
+  return over.length > 0
 }
 
 /** Gives a queued task to the best provider that waits for work, or whom was drawn for it; false when none may run it now. */
@@ -365,11 +381,12 @@ export function disconnect(book: Book, provider: Provider): void {
  */
 export function pardon(book: Book, now: number): void {
   for (const open of book.tasks.values()) {
-    const lease = leaseOf(book, open)
-    if (!lease) continue
-    lease.expiresAt = Math.max(lease.expiresAt, now + LEASE_MS)
-    open.deadline = Math.max(open.deadline, lease.expiresAt)
-    schedule(book, open, now)
+    const leases = leasesOf(book, open)
+    for (const lease of leases) {
+      lease.expiresAt = Math.max(lease.expiresAt, now + LEASE_MS)
+      open.deadline = Math.max(open.deadline, lease.expiresAt)
+    }
+    if (leases.length > 0) schedule(book, open, now)
   }
 }
 
@@ -392,12 +409,16 @@ export function breakOff(book: Book, id: string, attempt: number, now: number): 
   schedule(book, open, now)
 }
 
-/** The lease under which a task runs, if any. */
-export function leaseOf(book: Book, { task }: OpenTask): HeldLease | undefined {
-  const attempt = currentAttempt(task)
-  if (attempt === 0) return undefined
-  return book.providers.get(task.attempts[attempt - 1]!.provider)?.leases.get(leaseId(task.spec.id, attempt))
+/** The leases under which a task runs, the latest first. */
+export function leasesOf({ providers }: Book, { task }: OpenTask): HeldLease[] {
+  return leasedAttempts(task).flatMap((attempt) => {
+    const { provider } = task.attempts[attempt - 1]!
+    return providers.get(provider)?.leases.get(leaseId(task.spec.id, attempt)) ?? []
+  })
 }
+
+/** The latest of them. */
+export const leaseOf = (book: Book, open: OpenTask): HeldLease | undefined => leasesOf(book, open)[0]
 
 function register(book: Book, address: Address, registration: Register, at: number): void {
   const known = book.providers.get(address)
@@ -578,7 +599,8 @@ function granted(book: Book, open: OpenTask, address: Address, at: number): void
   const provider = book.providers.get(address)!
   const { id } = open.task.spec
   const attempt = currentAttempt(open.task)
-  const lease = { seq: ++provider.lastSeq, task: id, attempt, expiresAt: at + LEASE_MS }
+  const checkAt = firstLook(open.task, at)
+  const lease = { seq: ++provider.lastSeq, task: id, attempt, expiresAt: at + LEASE_MS, checkAt }
   provider.leases.set(leaseId(id, attempt), lease)
   provider.supply.room--
   noteModel(book.matching, provider.supply, open.want)
@@ -682,7 +704,9 @@ function dueOf(book: Book, open: OpenTask, now: number): number {
     return Math.min(again, open.turn === undefined ? lookAt(book, open.task.spec, now) : deadline, deadline)
   }
   if (state.is === 'sealing' && state.next.is !== 'queued') return Number.POSITIVE_INFINITY
-  return Math.min(leaseOf(book, open)?.expiresAt ?? deadline, deadline)
+  const leases = leasesOf(book, open)
+  const checkAt = leases.length === 1 ? (leases[0]!.checkAt ?? deadline) : deadline
+  return Math.min(...leases.map(({ expiresAt }) => expiresAt), checkAt, deadline)
 }
 
 function schedule(book: Book, open: OpenTask, now: number): void {

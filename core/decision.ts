@@ -10,6 +10,7 @@
  * | turn  | the provider that has room, the task being the first that it may run |
  * | lot   | whoever was drawn to check it; see core/verifier.ts                  |
  * | lane  | the provider whose vouchers its requester signs                      |
+ * | late  | the best other that is free, beside one that is late; see core/speculation.ts |
  */
 import type { Book } from './book.ts'
 import { WANTS } from './explain.ts'
@@ -137,6 +138,8 @@ function explain(decision: Decision, next: Contender | undefined, advantages: Ad
       return 'Drawn among all that may check the result.'
     case 'lane':
       return 'Its requester pays this provider by vouchers of its own.'
+    case 'late':
+      return `Beside an attempt that is late: ${bestBy(decision, next, advantages)}`
     case 'merit':
       return `${bestBy(decision, next, advantages)}${passedOver(decision)}`
   }

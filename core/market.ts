@@ -234,8 +234,7 @@ function renew(book: Book, provider: Provider, id: string, now: number): void {
 
 /** `started` is soft: told to watchers, but not worth writing down. */
 function start(book: Book, task: string, attempt: number, now: number): void {
-  const open = book.tasks.get(task)
-  if (open?.task.state.is === 'leased')
+  if (book.tasks.get(task)?.task.attempts[attempt - 1]?.state.is === 'granted')
     apply(book, { type: 'task', at: now, id: task, event: { type: 'started', attempt } })
 }
 

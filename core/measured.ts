@@ -1,4 +1,5 @@
 /** What a market has measured of the tasks of each class that succeeded. Sums in which later tasks weigh more; part of its snapshot. */
+import { ranFrom } from './attempts.ts'
 import { classOf } from './matching.ts'
 import type { Task } from './task.ts'
 
@@ -8,14 +9,15 @@ export type Measured = { tasks: number; runMs: number; units: number; maxUnits: 
 /** What is left of a task's weight at each further one: about the last hundred count. */
 const KEPT = 0.99
 
-export function measure(measured: Map<string, Measured>, { spec, state, attempts, deliveries = [] }: Task): void {
+export function measure(measured: Map<string, Measured>, task: Task): void {
+  const { spec, state, deliveries = [] } = task
   // One that was verified waited for others, and was paid for more than once.
   if (state.is !== 'succeeded' || deliveries.length > 1) return
   const key = classOf(spec)
   const { tasks, runMs, units, maxUnits } = measured.get(key) ?? { tasks: 0, runMs: 0, units: 0, maxUnits: 0 }
   measured.set(key, {
     tasks: tasks * KEPT + 1,
-    runMs: runMs * KEPT + state.at - attempts[state.attempt - 1]!.grantedAt,
+    runMs: runMs * KEPT + state.at - ranFrom(task, state.attempt, state.at),
     units: units * KEPT + state.units,
     maxUnits: maxUnits * KEPT + spec.maxUnits,
   })

@@ -11,6 +11,7 @@
  * | supply      | slots of those who offer the class when the bin ends                                                  |
  * | success     | tasks that succeeded / tasks that succeeded, failed or expired; not known of less than ten           |
  */
+import { ranFrom } from './attempts.ts'
 import type { Book } from './book.ts'
 import { createEta, type Estimate, type Eta, estimate, finished, type Sight, started } from './forecast/eta.ts'
 import { BIN_MS, DAY_BINS, WEEK_BINS } from './forecast/history.ts'
@@ -110,7 +111,8 @@ export function noteGranted({ outlooks }: Book, { spec, attempts }: Task): void 
 }
 
 /** A task is over. */
-export function noteEnded({ outlooks }: Book, { spec, state, attempts, deliveries = [] }: Task): void {
+export function noteEnded({ outlooks }: Book, ended: Task): void {
+  const { spec, state, deliveries = [] } = ended
   const outlook = outlooks.get(classOf(spec))
   if (!outlook) return
   const { followed, eta } = outlook
@@ -122,7 +124,7 @@ export function noteEnded({ outlooks }: Book, { spec, state, attempts, deliverie
   outlook.units += state.units
   outlook.paid += Number(state.price)
   if (task && deliveries.length < 2)
-    finished(eta, task.estimate, state.at - task.at, state.at - attempts[state.attempt - 1]!.grantedAt)
+    finished(eta, task.estimate, state.at - task.at, state.at - ranFrom(ended, state.attempt, state.at))
 }
 
 /** True when a bin began after the one under way. */

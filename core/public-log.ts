@@ -40,7 +40,7 @@ export function recordOf(view: TaskView, digest?: string): TaskRecord {
   if (provider) record.provider = provider
   if (price) record.price = price
   if (attempts[0]) record.waitMs = attempts[0].grantedAt - createdAt
-  const last = attempts.at(-1)
+  const last = attempts.findLast(({ state }) => state === 'succeeded') ?? attempts.at(-1)
   if (last) record.runMs = finishedAt - last.grantedAt
   return record
 }

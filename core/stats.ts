@@ -1,10 +1,11 @@
 /** What a market counts of itself as it goes: totals, minutes, the latest tasks. Bounded, and part of its snapshot. */
+import { currentAttempt, ranFrom } from './attempts.ts'
 import { classOf } from './matching.ts'
 import { formatAmount } from './money.ts'
 import type { ModelLatency } from './protocol/model.ts'
 import type { Minute, TaskSummary } from './protocol/network.ts'
 import type { Kind } from './protocol/work.ts'
-import { type Attempt, currentAttempt, statusOf, type Task } from './task.ts'
+import { type Attempt, statusOf, type Task } from './task.ts'
 
 export const MINUTE_MS = 60_000
 const MINUTES_KEPT = 60
@@ -70,7 +71,7 @@ export function countEnded(stats: Stats, task: Task): void {
   const minute = minuteOf(stats, state.at)
   if (state.is === 'succeeded') {
     minute.succeeded++
-    const ran = state.at - task.attempts[state.attempt - 1]!.grantedAt
+    const ran = state.at - ranFrom(task, state.attempt, state.at)
     countLatency(latencyOf(stats, task).runs, waitBucket(ran))
   } else if (state.is !== 'cancelled') minute.failed++
 }

@@ -1,4 +1,5 @@
 /** When a task that has not ended will start and finish, as it stands now: asked for apart, so that no task pays for it. */
+import { currentAttempt } from './attempts.ts'
 import type { Book } from './book.ts'
 import type { Forecast } from './forecast/bands.ts'
 import { estimate } from './forecast/eta.ts'
@@ -8,7 +9,6 @@ import { aheadOf, classOf } from './matching.ts'
 import { sightOf } from './outlook.ts'
 import { scaled } from './outlook-view.ts'
 import type { TaskForecast } from './protocol/forecast.ts'
-import { currentAttempt } from './task.ts'
 
 /**
  * A task that waits is looked at as one that came just now to its place in the queue; of one that runs, what is left of its run,

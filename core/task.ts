@@ -3,9 +3,12 @@
  * When an attempt at a stream ends without a result, the task is sealed before anything else: what was delivered until then is
  * settled, paid to that attempt, and handed to the next one to go on from.
  * A task with an assurance goes back to the queue with the results it has, until enough of them agree (core/assurance.ts).
+ * One whose attempt is late may have a second attempt beside it (core/speculation.ts): each has a lease of its own, the first result
+ * that is accepted ends both, and it alone is paid.
  * `transition` is pure: a task and an event give the next task and what must happen because of it, or why the event is refused.
  */
 import { type Checked, type Delivery, judge, mostResults } from './assurance.ts'
+import { currentAttempt, deliverersOf, leasedAttempts, mayHaveSecond, triesOf } from './attempts.ts'
 import type { Variant } from './capability.ts'
 import { addTexts, lengthOf } from './chat-joint.ts'
 import type { Signed } from './protocol/lease.ts'
@@ -82,8 +85,9 @@ type Unfinished =
 
 type TaskState =
   | Unfinished
-  | { is: 'leased'; attempt: number }
-  | { is: 'running'; attempt: number }
+  /** `beside`: the earlier attempt that still holds its lease too. */
+  | { is: 'leased'; attempt: number; beside?: number }
+  | { is: 'running'; attempt: number; beside?: number }
   /** A stream's attempt is over, and what it delivered is not known yet: nobody may go on, nor the task end, before that. */
   | { is: 'sealing'; attempt: number; next: Unfinished }
   | {
@@ -162,26 +166,12 @@ export const held = ({ bid, maxUnits, assurance }: Pick<TaskSpec, 'bid' | 'maxUn
 export const paid = ({ attempts }: Task): bigint =>
   attempts.reduce((sum, { ask, units }) => sum + ask * BigInt(units), 0n)
 
-/** The number of the attempt that holds the lease, 0 when none does. */
-export function currentAttempt({ state }: Task): number {
-  return state.is === 'leased' || state.is === 'running' ? state.attempt : 0
-}
-
 export const isOver = (task: Task): boolean => isEnded(statusOf(task))
 
 /** How a task stands as others see it: one that is being sealed still runs, and one with results is being verified until it ends. */
 export function statusOf({ state, deliveries }: Pick<Task, 'state' | 'deliveries'>): TaskStatus {
   const status = state.is === 'sealing' ? 'running' : state.is
   return deliveries && !isEnded(status) ? 'verifying' : status
-}
-
-/** The providers whose results a task has: no further one may be theirs. */
-export const deliverersOf = ({ attempts, deliveries = [] }: Task): Address[] =>
-  deliveries.map(({ attempt }) => attempts[attempt - 1]!.provider)
-
-/** Attempts that count against maxAttempts. */
-export function triesOf(task: Task): number {
-  return task.attempts.filter(({ state }) => state.is === 'failed' || state.is === 'lost').length
 }
 
 /** Throws when the caller breaks the machine's own rules, such as granting a task that is not queued. */
@@ -213,29 +203,35 @@ function grant(
   { provider, ask, digest }: Extract<TaskEvent, { type: 'granted' }>,
   now: number,
 ): Transition {
-  if (task.state.is !== 'queued') throw new Error(`task ${task.spec.id} is ${task.state.is}, not queued`)
+  const { state } = task
+  if (state.is !== 'queued' && !mayHaveSecond(task)) throw new Error(`task ${task.spec.id} is ${state.is}, not queued`)
   const number = task.attempts.length + 1
   const offered = { provider, ask, ...(digest !== undefined && { digest }) }
   const attempt: Attempt = { number, ...offered, grantedAt: now, units: 0, state: { is: 'granted' } }
+  const leased: TaskState =
+    state.is === 'leased' || state.is === 'running'
+      ? { is: state.is, attempt: number, beside: state.attempt }
+      : { is: 'leased', attempt: number }
+  return { task: { ...task, attempts: [...task.attempts, attempt], state: leased }, effects: [] }
+}
+
+function start(task: Task, number: number, now: number): Transition {
+  const { state, attempts } = task
+  const isLeased = state.is === 'leased' || state.is === 'running'
+  if (!isLeased || !leasedAttempts(task).includes(number) || attempts[number - 1]!.state.is !== 'granted') {
+    return refuse(task, number)
+  }
   return {
-    task: { ...task, attempts: [...task.attempts, attempt], state: { is: 'leased', attempt: number } },
+    task: { ...withAttempt(task, number, { state: { is: 'started', at: now } }), state: { ...state, is: 'running' } },
     effects: [],
   }
 }
 
-function start(task: Task, attempt: number, now: number): Transition {
-  if (task.state.is !== 'leased' || task.state.attempt !== attempt) return refuse(task, attempt)
-  return {
-    task: { ...withAttempt(task, attempt, { state: { is: 'started', at: now } }), state: { is: 'running', attempt } },
-    effects: [],
-  }
-}
-
-/** Accepted from the attempt that holds the lease, or late from a lost one while the task is open and no stream. */
+/** Accepted from an attempt that holds a lease, or late from a lost one while the task is open and no stream. */
 function succeed(task: Task, event: Extract<TaskEvent, { type: 'succeeded' }>, now: number): Transition {
   const attempt = task.attempts[event.attempt - 1]
-  const current = currentAttempt(task)
-  const late = event.attempt !== current
+  const leased = leasedAttempts(task)
+  const late = !leased.includes(event.attempt)
   if (!attempt || isOver(task) || (late && (attempt.state.is !== 'lost' || task.spec.stream))) {
     return refuse(task, event.attempt)
   }
@@ -244,9 +240,10 @@ function succeed(task: Task, event: Extract<TaskEvent, { type: 'succeeded' }>, n
   const { output, usage, signed } = event
   const effects: Effect[] = [{ type: 'capture', provider, price: attempt.ask * BigInt(event.units) }]
   let next = withAttempt(task, event.attempt, { units: event.units, state: { is: 'succeeded', at: now } })
-  if (current !== 0) {
-    if (late) next = withAttempt(next, current, { state: { is: 'superseded', at: now } })
-    effects.push({ type: 'release', provider: task.attempts[current - 1]!.provider, attempt: current, revoke: late })
+  for (const number of leased) {
+    const revoke = number !== event.attempt
+    if (revoke) next = withAttempt(next, number, { state: { is: 'superseded', at: now } })
+    effects.push({ type: 'release', provider: task.attempts[number - 1]!.provider, attempt: number, revoke })
   }
   for (const [provider, outcome] of outcomesOf(next.attempts.map(standing)))
     effects.push({ type: 'score', provider, outcome })
@@ -321,10 +318,11 @@ function conclude(task: Task, agreed: number[], before: Effect[], now: number): 
 
 const standing = ({ provider, state }: Attempt) => ({ provider, state: state.is })
 
-/** Ends the attempt that holds the lease without a result: back to the queue, or the end of the task. */
+/** Ends an attempt that holds a lease without a result: another goes on, or back to the queue, or the end of the task. */
 function endAttempt(task: Task, number: number, state: AttemptState, now: number): Transition {
   const attempt = task.attempts[number - 1]
-  if (!attempt || currentAttempt(task) !== number) return refuse(task, number)
+  const leased = leasedAttempts(task)
+  if (!attempt || !leased.includes(number)) return refuse(task, number)
   const ended = withAttempt(task, number, { state })
   const release: Effect = {
     type: 'release',
@@ -332,16 +330,23 @@ function endAttempt(task: Task, number: number, state: AttemptState, now: number
     attempt: number,
     revoke: state.is === 'lost',
   }
-  if (triesOf(ended) < task.spec.maxAttempts) return leave(ended, number, { is: 'queued' }, release)
+  const other = leased.find((each) => each !== number)
+  if (other !== undefined) return { task: { ...ended, state: leasedBy(ended, other) }, effects: [release] }
+  if (triesOf(ended) < task.spec.maxAttempts) return leave(ended, number, { is: 'queued' }, [release])
   if (isUnchecked(ended)) return conclude(ended, [ended.deliveries![0]!.attempt], [release], now)
   const error = state.is === 'failed' ? state.error : { code: 'lease_lost', message: 'The provider stopped answering.' }
-  return leave(ended, number, { is: 'failed', at: now, error }, release)
+  return leave(ended, number, { is: 'failed', at: now, error }, [release])
 }
 
+const leasedBy = ({ attempts }: Task, attempt: number): TaskState => ({
+  is: attempts[attempt - 1]!.state.is === 'started' ? 'running' : 'leased',
+  attempt,
+})
+
 /** From an attempt that has ended to what follows: at once, or for a stream when it is sealed. */
-function leave(task: Task, attempt: number, next: Unfinished, release: Effect): Transition {
-  if (!task.spec.stream) return { task: { ...task, state: next }, effects: [release, follow(next)] }
-  return { task: { ...task, state: { is: 'sealing', attempt, next } }, effects: [release, { type: 'seal' }] }
+function leave(task: Task, attempt: number, next: Unfinished, releases: Effect[]): Transition {
+  if (!task.spec.stream) return { task: { ...task, state: next }, effects: [...releases, follow(next)] }
+  return { task: { ...task, state: { is: 'sealing', attempt, next } }, effects: [...releases, { type: 'seal' }] }
 }
 
 const follow = (next: Unfinished): Effect => ({ type: next.is === 'queued' ? 'queue' : 'end' })
@@ -374,11 +379,14 @@ function stop(task: Task, state: Extract<TaskState, { is: 'cancelled' | 'expired
     if (stands) return conclude(task, [task.deliveries![0]!.attempt], [], now)
     return { task: { ...task, state }, effects: [{ type: 'end' }] }
   }
-  const { provider } = task.attempts[current - 1]!
-  const stopped = withAttempt(task, current, { state: { is: 'superseded', at: now } })
-  const release: Effect = { type: 'release', provider, attempt: current, revoke: true }
-  if (stands) return conclude(stopped, [task.deliveries![0]!.attempt], [release], now)
-  return leave(stopped, current, state, release)
+  let stopped = task
+  const releases: Effect[] = []
+  for (const number of leasedAttempts(task)) {
+    stopped = withAttempt(stopped, number, { state: { is: 'superseded', at: now } })
+    releases.push({ type: 'release', provider: task.attempts[number - 1]!.provider, attempt: number, revoke: true })
+  }
+  if (stands) return conclude(stopped, [task.deliveries![0]!.attempt], releases, now)
+  return leave(stopped, current, state, releases)
 }
 
 /** A spot check found nobody who could do it again: its one result stands, as it would have had it not been drawn. */

@@ -2,6 +2,7 @@
 import { seconds, terminal } from '../client/cli/terminal.ts'
 import { type Comparison, gainOf } from '../simulator/compare.ts'
 import { count, duration, type Report, reportLines } from '../simulator/report.ts'
+import type { Stragglers } from '../simulator/stragglers.ts'
 import { type TrialScore, withinQuote } from '../simulator/verdicts.ts'
 import type { Seeds } from './simulate-seeds.ts'
 
@@ -40,6 +41,16 @@ export function tellComparisons(comparisons: Comparison[]): void {
       out.item(matcher, `${waits}; price ${price.toFixed(3)}; fairness ${fairness.toFixed(3)}; ${loads} loads`)
     }
     out.item('', out.faint(`against ${best}: 95 % waits ${share(wait)}, price ${share(price)}`))
+  }
+}
+
+export function tellStragglers(scores: Stragglers[]): void {
+  const out = terminal(process.stdout)
+  out.heading('Slow providers')
+  for (const { preference, finishP50, finishP95, finishP99, seconds, succeeded, violations } of scores) {
+    const ends = `half done within ${duration(finishP50)}, 95 % ${duration(finishP95)}, 99 % ${duration(finishP99)}`
+    const rest = `${(seconds * 100).toFixed(1)} % of attempts beside a late one; ${(succeeded * 100).toFixed(1)} % succeeded`
+    out.item(preference, `${ends}; ${rest}; ${count(violations)} violations`)
   }
 }
 

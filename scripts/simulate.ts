@@ -1,5 +1,6 @@
 /** `npm run simulate -- --seed N [--tasks N] [--json] [--html FILE]`: a network of thousands in virtual time, on the real market; with
- * `--seeds N` so many small ones, from `--seed` on, with `--compare` the market's matching against that of others, with `--cheaters` what its assurances are worth. */
+ * `--seeds N` so many small ones, from `--seed` on, with `--compare` the market's matching against that of others, with `--stragglers` what second attempts are worth,
+ * with `--cheaters` what its assurances are. */
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { Worker } from 'node:worker_threads'
@@ -11,15 +12,16 @@ import { pageOf } from '../simulator/page.ts'
 import { type Plan, plansOf } from '../simulator/plan.ts'
 import { reportOf } from '../simulator/report.ts'
 import { type Outcome, run } from '../simulator/run.ts'
+import { stragglers } from '../simulator/stragglers.ts'
 import { trialsPageOf } from '../simulator/trials-page.ts'
 import type { TrialScore } from '../simulator/verdicts.ts'
 import { readTraces } from '../test/bench/traces.ts'
 import { Fault } from './checks.ts'
 import { runSeeds } from './simulate-seeds.ts'
-import { tellComparisons, tellReport, tellSeeds, tellTrials } from './simulate-tell.ts'
+import { tellComparisons, tellReport, tellSeeds, tellStragglers, tellTrials } from './simulate-tell.ts'
 
 const USAGE =
-  'usage: npm run simulate -- [--seed N] [--tasks N] [--json] [--seeds N | --compare | [--cheaters] [--html FILE]]'
+  'usage: npm run simulate -- [--seed N] [--tasks N] [--json] [--seeds N | --compare | --stragglers | [--cheaters] [--html FILE]]'
 
 type Options = {
   seed: number
@@ -28,10 +30,12 @@ type Options = {
   html: string | undefined
   seeds: number | null
   compare: boolean
+  stragglers: boolean
   cheaters: boolean
 }
 
-async function main({ seed, tasks, json, html, seeds, compare: compares, cheaters }: Options): Promise<number> {
+async function main(options: Options): Promise<number> {
+  const { seed, tasks, json, html, seeds, cheaters } = options
   const traces = readTraces()
   if (seeds !== null) {
     const from = performance.now()
@@ -41,11 +45,17 @@ async function main({ seed, tasks, json, html, seeds, compare: compares, cheater
     else tellSeeds(sum, ms)
     return sum.violations === 0 ? 0 : 1
   }
-  if (compares) {
+  if (options.compare) {
     const comparisons = compare(seed, tasks, traces).map((one) => ({ ...one, gain: gainOf(one) }))
     if (json) console.log(JSON.stringify({ compare: seed, comparisons }))
     else tellComparisons(comparisons)
     return 0
+  }
+  if (options.stragglers) {
+    const scores = stragglers(seed, tasks)
+    if (json) console.log(JSON.stringify({ stragglers: seed, tasks, scores }))
+    else tellStragglers(scores)
+    return scores.some(({ violations }) => violations > 0) ? 1 : 0
   }
   if (cheaters) {
     const scores = await runTrials(seed, tasks)
@@ -108,6 +118,7 @@ function options(): Options {
         html: { type: 'string' },
         seeds: { type: 'string' },
         compare: { type: 'boolean' },
+        stragglers: { type: 'boolean' },
         cheaters: { type: 'boolean' },
       },
     })
@@ -118,6 +129,7 @@ function options(): Options {
       html: values.html,
       seeds: values.seeds === undefined ? null : integer('--seeds', values.seeds, 1, 100_000_000),
       compare: values.compare ?? false,
+      stragglers: values.stragglers ?? false,
       cheaters: values.cheaters ?? false,
     }
   } catch (error) {

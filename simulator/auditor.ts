@@ -3,20 +3,22 @@
  * call's outcome against them. Each event costs it the same, however large the market is; now and then it looks at everything.
  *
  * - A task is in one state, which follows from its attempts, and ends once.
- * - One attempt at a time holds the lease, with a number one higher than the last.
+ * - One attempt at a time holds the lease, with a number one higher than the last; or two, by two providers, where the first is late
+ *   and the task may have a second.
  * - An attempt is paid once, for a result that was handed in and accepted or for what a room says was delivered, and within what
  *   was held for it.
  * - What requesters paid is what providers earned and the network took, to the unit.
  */
 import { createHash, type Hash } from 'node:crypto'
 import type { Account } from '#core/account.ts'
+import { leasedAttempts } from '#core/attempts.ts'
 import type { Book, BookEvent } from '#core/book.ts'
 import { exclusion } from '#core/matching.ts'
 import { splitFee } from '#core/money.ts'
 import type { Result, ResultReceipt } from '#core/protocol/lease.ts'
 import type { Address } from '#core/protocol/values.ts'
 import { available } from '#core/purse.ts'
-import { currentAttempt, held, isOver, paid, type Task, type TaskEvent, type TaskSpec } from '#core/task.ts'
+import { held, isOver, paid, type Task, type TaskEvent, type TaskSpec } from '#core/task.ts'
 
 export type Violation = { at: number; rule: string; what: string }
 
@@ -25,6 +27,8 @@ type Shadow = {
   spec: TaskSpec
   is: 'queued' | 'leased' | 'sealing'
   attempts: Attempt[]
+  /** Numbers of the attempts that hold a lease. */
+  holders: number[]
   tries: number
   /** What it becomes when its room has answered. */
   next: 'queued' | End
@@ -51,6 +55,8 @@ export type Auditor = {
   events: number
   granted: number
   retried: number
+  /** Attempts begun beside a late one. */
+  seconds: number
   /** Results taken from attempts that had lost their lease. */
   late: number
   violations: Violation[]
@@ -75,6 +81,7 @@ export function createAuditor(): Auditor {
     events: 0,
     granted: 0,
     retried: 0,
+    seconds: 0,
     late: 0,
     violations: [],
     violated: 0,
@@ -163,7 +170,16 @@ export function digestOf(auditor: Auditor): string {
 
 function submitted(auditor: Auditor, spec: TaskSpec): void {
   if (auditor.open.has(spec.id) || auditor.over[spec.seq] !== undefined) blame(auditor, 'new_id', spec.id)
-  auditor.open.set(spec.id, { spec, is: 'queued', attempts: [], tries: 0, next: 'queued', units: 0, paid: 0n })
+  auditor.open.set(spec.id, {
+    spec,
+    is: 'queued',
+    attempts: [],
+    holders: [],
+    tries: 0,
+    next: 'queued',
+    units: 0,
+    paid: 0n,
+  })
   auditor.over[spec.seq] = false
   purseOf(auditor, spec.purse).held += held(spec)
 }
@@ -210,8 +226,10 @@ function granted(
   shadow: Shadow,
   { provider, ask }: Extract<TaskEvent, { type: 'granted' }>,
 ): void {
-  const { spec, attempts } = shadow
-  if (shadow.is !== 'queued') blame(auditor, 'one_lease', `${spec.id} was granted while ${shadow.is}`)
+  const { spec, attempts, holders } = shadow
+  if (shadow.is !== 'queued' && !maySecond(shadow, provider)) {
+    blame(auditor, 'one_lease', `${spec.id} was granted while ${shadow.is}`)
+  }
   const supply = book.providers.get(provider)?.supply
   if (!supply || supply.room < 0) blame(auditor, 'room', `${spec.id} went to ${provider}, which has no room`)
   if (ask > spec.bid) blame(auditor, 'price', `${spec.id} pays ${spec.bid}, ${provider} asks ${ask}`)
@@ -221,9 +239,17 @@ function granted(
     blame(auditor, 'class', `${provider} does not offer ${spec.kind} ${spec.model} of ${spec.id}`)
   }
   auditor.granted++
-  if (attempts.length > 0) auditor.retried++
+  if (shadow.is === 'leased') auditor.seconds++
+  else if (attempts.length > 0) auditor.retried++
   attempts.push({ provider, ask, paid: false, lost: false })
+  holders.push(attempts.length)
   shadow.is = 'leased'
+}
+
+/** Whether another attempt may run beside the one that does. */
+function maySecond({ spec, is, attempts, holders }: Shadow, provider: Address): boolean {
+  if (is !== 'leased' || holders.length !== 1 || attempts[holders[0]! - 1]!.provider === provider) return false
+  return !spec.stream && !spec.assurance && spec.preference !== 'cheapest'
 }
 
 function succeeded(
@@ -233,7 +259,7 @@ function succeeded(
 ): void {
   const { spec, attempts } = shadow
   const attempt = attempts[number - 1]
-  const holds = shadow.is === 'leased' && number === attempts.length
+  const holds = shadow.is === 'leased' && shadow.holders.includes(number)
   if (!attempt || (!holds && (!attempt.lost || spec.stream))) {
     blame(auditor, 'fencing', `${spec.id}.${number} succeeded without its lease`)
     return
@@ -268,13 +294,15 @@ function attemptOver(
   shadow: Shadow,
   event: Extract<TaskEvent, { type: 'failed' | 'lost' | 'returned' }>,
 ): void {
-  const { spec, attempts } = shadow
-  if (shadow.is !== 'leased' || event.attempt !== attempts.length) {
+  const { spec, attempts, holders } = shadow
+  if (shadow.is !== 'leased' || !holders.includes(event.attempt)) {
     blame(auditor, 'fencing', `${spec.id}.${event.attempt} was ${event.type} without its lease`)
     return
   }
   if (event.type === 'lost') attempts[event.attempt - 1]!.lost = true
   if (event.type !== 'returned') shadow.tries++
+  shadow.holders = holders.filter((number) => number !== event.attempt)
+  if (shadow.holders.length > 0) return
   follow(auditor, shadow, shadow.tries < spec.maxAttempts ? 'queued' : 'failed')
 }
 
@@ -287,6 +315,7 @@ function stopped(auditor: Auditor, shadow: Shadow, how: 'cancelled' | 'expired')
 
 /** An attempt has ended without a result: what follows comes at once, or for a stream when its room has answered. */
 function follow(auditor: Auditor, shadow: Shadow, next: 'queued' | End): void {
+  shadow.holders = []
   if (shadow.spec.stream) Object.assign(shadow, { is: 'sealing', next })
   else if (next === 'queued') shadow.is = 'queued'
   else end(auditor, shadow, next)
@@ -373,7 +402,7 @@ function auditMoney(auditor: Auditor, book: Book): void {
 }
 
 function auditLeases(auditor: Auditor, book: Book): void {
-  const leased = new Set<string>()
+  const leased = new Map<string, number>()
   let queued = 0
   for (const { task } of book.tasks.values()) {
     if (isOver(task)) blame(auditor, 'one_place', `${task.spec.id} is over, and open`)
@@ -385,11 +414,12 @@ function auditLeases(auditor: Auditor, book: Book): void {
   for (const { supply, leases } of book.providers.values()) {
     for (const [id, { task, attempt }] of leases) {
       const open = book.tasks.get(task)?.task
-      if (!open || currentAttempt(open) !== attempt || leased.has(task)) {
-        blame(auditor, 'one_lease', `${supply.address} holds ${id}`)
-      }
-      leased.add(task)
+      if (!open || !leasedAttempts(open).includes(attempt)) blame(auditor, 'one_lease', `${supply.address} holds ${id}`)
+      leased.set(task, (leased.get(task) ?? 0) + 1)
     }
+  }
+  for (const [id, held] of leased) {
+    if (held !== auditor.open.get(id)?.holders.length) blame(auditor, 'one_lease', `${id} is held ${held} times`)
   }
   if (queued !== book.matching.queued)
     blame(auditor, 'one_place', `${queued} wait, ${book.matching.queued} stand in line`)

@@ -37,6 +37,7 @@ export function reportOf(seed: number, tasks: number, cells: Outcome[]) {
     expired: sum(({ ends }) => ends.expired),
     attempts: sum(({ attempts }) => attempts),
     retried: sum(({ retried }) => retried),
+    seconds: sum(({ seconds }) => seconds),
     late: sum(({ late }) => late),
     events: sum(({ events }) => events),
     waitMs: { p50: waitP50!, p95: waitP95!, p99: waitP99! },
@@ -101,7 +102,7 @@ export function reportLines(report: Report): [label: string, text: string][] {
     ['ended', [`${count(report.succeeded)} succeeded`, ...rest].join(', ')],
     [
       'attempts',
-      `${count(report.attempts)}, of which ${count(report.retried)} were retries; ${count(report.late)} results came late and were taken`,
+      `${count(report.attempts)}, of which ${count(report.retried)} were retries and ${count(report.seconds)} begun beside a late one; ${count(report.late)} results came late and were taken`,
     ],
     [
       'wait',

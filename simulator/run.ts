@@ -45,6 +45,7 @@ function outcomeOf({ plan, tally, auditor, edge, agenda }: World) {
     ends: auditor.ends,
     attempts: auditor.granted,
     retried: auditor.retried,
+    seconds: auditor.seconds,
     late: auditor.late,
     events: auditor.events,
     violated: auditor.violated,

@@ -5,7 +5,7 @@ import { Address, Amount, Count, Time } from './values.ts'
 import { Kind } from './work.ts'
 
 /** By which rule a provider was chosen; see core/decision.ts. */
-export const Rule = z.enum(['merit', 'trial', 'turn', 'lot', 'lane'])
+export const Rule = z.enum(['merit', 'trial', 'turn', 'lot', 'lane', 'late'])
 export type Rule = z.output<typeof Rule>
 
 /** What an offer has before another, or is as good in. */

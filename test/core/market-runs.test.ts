@@ -1,14 +1,14 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { earnedOf, freeOf } from '#core/account.ts'
-import { apply, createBook, tick } from '#core/book.ts'
+import { apply, tick } from '#core/book.ts'
 import { available } from '#core/purse.ts'
 import { headOf, partsOf, restore } from '#core/snapshot.ts'
 import { isOver } from '#core/task.ts'
 import { expectNothingIdle, expectSound } from '../support/book-facts.ts'
 import { durable } from '../support/durable.ts'
 import { runs } from '../support/market-ops.ts'
-import { createWorld, REQUESTERS, sleepAndWake, step, type World } from '../support/market-world.ts'
+import { createWorld, firstBook, REQUESTERS, sleepAndWake, step, type World } from '../support/market-world.ts'
 import { holds } from '../support/property.ts'
 
 /** Steps after which the book has looked at the clock and given out what it could. */
@@ -80,7 +80,7 @@ test('what was written down gives the same book again, from the start and from a
         }
       }
       const journal = structuredClone(world.journal)
-      const fromStart = createBook('c1')
+      const fromStart = firstBook()
       for (const event of journal) expect(apply(fromStart, event)).toBeNull()
       expect(durable(fromStart)).toEqual(durable(world.book))
       const fromSnapshot = restore(kept.head, kept.parts, world.now)
@@ -127,6 +127,9 @@ test('the random runs reach what they are meant to: every end, retries, late res
         if (state.is === 'succeeded' && deliveries.length > 1) seen.add('agreed')
         if (isOver({ state } as never)) seen.add(state.is)
         if (attempts.length > 1) seen.add('retried')
+        const isOvertaken = ({ number, state: one }: (typeof attempts)[number]) =>
+          state.is === 'succeeded' && one.is === 'superseded' && one.at === state.at && number < state.attempt
+        if (attempts.some(isOvertaken)) seen.add('overtaken')
         for (const attempt of attempts) seen.add(`attempt ${attempt.state.is}`)
         if (state.is === 'succeeded' && state.attempt < attempts.length) seen.add('late')
         if (attempts.filter(({ units }) => units > 0).length > 1) seen.add('shared')
@@ -137,7 +140,7 @@ test('the random runs reach what they are meant to: every end, retries, late res
       ) ?? [])
         seen.add(word)
     }),
-    150,
+    300,
   )
   expect([...seen].sort()).toEqual([
     '"code":"attempt_over"',
@@ -156,6 +159,7 @@ test('the random runs reach what they are meant to: every end, retries, late res
     'failed',
     'hurried',
     'late',
+    'overtaken',
     'retried',
     'shared',
     'succeeded',

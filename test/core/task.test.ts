@@ -1,16 +1,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import {
-  currentAttempt,
-  type Effect,
-  isOver,
-  newTask,
-  type Refusal,
-  type Task,
-  type TaskEvent,
-  transition,
-  triesOf,
-} from '#core/task.ts'
+import { currentAttempt, leasedAttempts, mayHaveSecond, triesOf } from '#core/attempts.ts'
+import { PREFERENCES } from '#core/matching.ts'
+import { type Effect, isOver, newTask, type Refusal, type Task, type TaskEvent, transition } from '#core/task.ts'
 import { address, providerOf, spec, T0 } from '../support/book.ts'
 import { holds } from '../support/property.ts'
 
@@ -43,6 +35,7 @@ const refusal = (task: Task, event: TaskEvent): Refusal | null => {
   return 'refused' in result ? result.refused : null
 }
 
+const SPOT = { assurance: { level: 'spot' } } as const
 const number = fc.integer({ min: -1, max: 8 })
 const anyEvent: fc.Arbitrary<TaskEvent> = fc.oneof(
   { weight: 4, arbitrary: fc.integer({ min: 1, max: 3 }).map(granted) },
@@ -54,37 +47,42 @@ const anyEvent: fc.Arbitrary<TaskEvent> = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom<TaskEvent>({ type: 'cancelled' }, { type: 'expired' }) },
 )
 
-test('whatever happens in whatever order, a task ends once, runs one attempt at a time, and is paid at most once', () => {
+test('whatever happens in whatever order, a task ends once, has a lease or a second beside it where it may, and is paid at most once', () => {
   const events = fc.array(anyEvent, { minLength: 10, maxLength: 60, size: 'max' })
   holds(
-    fc.property(events, fc.integer({ min: 1, max: 5 }), (events, maxAttempts) => {
-      let task = newTask(spec({ maxAttempts }))
-      let paid = 0
-      let ends = 0
-      for (const [i, event] of events.entries()) {
-        if (event.type === 'granted' && task.state.is !== 'queued') {
-          expect(() => transition(task, event, T0 + i)).toThrow()
-          continue
+    fc.property(
+      events,
+      fc.integer({ min: 1, max: 5 }),
+      fc.constantFrom(...PREFERENCES),
+      (events, maxAttempts, preference) => {
+        let task = newTask(spec({ maxAttempts, preference }))
+        let paid = 0
+        let ends = 0
+        for (const [i, event] of events.entries()) {
+          if (event.type === 'granted' && task.state.is !== 'queued' && !mayHaveSecond(task)) {
+            expect(() => transition(task, event, T0 + i)).toThrow()
+            continue
+          }
+          const before = structuredClone(task)
+          const result = transition(task, event, T0 + i)
+          expect(task).toEqual(before)
+          if ('refused' in result) continue
+          expect(isOver(task)).toBe(false)
+          paid += result.effects.filter(({ type }) => type === 'capture').length
+          ends += result.effects.filter(({ type }) => type === 'end').length
+          task = result.task
+          const current = task.attempts.filter(({ state }) => state.is === 'granted' || state.is === 'started')
+          expect(current.map((attempt) => attempt.number).reverse()).toEqual(leasedAttempts(task))
+          expect(current.length).toBeLessThanOrEqual(preference === 'cheapest' || maxAttempts === 1 ? 1 : 2)
+          expect(current.at(-1)?.number ?? 0).toBe(currentAttempt(task))
+          expect(task.attempts.map((attempt) => attempt.number)).toEqual(task.attempts.map((_, n) => n + 1))
+          expect(triesOf(task)).toBeLessThanOrEqual(maxAttempts)
+          expect(ends).toBe(isOver(task) ? 1 : 0)
+          expect(paid).toBe(task.state.is === 'succeeded' ? 1 : 0)
+          expect(task.attempts.filter(({ state }) => state.is === 'succeeded')).toHaveLength(paid)
         }
-        const before = structuredClone(task)
-        const result = transition(task, event, T0 + i)
-        expect(task).toEqual(before)
-        if ('refused' in result) continue
-        expect(isOver(task)).toBe(false)
-        paid += result.effects.filter(({ type }) => type === 'capture').length
-        ends += result.effects.filter(({ type }) => type === 'end').length
-        task = result.task
-        const current = task.attempts.filter(({ state }) => state.is === 'granted' || state.is === 'started')
-        expect(current.map((attempt) => attempt.number)).toEqual(
-          currentAttempt(task) === 0 ? [] : [currentAttempt(task)],
-        )
-        expect(task.attempts.map((attempt) => attempt.number)).toEqual(task.attempts.map((_, n) => n + 1))
-        expect(triesOf(task)).toBeLessThanOrEqual(maxAttempts)
-        expect(ends).toBe(isOver(task) ? 1 : 0)
-        expect(paid).toBe(task.state.is === 'succeeded' ? 1 : 0)
-        expect(task.attempts.filter(({ state }) => state.is === 'succeeded')).toHaveLength(paid)
-      }
-    }),
+      },
+    ),
     500,
   )
 })
@@ -264,11 +262,47 @@ test('the late result of a lost attempt at a stream is refused: another may have
 })
 
 test('granting a task that is not queued is a fault of the caller', () => {
-  expect(() => run([granted(1), granted(2)])).toThrow('not queued')
+  for (const over of [{ stream: true }, { preference: 'cheapest' }, { maxAttempts: 1 }, SPOT] as const) {
+    expect(() => run([granted(1), granted(2)], over)).toThrow('not queued')
+  }
+  expect(() => run([granted(1), granted(2), granted(3)])).toThrow('not queued')
   expect(() => run([{ type: 'cancelled' }, granted(2)])).toThrow('not queued')
 })
 
 test('an attempt keeps the ask it was granted at', () => {
   const { task } = run([{ type: 'granted', provider: address(9), ask: 7n }, success(1)])
   expect(task.state).toMatchObject({ price: 14n })
+})
+
+test('of two attempts side by side the first result counts and is paid, the other is revoked, and nobody is marked for it', () => {
+  for (const [winner, loser] of [
+    [1, 2],
+    [2, 1],
+  ] as const) {
+    const { task, effects } = run([granted(1), of('started', 1), granted(2), success(winner)])
+    expect(task.state).toMatchObject({ is: 'succeeded', attempt: winner, price: 200n })
+    expect(task.attempts[loser - 1]!.state.is).toBe('superseded')
+    expect(effects).toEqual([
+      { type: 'capture', provider: providerOf(winner), price: 200n },
+      { type: 'release', provider: providerOf(2), attempt: 2, revoke: winner !== 2 },
+      { type: 'release', provider: providerOf(1), attempt: 1, revoke: winner !== 1 },
+      { type: 'score', provider: providerOf(winner), outcome: 'success' },
+      { type: 'end' },
+    ])
+    expect(refusal(task, success(loser))).toBe('task_finished')
+  }
+})
+
+test('of two attempts side by side one may end without a result: the other goes on, and its lost result may still come', () => {
+  const { task, effects } = run([granted(1), granted(2), of('lost', 1)])
+  expect(task.state).toEqual({ is: 'leased', attempt: 2 })
+  expect(effects).toEqual([{ type: 'release', provider: providerOf(1), attempt: 1, revoke: true }])
+  const late = run([granted(1), granted(2), of('lost', 1), success(1)])
+  expect(late.task.state).toMatchObject({ is: 'succeeded', attempt: 1 })
+  expect(late.task.attempts[1]!.state.is).toBe('superseded')
+  const both = run([granted(1), granted(2), failure(2), failure(1)])
+  expect(both.task.state).toEqual({ is: 'queued' })
+  const stopped = run([granted(1), granted(2), { type: 'cancelled' }])
+  expect(stopped.task.attempts.map(({ state }) => state.is)).toEqual(['superseded', 'superseded'])
+  expect(stopped.effects.filter(({ type }) => type === 'release')).toHaveLength(2)
 })

@@ -1,4 +1,5 @@
 /** Builders of what a market's book is made of: each gives something ordinary, and takes what should be different. */
+import { currentAttempt } from '#core/attempts.ts'
 import { type Book, createBook, disconnect, expireSoon, type Provider, record } from '#core/book.ts'
 import { poll, register, submit } from '#core/market.ts'
 import type { Ask, Supply, Want } from '#core/matching.ts'
@@ -8,7 +9,7 @@ import type { Offer, Register } from '#core/protocol/provider.ts'
 import type { Address } from '#core/protocol/values.ts'
 import { purseId } from '#core/purse.ts'
 import type { TaskRequest } from '#core/request.ts'
-import { currentAttempt, type Task, type TaskSpec } from '#core/task.ts'
+import type { Task, TaskSpec } from '#core/task.ts'
 
 /** Some moment; no test depends on which. */
 export const T0 = Date.UTC(2026, 0, 1)

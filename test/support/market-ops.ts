@@ -109,14 +109,43 @@ const ops: fc.Arbitrary<Op> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: either('archive') }) },
 ) as fc.Arbitrary<Op>
 
-/** A run of steps that begins with everybody there; a provider may be a requester's own. */
+const comes = (provider: number): Op[] => [
+  {
+    do: 'register',
+    provider,
+    registration: registration({ offers: [{ kind: 'llm.chat', model: 'm', ask: '0', speed: 1 }] }),
+  },
+  { do: 'poll', provider, free: 1, seen: 'all', renew: 255, results: [], deaf: false, stays: true },
+]
+/** A task is late, and two providers are at it. */
+const LATE: Op[] = [
+  ...comes(2),
+  {
+    do: 'submit',
+    requester: 0,
+    requests: [
+      request({
+        kind: 'llm.chat',
+        input: { messages: [{ role: 'user', content: 'hi' }] },
+        bid: 7n,
+        deadlineMs: 40_000,
+      }),
+    ],
+  },
+  ...comes(3),
+  { do: 'wait', ms: 7000 },
+]
+
+/** A run of steps that begins with everybody there, or with a task that is late; a provider may be a requester's own. */
 export const runs = (maxLength: number): fc.Arbitrary<Op[]> =>
   fc
     .tuple(
       fc.tuple(...Array.from({ length: PROVIDERS }, () => registrations)),
+      either([], LATE),
       fc.array(ops, { maxLength, size: 'max' }),
     )
-    .map(([first, rest]) => [
+    .map(([first, late, rest]) => [
       ...first.map((registration, provider): Op => ({ do: 'register', provider, registration })),
+      ...late,
       ...rest,
     ])

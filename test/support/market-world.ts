@@ -14,8 +14,10 @@ import {
   record,
   tick,
 } from '#core/book.ts'
+import { estimate, finished } from '#core/forecast/eta.ts'
 import { cancel, poll, register, sealed, submit } from '#core/market.ts'
 import { ONE_TOKEN } from '#core/money.ts'
+import { createOutlook } from '#core/outlook.ts'
 import type { Result } from '#core/protocol/lease.ts'
 import type { Register } from '#core/protocol/provider.ts'
 import { available, drawTargets, purseId } from '#core/purse.ts'
@@ -78,6 +80,21 @@ export const REQUESTERS = 3
 export const PROVIDERS = 4
 const DEPOSIT = 50n * ONE_TOKEN
 
+/** What a book has learned of a class whose tasks run for a second, so that those that take longer are late. */
+const LEARNED = (() => {
+  const outlook = createOutlook()
+  const sight = { idle: true, ahead: 0, oldestMs: 0, size: 8 }
+  for (let n = 0; n < 50; n++) finished(outlook.eta, estimate(outlook.eta, sight), 1000, 1000)
+  return outlook
+})()
+
+/** The book that every world begins with. */
+export function firstBook(): Book {
+  const book = createBook('c1')
+  book.outlooks.set('llm.chat m', structuredClone(LEARNED))
+  return book
+}
+
 export function createWorld(): World {
   const accounts = Array.from({ length: REQUESTERS }, () => {
     const account = createAccount()
@@ -85,7 +102,7 @@ export function createWorld(): World {
     return account
   })
   return {
-    book: createBook('c1'),
+    book: firstBook(),
     now: T0,
     journal: [],
     accounts,
