@@ -476,10 +476,12 @@ export class Market extends DurableObject<Env> {
   }
 
   override async alarm(): Promise<void> {
-    this.alarmAt = null
+    // None rings while one is answered, so that the next is set when this one has done what it can.
+    this.alarmAt = Date.now()
     this.look()
     const drained = this.effects.drain().then(() => this.publish())
     await Promise.race([drained, scheduler.wait(ALARM_MS)])
+    this.alarmAt = null
     this.publish()
   }
 
