@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { openSpool } from '../../agent/spool.ts'
 import { call } from '../../client/edge.ts'
 import { LEASE_MS } from '../../core/lease.ts'
@@ -30,6 +30,7 @@ beforeAll(async () => {
   world = await createWorld()
 })
 afterAll(() => world.end())
+beforeEach(({ onTestFailed }) => onTestFailed(async () => console.log(await world.lastLog())))
 
 const snapshot = () => call<NetworkSnapshot>({ edge: world.url }, 'GET', '/v1/network')
 

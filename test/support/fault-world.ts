@@ -1,4 +1,5 @@
 /** One edge that tests kill and start again, and the people of its network, who go on through that. */
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { loadAccount } from '../../agent/key.ts'
@@ -28,6 +29,8 @@ export type World = {
   crash(whileDown?: () => Promise<void>): Promise<number>
   /** The same by an orderly stop. */
   restart(): Promise<void>
+  /** The last lines that its edges logged, for whoever looks into a failure. */
+  lastLog(): Promise<string>
   /** Called last first when the world ends. */
   defer(end: () => Promise<unknown>): void
   end(): Promise<void>
@@ -66,6 +69,7 @@ export async function createWorld(chain?: Record<string, string>): Promise<World
     providers: [],
     crash: (whileDown) => replace((old) => old.kill9(), whileDown),
     restart: async () => void (await replace((old) => old.stop())),
+    lastLog: async () => (await readFile(join(state, 'edge.log'), 'utf8')).split('\n').slice(-60).join('\n'),
     defer: (end) => void ends.push(end),
     async end() {
       for (const end of ends.reverse()) await end()
