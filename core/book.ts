@@ -12,6 +12,7 @@ import { createDecisions, type Decisions, noteDecision } from './decision.ts'
 import { advance, createFairness, type Fairness, stamp } from './fairness.ts'
 import { createGrants, type Grants, noteGrant } from './grants.ts'
 import type { Accepted } from './idempotency.ts'
+import type { SeenLane } from './lane.ts'
 import { backoffMs, GRACE_MS, LEASE_MS, leaseId } from './lease.ts'
 import {
   type Ask,
@@ -84,8 +85,8 @@ export type BookEvent =
   | { type: 'drew'; at: number; purse: string; total: bigint; drawing?: boolean }
   /** The purse has given `total` in all back to its account. */
   | { type: 'restored'; at: number; purse: string; total: bigint }
-  /** The requester of a lane has signed for `ceiling` in all. */
-  | { type: 'vouched'; at: number; purse: string; ceiling: bigint; signature: `0x${string}` }
+  /** The requester of a lane has signed for `ceiling` in all. None that was written down earlier says how the lane was seen. */
+  | { type: 'vouched'; at: number; purse: string; ceiling: bigint; signature: `0x${string}`; seen?: SeenLane }
   /** The deadline of a task that waits is at risk: it has this turn besides its own. */
   | { type: 'hurried'; at: number; id: string; turn: number }
   /** Ten minutes are over, and these slots are there; see core/outlook.ts. */
@@ -259,7 +260,8 @@ export function apply(book: Book, event: BookEvent): Refusal | null {
     }
     case 'vouched': {
       const purse = purseOf(book, event.purse)
-      if (event.ceiling > purse.drawn) Object.assign(purse, { drawn: event.ceiling, signature: event.signature })
+      const { ceiling, signature, seen } = event
+      if (ceiling > purse.drawn) Object.assign(purse, { drawn: ceiling, signature, ...(seen && { seen }) })
       return null
     }
     case 'hurried': {

@@ -18,6 +18,9 @@ export type LaneOnChain = {
   unlockAt: number
 }
 
+/** A lane as the chain had it at that time, Unix milliseconds. */
+export type SeenLane = { lane: LaneOnChain; at: number }
+
 /** What a lane has paid or will pay for sure, over its life. One that is being unlocked promises nothing more. */
 export const coveredBy = ({ paid, cap, unlockAt }: Pick<LaneOnChain, 'paid' | 'cap' | 'unlockAt'>): bigint =>
   unlockAt === 0 ? max(paid, cap) : paid
@@ -82,6 +85,18 @@ export function chargesWithVouchers(
 export function signedFor(book: Book, requester: Address, account: string, provider: Address): Signed | null {
   const purse = book.purses.get(purseId(requester, laneKey(account, provider)))
   return purse?.signature ? { ceiling: purse.drawn, signature: purse.signature } : null
+}
+
+/** How the lane was last seen, with a voucher that was taken, if that is still believed. */
+export function believedLane(
+  book: Book,
+  requester: Address,
+  account: string,
+  provider: Address,
+  now: number,
+): SeenLane | null {
+  const seen = book.purses.get(purseId(requester, laneKey(account, provider)))?.seen
+  return seen && now - seen.at < BELIEVED_MS ? seen : null
 }
 
 const Word = z

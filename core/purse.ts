@@ -1,3 +1,4 @@
+import type { SeenLane } from './lane.ts'
 import type { Address } from './protocol/values.ts'
 
 /**
@@ -17,8 +18,9 @@ export type Purse = {
   settled: { captured: bigint; restored: bigint }
   /** When it last held anything, Unix milliseconds. */
   usedAt: number
-  /** Of a lane: the voucher by which so much was drawn. */
+  /** Of a lane: the voucher by which so much was drawn, and how the chain had the lane when it was taken. */
   signature?: `0x${string}`
+  seen?: SeenLane
   /** The account was asked for more and its answer is not written down: what it granted must be asked for again. */
   drawing: boolean
 }

@@ -1,6 +1,6 @@
 /** Calls that are paid from an account whose requester signs for it itself: the edge passes on what was signed and can sign nothing. */
 import { DomainError } from '#core/errors.ts'
-import { coveredBy, type LaneDemand, type LaneOnChain, LEAST_LOCK, SignedLane } from '#core/lane.ts'
+import { coveredBy, type LaneDemand, type LaneOnChain, LEAST_LOCK, type SeenLane, SignedLane } from '#core/lane.ts'
 import { formatAmount, parseAmount } from '#core/money.ts'
 import type { Address } from '#core/protocol/values.ts'
 import { laneKey } from '#core/purse.ts'
@@ -34,7 +34,7 @@ export async function laneFor(network: Network, payer: Address, encoded: string,
   const choice = unwrap(await network.market().lane(payer, account, encoded))
   const { provider, ceiling } = choice
   if (ceiling <= (choice.signed?.ceiling ?? 0n)) return laneKey(account, provider)
-  const lane = await laneOnChain(network, account, provider)
+  const { lane } = await lookAt(network, { account, payer, receiver: provider })
   if (coveredBy(lane) + lane.free < ceiling) {
     const short = formatAmount(ceiling - coveredBy(lane) - lane.free)
     throw new DomainError('insufficient_funds', { detail: `the account on the chain is ${short} tokens short of it` })
@@ -64,14 +64,14 @@ async function accept(network: Network, lane: Lane, { ceiling, signature, lock }
   if (!(await isSigned(network, lane.signer, voucher, signature))) {
     throw refused('it is not signed by the key that Voucher-Signer names')
   }
-  let onChain = await laneOnChain(network, account, receiver)
-  if (lock && parseAmount(lock.cap) > onChain.cap) {
-    await relay(network, lane, onChain, lock)
-    onChain = await laneOnChain(network, account, receiver)
+  let seen = await lookAt(network, lane)
+  if (lock && parseAmount(lock.cap) > seen.lane.cap) {
+    await relay(network, lane, seen.lane, lock)
+    seen = await lookAt(network, lane)
   }
-  if (coveredBy(onChain) < units)
-    throw refused(`the lane covers ${formatAmount(coveredBy(onChain))} tokens on the chain`)
-  unwrap(await network.market().vouch(payer, account, receiver, { ceiling: units, signature }))
+  const covered = coveredBy(seen.lane)
+  if (covered < units) throw refused(`the lane covers ${formatAmount(covered)} tokens on the chain`)
+  unwrap(await network.market().vouch(payer, account, receiver, { ceiling: units, signature }, seen))
 }
 
 /** Sends a lock to the chain, which costs the edge a transaction; one that the contract would refuse is not sent. */
@@ -108,19 +108,22 @@ async function isSigned(
 }
 
 /**
- * While the chain is away, as it was last seen.
+ * How the chain has a lane; while it is away, how it was last seen.
  * @throws DomainError insufficient_funds for an account that nothing was ever deposited into, chain_unreachable
  */
-async function laneOnChain(network: Network, account: `0x${string}`, receiver: Address): Promise<LaneOnChain> {
-  const { reader } = network.chain!
-  const lane = await reached(reader.laneOf(account, receiver)).catch((error) => {
-    const last = reader.lastSeen(account, receiver)
-    if (last) return last
+async function lookAt(network: Network, { account, payer, receiver }: Omit<Lane, 'signer'>): Promise<SeenLane> {
+  const at = Date.now()
+  let lane: LaneOnChain | null
+  try {
+    lane = await reached(network.chain!.reader.laneOf(account, receiver))
+  } catch (error) {
+    const seen = await network.market().laneSeen(payer, account, receiver)
+    if (seen) return seen
     throw error
-  })
+  }
   if (!lane)
     throw new DomainError('insufficient_funds', { detail: `nothing was deposited into the account ${account}` })
-  return lane
+  return { lane, at }
 }
 
 async function reached<T>(asked: Promise<T>): Promise<T> {

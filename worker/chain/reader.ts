@@ -10,7 +10,7 @@ import {
   zeroAddress,
 } from 'viem'
 import { daicnSettlementAbi as abi } from '#contracts/abi.ts'
-import { BELIEVED_MS, type LaneOnChain } from '#core/lane.ts'
+import type { LaneOnChain } from '#core/lane.ts'
 import type { Address } from '#core/protocol/values.ts'
 import { isSignedByContract } from '#core/signature.ts'
 import type { ChainSettings } from './settings.ts'
@@ -29,8 +29,6 @@ const MOVES = [
 
 /** A call is given up after this long, and tried once more. */
 const TIMEOUT_MS = 5_000
-/** Lanes that an isolate remembers. */
-const MOST_LANES = 10_000
 
 const isAway = (error: unknown): boolean =>
   error instanceof BaseError &&
@@ -38,11 +36,9 @@ const isAway = (error: unknown): boolean =>
 
 export type ChainReader = ReturnType<typeof openReader>
 
-/** @param now Unix milliseconds */
-export function openReader({ rpc, deployment, confirmations }: ChainSettings, now = Date.now) {
+export function openReader({ rpc, deployment, confirmations }: ChainSettings) {
   const client = createPublicClient({ transport: http(rpc, { timeout: TIMEOUT_MS, retryCount: 1 }) })
   let isChecked = false
-  const seen = new Map<string, { lane: LaneOnChain; at: number }>()
 
   /** Throws when the RPC is one of another chain. */
   async function check(): Promise<void> {
@@ -70,18 +66,7 @@ export function openReader({ rpc, deployment, confirmations }: ChainSettings, no
         client.readContract({ abi, address, functionName: 'lanes', args: [account, receiver] }),
       ])
       if (signer === zeroAddress) return null
-      const lane = { signer: signer.toLowerCase() as Address, free, paid, cap, epoch, unlockAt }
-      const key = `${account} ${receiver}`
-      seen.delete(key)
-      seen.set(key, { lane, at: now() })
-      if (seen.size > MOST_LANES) seen.delete(seen.keys().next().value!)
-      return lane
-    },
-
-    /** As it was last seen, while what was locked then is still locked for sure. */
-    lastSeen(account: Hex, receiver: Address): LaneOnChain | null {
-      const last = seen.get(`${account} ${receiver}`)
-      return last && now() - last.at < BELIEVED_MS ? last.lane : null
+      return { signer: signer.toLowerCase() as Address, free, paid, cap, epoch, unlockAt }
     },
 
     /** As the signer says of itself, which is a contract; false where there is none. */

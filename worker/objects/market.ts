@@ -19,7 +19,7 @@ import { DomainError } from '#core/errors.ts'
 import { forecastRecord } from '#core/forecast-record.ts'
 import { type Idempotency, tasksOfEarlier } from '#core/idempotency.ts'
 import { isTooDeep } from '#core/json.ts'
-import { chargesWithVouchers, dueTo, type Signed, signedFor } from '#core/lane.ts'
+import { believedLane, chargesWithVouchers, dueTo, type SeenLane, type Signed, signedFor } from '#core/lane.ts'
 import { chooseLane } from '#core/lane-choice.ts'
 import { LEASE_MS, parseLeaseId } from '#core/lease.ts'
 import { cancel, poll, register, submit } from '#core/market.ts'
@@ -292,8 +292,13 @@ export class Market extends DurableObject<Env> {
     return outcomeOf(() => chooseLane(this.book, { requester, account, requests: decodeRequests(encoded) }, Date.now()))
   }
 
-  /** A requester has signed, and its lane reaches so far. */
-  vouch(requester: Address, account: string, provider: Address, { ceiling, signature }: Signed) {
+  /** How the chain had a lane when its last voucher was taken; null when that is too long ago, or there is none. */
+  laneSeen(requester: Address, account: string, provider: Address): SeenLane | null {
+    return believedLane(this.book, requester, account, provider, Date.now())
+  }
+
+  /** A requester has signed, and its lane, as it was seen, reaches so far. */
+  vouch(requester: Address, account: string, provider: Address, { ceiling, signature }: Signed, seen: SeenLane) {
     return outcomeOf(() => {
       const signed = signedFor(this.book, requester, account, provider)
       if (signed && ceiling < signed.ceiling) {
@@ -302,7 +307,8 @@ export class Market extends DurableObject<Env> {
         })
       }
       const purse = purseId(requester, laneKey(account, provider))
-      if (signed?.ceiling !== ceiling) record(this.book, { type: 'vouched', at: Date.now(), purse, ceiling, signature })
+      const event = { type: 'vouched', at: Date.now(), purse, ceiling, signature, seen } as const
+      if (signed?.ceiling !== ceiling) record(this.book, event)
       this.publish()
     })
   }
