@@ -43,6 +43,7 @@ const CREDIT = ONE_TOKEN / 10n
 const MOST_A_CALL = '20'
 const PATIENCE_MS = 120_000
 const FAREWELL_MS = 30_000
+const TOLD_EVERY = 1_000
 
 type Payer = { address: Address; account: Hex; daicn: Daicn; isOwn: boolean; spent: bigint }
 type Provider = { address: Address; earned: bigint; stop: () => Promise<void> }
@@ -91,7 +92,7 @@ async function playIn(world: World, arrivals: readonly Arrival[]): Promise<Playe
         const lane = `${payer.account} ${task.provider}`
         prices.set(lane, (prices.get(lane) ?? 0n) + price)
         payer.spent += price
-        tasks++
+        if (++tasks % TOLD_EVERY === 0) world.log(`${tasks} of ${arrivals.length} tasks are done`)
       }
     }),
   )
