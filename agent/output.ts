@@ -1,6 +1,7 @@
 /**
  * Sends the output of one streaming lease to the edge as it comes. The final result does not depend on it. The first delta goes by
- * a way that is open already, and only then is a socket opened for the others: somebody waits for the first.
+ * a way that is open already, and only when it has had time to arrive is a socket opened for the others: somebody waits for the
+ * first, and to open a socket takes the edge longer than to pass on a delta.
  */
 import type { ChatPiece } from '#core/protocol/chat-piece.ts'
 import type { OutputFrame } from '#core/protocol/lease.ts'
@@ -17,6 +18,8 @@ export type Output = {
 
 /** Deltas that come within this go out in one frame. */
 const BATCH_MS = 4
+/** How long after the first delta the socket is opened. */
+const OPEN_MS = 4
 const FRAME_DELTAS = 1000
 const FRAME_CHARS = 256 * 1024
 const DELTA_CHARS = 65_536
@@ -44,6 +47,7 @@ export function openOutput({ edge, lease, sendFirst, timing, random }: OutputOpt
   let sent = 0
   let carrier: Carrier | undefined
   let timer: NodeJS.Timeout | undefined
+  let opening: NodeJS.Timeout | undefined
   let waiting: (() => void) | undefined
   let finishing = false
   let dead = false
@@ -154,8 +158,15 @@ export function openOutput({ edge, lease, sendFirst, timing, random }: OutputOpt
     settle()
   }
 
+  function start() {
+    clearTimeout(opening)
+    opening = undefined
+    void run()
+  }
+
   function close() {
     clearTimeout(timer)
+    clearTimeout(opening)
     closing.abort()
     carrier?.close()
   }
@@ -172,11 +183,12 @@ export function openOutput({ edge, lease, sendFirst, timing, random }: OutputOpt
       }
       if (isFirst) {
         sendFirst(frame(0))
-        void run()
+        opening = setTimeout(start, OPEN_MS)
       } else timer ??= setTimeout(flush, BATCH_MS)
     },
     async finish() {
       finishing = true
+      if (opening) start()
       flush()
       if (!dead && acked < log.length) {
         const { promise, resolve } = Promise.withResolvers<void>()

@@ -1,9 +1,10 @@
 /** The platform's bindings, and the one place where the parts are wired to each other. */
 import { waitUntil } from 'cloudflare:workers'
-import type { Poll, PollAnswer } from '#core/protocol/lease.ts'
-import type { TaskView } from '#core/protocol/task.ts'
+import type { OutputFrame, Poll, PollAnswer } from '#core/protocol/lease.ts'
+import type { TaskView, WatchEvent } from '#core/protocol/task.ts'
 import type { Address } from '#core/protocol/values.ts'
 import { rateLimits } from '#core/rate-limit.ts'
+import { roomOf } from '#core/task-id.ts'
 import { canarySettings } from './canary-keys.ts'
 import { accountIdOf, signerOf } from './chain/account-signer.ts'
 import { edgeKeyOf } from './chain/edge-key.ts'
@@ -19,6 +20,7 @@ import type { Account } from './objects/account.ts'
 import type { Library } from './objects/library.ts'
 import type { Market } from './objects/market.ts'
 import type { NetworkFeed } from './objects/network-feed.ts'
+import type { Start } from './objects/output-log.ts'
 import type { Payments } from './objects/payments.ts'
 import type { TaskRoom } from './objects/task-room.ts'
 import type { Json } from './outcome.ts'
@@ -84,6 +86,19 @@ function marketLine(market: () => Remote<Market>) {
       ask(line, carrier, { method: 'cancel', args: [requester, id] }),
     poll: (provider: Address, call: Json<Poll>): Promise<Json<PollAnswer>> =>
       ask(line, carrier, { method: 'poll', args: [provider, call] }),
+  }
+}
+
+/** The room of a task, in the object that it shares with others. */
+function roomOfTask(env: Env, task: string) {
+  const rooms = counted(env.TASK_ROOM.getByName(roomOf(task)) as unknown as Remote<TaskRoom>, used.room)
+  return {
+    /** A socket to it; see `fetch` of TaskRoom for the query. */
+    open: (query: string): Promise<Response> =>
+      rooms.fetch(`https://room/?task=${task}&${query}`, { headers: { upgrade: 'websocket' } }),
+    tell: (event: WatchEvent) => rooms.tell(task, event),
+    seal: (attempt: number) => rooms.seal(task, attempt),
+    append: (attempt: number, start: Start, frame: OutputFrame) => rooms.append(task, attempt, start, frame),
   }
 }
 
@@ -164,7 +179,7 @@ function wire(env: Env) {
       return line
     },
     account: (address: Address) => counted(env.ACCOUNT.getByName(address) as unknown as Remote<Account>, used.account),
-    room: (task: string) => counted(env.TASK_ROOM.getByName(task) as unknown as Remote<TaskRoom>, used.room),
+    room: (task: string) => roomOfTask(env, task),
     feed: () => counted(env.NETWORK_FEED.getByName('network') as unknown as Remote<NetworkFeed>, used.feed),
     history: openHistory(env.DB),
     blobs: openBlobs(env.BLOBS),

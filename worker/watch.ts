@@ -16,14 +16,16 @@ export type Watch = { events: AsyncIterable<WatchEvent>; close: () => void }
  * Watches a task through a socket to its room, so that an answer held open here keeps no object awake. A room that is lost is
  * connected to again, from the last output that came.
  * @param after cursor to resume from, '' for the beginning
+ * @param fresh the task was submitted just now, so that all there is to tell of it is still to come
  * @returns the events until the task is done, `close` is called or the room stays out of reach
  */
-export function watchTask(network: Network, id: string, after: string): Watch {
+export function watchTask(network: Network, id: string, after: string, fresh = false): Watch {
   const queue: WatchEvent[] = []
   let cursor = after
   let taken = 0
   let over = false
   let quiet = true
+  let isFresh = fresh
   let socket: WebSocket | null = null
   let wake = () => {}
 
@@ -41,11 +43,9 @@ export function watchTask(network: Network, id: string, after: string): Watch {
   }, CHECK_MS)
 
   async function open(): Promise<void> {
-    const response = await network
-      .room(id)
-      .fetch(`https://room/?window=${WINDOW}&after=${encodeURIComponent(cursor)}`, {
-        headers: { upgrade: 'websocket' },
-      })
+    const query = `checks&window=${WINDOW}&after=${encodeURIComponent(cursor)}${isFresh ? '&fresh' : ''}`
+    isFresh = false
+    const response = await network.room(id).open(query)
     const opened = response.webSocket!
     const lost = () => {
       if (socket === opened) socket = null

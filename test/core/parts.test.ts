@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { backoffMs, leaseId, parseLeaseId } from '#core/lease.ts'
 import { parsePurseId, purseId } from '#core/purse.ts'
-import { makeTaskId, parseTaskId } from '#core/task-id.ts'
+import { makeTaskId, parseTaskId, roomOf, roomPart } from '#core/task-id.ts'
 import { requesterOf } from '../support/book.ts'
 import { holds } from '../support/property.ts'
 
@@ -23,6 +23,17 @@ test('task ids of one cell sort by time', () => {
     fc.property(time, time, random, random, (x, y, r, s) => {
       fc.pre(x !== y)
       expect(makeTaskId('c1', x, r) < makeTaskId('c1', y, s)).toBe(x < y)
+    }),
+  )
+})
+
+test('rooms share as many objects as tasks are open for, and a task id tells which', () => {
+  const lot = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })
+  holds(
+    fc.property(cell, time, random, fc.nat(100_000), fc.array(lot), (cell, createdAt, random, open, lots) => {
+      const rooms = lots.map((lot) => roomOf(makeTaskId(cell, createdAt, random + roomPart(open, lot))))
+      for (const room of rooms) expect(room).toMatch(new RegExp(`^${cell}-[0-9a-z]{2}$`))
+      expect(new Set(rooms).size).toBeLessThanOrEqual(1 + open / 32)
     }),
   )
 })

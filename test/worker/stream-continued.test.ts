@@ -4,6 +4,7 @@ import { beforeAll, expect, test } from 'vitest'
 import { parseAmount } from '#core/money.ts'
 import type { Lease } from '#core/protocol/lease.ts'
 import type { TaskView, WatchEvent } from '#core/protocol/task.ts'
+import { roomOf } from '#core/task-id.ts'
 import type { Env } from '#worker/env.ts'
 import {
   accountOf,
@@ -226,8 +227,10 @@ test('what an attempt sends after the cut reaches nobody, and its socket is clos
   const second = await nextLease(carol)
   expect(second.prefix).toEqual({ text: 'one ', tokens: 1 })
   expect(await output.rest()).toEqual([])
-  await runInDurableObject(TASK_ROOM.getByName(chat.id), (room) =>
-    expect(room.append(1, { offset: 0, besideOffset: 0 }, { from: 1, deltas: ['stale'] })).toEqual({ next: 1 }),
+  await runInDurableObject(TASK_ROOM.getByName(roomOf(chat.id)), (room) =>
+    expect(room.append(chat.id, 1, { offset: 0, besideOffset: 0 }, { from: 1, deltas: ['stale'] })).toEqual({
+      next: 1,
+    }),
   )
   await poll(carol, { seen: second.seq, results: [succeeded(second.id, 'two')] })
   expect(contentOf(await chunksOf(chat))).toBe('one two')
@@ -295,7 +298,7 @@ test('a stream goes on when its room is lost and comes back', async () => {
   const lease = await nextLease(bob)
   await put(bob, lease, 0, ['a', 'b'])
   for (let text = ''; text !== 'ab'; ) text += contentOf([(await chat.stream.next()).data])
-  const room = TASK_ROOM.getByName(chat.id)
+  const room = TASK_ROOM.getByName(roomOf(chat.id))
   await runInDurableObject(room, (_, state) => state.abort('restarted by the test')).catch(() => {})
   await put(bob, lease, 0, ['a', 'b', 'c'])
   for (let text = ''; text !== 'c'; ) text += contentOf([(await chat.stream.next()).data])
@@ -309,7 +312,7 @@ test('a room that lost what was delivered lets the next attempt begin anew, and 
   const first = await nextLease(bob)
   await put(bob, first, 0, ['a', 'b'])
   for (let text = ''; text !== 'ab'; ) text += contentOf([(await chat.stream.next()).data])
-  await evictDurableObject(TASK_ROOM.getByName(chat.id))
+  await evictDurableObject(TASK_ROOM.getByName(roomOf(chat.id)))
   await poll(bob, { seen: first.seq, results: [failed(first.id)] })
   const second = await nextLease(carol)
   expect(second.prefix).toBe(undefined)
@@ -322,7 +325,7 @@ test('a watcher that reads slowly is sent a window of outputs, the next when it 
   const chat = await streamed(['0.000001'])
   const [bob] = chat.providers as [Person]
   const lease = await nextLease(bob)
-  const { webSocket } = await TASK_ROOM.getByName(chat.id).fetch('https://room/?window=3&after=', {
+  const { webSocket } = await TASK_ROOM.getByName(roomOf(chat.id)).fetch(`https://room/?task=${chat.id}&window=3`, {
     headers: { upgrade: 'websocket' },
   })
   const heard: string[] = []

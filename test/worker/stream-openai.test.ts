@@ -2,6 +2,7 @@ import { evictDurableObject } from 'cloudflare:test'
 import { beforeAll, expect, test } from 'vitest'
 import type { Lease } from '#core/protocol/lease.ts'
 import type { TaskView } from '#core/protocol/task.ts'
+import { roomOf } from '#core/task-id.ts'
 import {
   accountOf,
   bindings,
@@ -100,7 +101,7 @@ test('a stream does not repeat itself when its room is evicted', async () => {
   const stream = await chatStream(model)
   const { id, seq } = await lease()
   await put(id, 0, ['hel', 'lo'])
-  await evictDurableObject(bindings.TASK_ROOM.getByName(id.slice(0, -2)))
+  await evictDurableObject(bindings.TASK_ROOM.getByName(roomOf(id.slice(0, -2))))
   await put(id, 0, ['hel', 'lo', ' th'])
   await poll(bob, { seen: seq, results: [succeeded(id)] })
   expect(contentOf(await chunksOf(stream))).toBe('hello there')

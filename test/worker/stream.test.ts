@@ -2,6 +2,7 @@ import { evictDurableObject } from 'cloudflare:test'
 import { beforeAll, expect, test } from 'vitest'
 import type { EdgeFrame, Lease } from '#core/protocol/lease.ts'
 import type { SubmitTask, TaskView, WatchEvent } from '#core/protocol/task.ts'
+import { roomOf } from '#core/task-id.ts'
 import {
   bindings,
   CHAT,
@@ -51,6 +52,8 @@ const watchByEvents = (id: string, after?: string) =>
   openEvents<Record<string, unknown>>(`/v1/tasks/${id}/events`, { token: alice.token, ...(after && { after }) })
 
 const asWatchEvent = ({ event, data }: ServerEvent<Record<string, unknown>>) => ({ type: event, ...data }) as WatchEvent
+
+const indexOf = (event: WatchEvent) => (event.type === 'output' ? event.index : -1)
 
 /** The text of the outputs, which must come once each and in order, from `first` on. */
 function textOf(events: WatchEvent[], first = 0): string {
@@ -175,7 +178,7 @@ test('who comes after the end is told the end', async () => {
   await put(task, 0, ['hello'])
   await finish(task, 'hello')
   for (const evicted of [false, true]) {
-    if (evicted) await evictDurableObject(bindings.TASK_ROOM.getByName(task.id))
+    if (evicted) await evictDurableObject(bindings.TASK_ROOM.getByName(roomOf(task.id)))
     for (const after of ['', '1.1']) {
       const events = await (await watchBySocket(task.id, after)).rest()
       expect(doneOf(events)).toMatchObject({ status: 'succeeded', output: { content: 'hello' } })
@@ -193,6 +196,24 @@ test('a task that does not stream can be watched to its end', async () => {
   expect(await socket.next()).toMatchObject({ type: 'status', status: 'leased', provider: bob.address })
   await poll(bob, { seen: lease!.seq, results: [succeeded(lease!.id)] })
   expect(doneOf(await socket.rest())).toMatchObject({ status: 'succeeded' })
+})
+
+test('a socket that says nothing has a window of outputs on its way, the next when it asks, and at the end the rest in one', async () => {
+  const task = await streaming()
+  const socket = await watchBySocket(task.id)
+  const words = Array.from({ length: 2_600 }, (_, i) => `${i} `)
+  for (let from = 0; from < words.length; from += 650) await put(task, from, words.slice(from, from + 650))
+  expect(await socket.next()).toMatchObject({ type: 'status', status: 'leased' })
+  const heard = []
+  for (const last of [1_023, 2_047]) {
+    do heard.push(await socket.next())
+    while (indexOf(heard.at(-1)!) < last)
+    if (last === 1_023) socket.send('more')
+  }
+  await finish(task, words.join(''))
+  const [rest, done, ...others] = await socket.rest()
+  expect(textOf(heard) + textOf([rest!], 2_048)).toBe(words.join(''))
+  expect([done!.type, others]).toEqual(['done', []])
 })
 
 test('a result that overtakes the last of the output still tells the whole text', async () => {
@@ -228,7 +249,7 @@ test('a room that is evicted in mid-stream asks for the output again, and watche
   output.send('next')
   expect(await output.next()).toEqual({ next: 3 })
 
-  await evictDurableObject(bindings.TASK_ROOM.getByName(task.id))
+  await evictDurableObject(bindings.TASK_ROOM.getByName(roomOf(task.id)))
 
   output.send({ from: 3, deltas: ['d'] })
   expect(await output.next()).toEqual({ next: 0 })
@@ -246,7 +267,7 @@ test('a room that is evicted just before the result tells only what its watchers
   const task = await streaming()
   const socket = await watchBySocket(task.id)
   await put(task, 0, ['a', 'bc'])
-  await evictDurableObject(bindings.TASK_ROOM.getByName(task.id))
+  await evictDurableObject(bindings.TASK_ROOM.getByName(roomOf(task.id)))
   const late = await watchBySocket(task.id)
   await finish(task, 'abcde')
   expect(textOf(await socket.rest())).toBe('abcde')

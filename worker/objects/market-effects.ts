@@ -301,11 +301,13 @@ export function createEffects(store: MarketStore, network: Network) {
       }
       // Others hear of it when it has gone on.
       if (state.is === 'sealing') return
-      if (!spec.stream && !watched.has(spec.id)) return
-      if (isOver(task)) {
+      const isWatched = watched.has(spec.id)
+      if (!isOver(task)) {
+        if (isWatched) tellStatusSoon(spec.id)
+      } else if (spec.stream || isWatched) {
         watched.delete(spec.id)
         tell(task, { type: 'done', task: taskView(task) }).catch(() => signal(outbox, `room ${spec.id}`, now))
-      } else tellStatusSoon(spec.id)
+      }
     },
 
     /** Asks the room of an ended attempt what it delivered; should that fail, the outbox asks again. */

@@ -1,49 +1,43 @@
 import { DurableObject } from 'cloudflare:workers'
 import { OutputFrame } from '#core/protocol/lease.ts'
 import { isEnded, type TaskView, type WatchEvent } from '#core/protocol/task.ts'
-import type { OutputOf, Prefix } from '#core/protocol/work.ts'
+import type { Prefix } from '#core/protocol/work.ts'
 import { parseTaskId } from '#core/task-id.ts'
 import { type Env, type Network, networkOf } from '../env.ts'
 import { logError } from '../log.ts'
 import { used } from '../usage.ts'
-import { addDeltas, deliveredOf, type OutputLog, offsetOf, openLog, type Start, textOf } from './output-log.ts'
+import { addDeltas, deliveredOf, type Start } from './output-log.ts'
+import { catchUp, complete, logOf, openRoom, type Room, send, statusOf, type Watcher, watcherOf } from './room.ts'
 
 /** How often a room asks the market whether it missed the end, for watchers that do not ask it to. */
 const CHECK_MS = 15_000
+/** A room of which nothing was heard for so long, and to which no socket leads, is forgotten. */
+const FORGOTTEN_MS = 600_000
+/** Tasks of which it is known that they are over: what comes late must not open their rooms again. */
+const OVER_KEPT = 1_000
 
-/**
- * How far a watcher was told: outputs of `attempt` below `index`, and of the task's text what comes before `offset`, null when
- * that is not known. A Worker that watches for somebody names its `window`: how many further outputs it wants before it asks
- * for more, of which `left` were not sent yet. And it asks by itself whether the task is over.
- */
-type Watcher = {
-  role: 'watcher'
-  attempt: number
-  index: number
-  offset: number | null
-  window: number | null
-  left: number
-}
-type Status = Extract<WatchEvent, { type: 'status' }>
-type Agent = { role: 'agent'; attempt: number; start: Start }
+type Agent = { role: 'agent'; task: string; attempt: number; start: Start }
 type Session = Watcher | Agent
 
+/** By what sockets are found: those of a task's watchers, of its agents, and all that must be told of an end that was missed. */
+const watchersOf = (task: string) => `watcher ${task}`
+const agentsOf = (task: string) => `agent ${task}`
+const WAITING = 'waiting'
+
 /**
- * Where the output of one task meets its watchers. The log is in memory only: until the task ends its agent holds the same
- * log and sends again what the room asks for, and afterwards the market has the whole output. How far each watcher was told
- * stays with its socket, which outlives the log, so that it hears everything once.
+ * Where the output of tasks meets their watchers: a room for each of some tasks (core/task-id.ts says which share an object; to
+ * make one for each would take longer than the rest of a stream's way here). A room is in memory only: until its task ends the
+ * agent holds the same log and sends again what the room asks for, and afterwards the market has the whole output. How far each
+ * watcher was told stays with its socket, which outlives the log, so that it hears everything once.
  *
  * The market seals the room when an attempt ends without a result. What watchers were told until then is what the attempt is
  * paid for and what the next one goes on from, so nothing of it or of earlier ones may be told afterwards.
  */
 export class TaskRoom extends DurableObject<Env> {
   private readonly network: Network
-  /** By attempt, in order. */
-  private logs = new Map<number, OutputLog>()
-  private sealed = 0
-  private status: Status | null = null
-  private done: TaskView | null = null
-  private said: { log: OutputLog; index: number; text: string } | null = null
+  private readonly rooms = new Map<string, Room>()
+  private readonly over = new Set<string>()
+  private sweptAt = 0
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env)
@@ -51,61 +45,71 @@ export class TaskRoom extends DurableObject<Env> {
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair('ping', 'pong'))
   }
 
-  /** A watcher (`?after=<attempt>.<index>&window=N`) or an agent (`?attempt=N&offset=K&besideOffset=L`); the Worker has checked who it is. */
+  /**
+   * A watcher (see `watcherOf`; `fresh` of a task that was submitted just now) or an agent (`attempt=N&offset=K&besideOffset=L`)
+   * of a task; the Worker has checked who it is.
+   */
   override async fetch(request: Request): Promise<Response> {
-    const { searchParams } = new URL(request.url)
+    const { searchParams: query } = new URL(request.url)
     const { 0: client, 1: server } = new WebSocketPair()
-    const attempt = Number(searchParams.get('attempt'))
+    const task = query.get('task')!
+    const attempt = Number(query.get('attempt'))
     if (attempt > 0) {
-      const [offset, besideOffset] = ['offset', 'besideOffset'].map((name) => Number(searchParams.get(name)))
-      const start = { offset: offset!, besideOffset: besideOffset! }
-      this.ctx.acceptWebSocket(server, ['agent'])
-      server.serializeAttachment({ role: 'agent', attempt, start } satisfies Session)
-      server.send(JSON.stringify({ next: this.log(attempt, start).deltas.length }))
-      if (attempt <= this.sealed) server.close(1000, 'sealed')
+      const [offset, besideOffset] = ['offset', 'besideOffset'].map((name) => Number(query.get(name)))
+      this.openAgent(server, { role: 'agent', task, attempt, start: { offset: offset!, besideOffset: besideOffset! } })
     } else {
-      const task = this.done ?? (this.status ? null : await this.ask())
-      this.ctx.acceptWebSocket(server, ['watcher'])
-      const window = Number(searchParams.get('window')) || null
-      const watcher: Watcher = {
-        role: 'watcher',
-        ...parseCursor(searchParams.get('after') ?? ''),
-        offset: null,
-        window,
-        left: window ?? Number.POSITIVE_INFINITY,
-      }
-      await this.welcome(server, watcher, this.done ?? task)
+      const isKnown = this.rooms.get(task)?.status || (query.has('fresh') && !this.over.has(task))
+      let view = isKnown ? null : await this.ask(task)
+      // It ended while the market was asked, and those who were here were told.
+      if (view && !isEnded(view.status) && this.over.has(task)) view = await this.ask(task)
+      await this.welcome(server, watcherOf(this.room(task), query), view)
     }
     return new Response(null, { status: 101, webSocket: client })
   }
 
+  private openAgent(socket: WebSocket, session: Agent): void {
+    const { task, attempt, start } = session
+    const room = this.room(task)
+    this.ctx.acceptWebSocket(socket, [agentsOf(task)])
+    socket.serializeAttachment(session satisfies Session)
+    socket.send(JSON.stringify({ next: logOf(room, attempt, start).deltas.length }))
+    if (attempt <= room.sealed || this.over.has(task)) socket.close(1000, 'sealed')
+  }
+
   /** From the market: the task changed. */
-  tell(event: WatchEvent): void {
-    if (this.done) return
-    if (event.type === 'status') {
-      if (this.status?.status === event.status && this.status.attempt === event.attempt) return
-      this.status = event
+  tell(task: string, event: WatchEvent): void {
+    if (this.over.has(task)) return
+    const room = this.room(task)
+    if (event.type === 'done') {
+      complete(room, this.watchers(task), event.task)
+      this.close(room)
+      return
     }
-    if (event.type === 'done') this.complete(event.task)
-    this.broadcast(event)
-    if (event.type === 'done') this.close()
+    if (event.type === 'status') {
+      if (room.status?.status === event.status && room.status.attempt === event.attempt) return
+      room.status = event
+    }
+    for (const socket of this.watchers(task)) send(socket, event)
   }
 
   /** From the market: the attempt is over. @returns all that watchers were or will be told of it, from now on the same */
-  seal(attempt: number): Prefix {
-    this.sealed = Math.max(this.sealed, attempt)
-    for (const socket of this.ctx.getWebSockets('agent')) {
-      if ((socket.deserializeAttachment() as Agent).attempt <= this.sealed) socket.close(1000, 'sealed')
+  seal(task: string, attempt: number): Prefix {
+    const room = this.room(task)
+    room.sealed = Math.max(room.sealed, attempt)
+    for (const socket of this.ctx.getWebSockets(agentsOf(task))) {
+      if ((socket.deserializeAttachment() as Agent).attempt <= room.sealed) socket.close(1000, 'sealed')
     }
-    const log = this.logs.get(attempt)
+    const log = room.logs.get(attempt)
     return log ? deliveredOf(log) : { text: '', tokens: 0 }
   }
 
   /** From an agent: more of an attempt's output, which begins at `start`. @returns the index wanted next */
-  append(attempt: number, start: Start, frame: OutputFrame): { next: number } {
-    const log = this.log(attempt, start)
-    if (attempt > this.sealed && !this.done && addDeltas(log, frame)) {
-      for (const socket of this.ctx.getWebSockets('watcher')) this.catchUp(socket)
+  append(task: string, attempt: number, start: Start, frame: OutputFrame): { next: number } {
+    if (this.over.has(task)) return { next: frame.from + frame.deltas.length }
+    const room = this.room(task)
+    const log = logOf(room, attempt, start)
+    if (attempt > room.sealed && addDeltas(log, frame)) {
+      for (const socket of this.watchers(task)) catchUp(room, socket)
     }
     return { next: log.deltas.length }
   }
@@ -113,18 +117,19 @@ export class TaskRoom extends DurableObject<Env> {
   override async webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
     const session = socket.deserializeAttachment() as Session
     // What was on its way when we closed the socket still comes.
-    if (this.done || typeof message !== 'string' || socket.readyState !== WebSocket.OPEN) return
+    if (typeof message !== 'string' || socket.readyState !== WebSocket.OPEN) return
+    const room = this.room(session.task)
     if (session.role === 'watcher') {
-      if (message === 'check') return void (await this.check())
-      if (session.window === null) return
+      if (message === 'check' && session.checks) await this.check(room)
+      if (message !== 'more') return
       socket.serializeAttachment({ ...session, left: session.window } satisfies Session)
-      return this.catchUp(socket)
+      return catchUp(room, socket)
     }
-    const { attempt, start } = session
-    if (message === 'next') return socket.send(JSON.stringify({ next: this.log(attempt, start).deltas.length }))
+    const { task, attempt, start } = session
+    if (message === 'next') return socket.send(JSON.stringify({ next: logOf(room, attempt, start).deltas.length }))
     const frame = OutputFrame.safeParse(safeJson(message))
     if (!frame.success) return socket.close(1003, 'not an output frame')
-    const { next } = this.append(attempt, start, frame.data)
+    const { next } = this.append(task, attempt, start, frame.data)
     // Words cost as much as tokens do: nothing is said to a frame that came as it should.
     if (next < frame.data.from) socket.send(JSON.stringify({ next }))
   }
@@ -141,39 +146,41 @@ export class TaskRoom extends DurableObject<Env> {
   /** An agent's socket that nobody closed may mean that its provider is gone. */
   private async brokeOff(socket: WebSocket): Promise<void> {
     const session = socket.deserializeAttachment() as Session
-    if (session.role !== 'agent' || session.attempt <= this.sealed || this.done) return
-    const id = this.ctx.id.name!
-    await this.market()
-      .outputBrokeOff(id, session.attempt)
-      .catch((error) => logError('broke_off_failed', error, { task: id }))
+    if (session.role !== 'agent' || this.over.has(session.task)) return
+    const { task, attempt } = session
+    if (attempt <= this.room(task).sealed) return
+    await this.market(task)
+      .outputBrokeOff(task, attempt)
+      .catch((error) => logError('broke_off_failed', error, { task }))
   }
 
   /** The end of a task is told once; should that be lost, the room asks. */
   override async alarm(): Promise<void> {
-    if (this.done || this.ctx.getWebSockets('watcher').length === 0) return
-    if (!(await this.check())) await this.checkLater()
+    const waiting = this.ctx.getWebSockets(WAITING).map((socket) => (socket.deserializeAttachment() as Watcher).task)
+    await Promise.all([...new Set(waiting)].map((task) => this.check(this.room(task))))
+    if (this.ctx.getWebSockets(WAITING).length > 0) await this.checkLater()
   }
 
-  /** @returns whether the task is over */
-  private async check(): Promise<boolean> {
-    const task = await this.ask()
-    const isOver = !task || isEnded(task.status)
-    if (isOver) this.finish(task)
-    return isOver
+  private async check(room: Room): Promise<void> {
+    const view = await this.ask(room.task)
+    if (!view) this.close(room)
+    else if (isEnded(view.status)) this.tell(room.task, { type: 'done', task: view })
   }
 
-  private async welcome(socket: WebSocket, watcher: Watcher, task: TaskView | null): Promise<void> {
-    const log = this.logs.get(watcher.attempt)
-    const offset = watcher.attempt === 0 ? 0 : log ? offsetOf(log, watcher.index) : null
-    socket.serializeAttachment({ ...watcher, offset } satisfies Session)
-    if (task && !isEnded(task.status)) this.status ??= statusOf(task)
-    if (this.status) send(socket, this.status)
-    else if (task) send(socket, statusOf(task))
-    this.catchUp(socket)
-    if (task && isEnded(task.status)) {
-      send(socket, { type: 'done', task })
+  /** @param view how the task stands, null where that is known or will be told */
+  private async welcome(socket: WebSocket, watcher: Watcher, view: TaskView | null): Promise<void> {
+    const room = this.room(watcher.task)
+    const tags = [watchersOf(room.task)]
+    this.ctx.acceptWebSocket(socket, watcher.checks ? tags : [...tags, WAITING])
+    socket.serializeAttachment(watcher satisfies Session)
+    if (view && !isEnded(view.status)) room.status ??= statusOf(view)
+    if (room.status) send(socket, room.status)
+    else if (view) send(socket, statusOf(view))
+    catchUp(room, socket)
+    if (view && isEnded(view.status)) {
+      send(socket, { type: 'done', task: view })
       socket.close(1000, 'done')
-    } else if (watcher.window === null && (await this.ctx.storage.getAlarm()) === null) {
+    } else if (!watcher.checks && (await this.ctx.storage.getAlarm()) === null) {
       await this.checkLater()
     }
   }
@@ -183,127 +190,43 @@ export class TaskRoom extends DurableObject<Env> {
     used.room.rowsWritten++
   }
 
-  /** Tells a watcher what it was not told yet, as far as it can take it. */
-  private catchUp(socket: WebSocket): void {
-    let watcher = socket.deserializeAttachment() as Watcher
-    for (const [attempt, log] of this.logs) {
-      if (attempt < watcher.attempt || log.deltas.length === 0) continue
-      if (attempt > watcher.attempt) watcher = { ...watcher, attempt, index: 0 }
-      while (watcher.index < log.deltas.length && watcher.left > 0) {
-        const { index } = watcher
-        sendText(socket, this.outputText(attempt, log, index))
-        watcher = { ...watcher, index: index + 1, offset: offsetOf(log, index + 1), left: watcher.left - 1 }
-      }
-      if (watcher.left === 0) break
+  private close({ task }: Room): void {
+    for (const tag of [watchersOf(task), agentsOf(task)]) {
+      for (const socket of this.ctx.getWebSockets(tag)) socket.close(1000, 'done')
     }
-    socket.serializeAttachment(watcher satisfies Session)
+    this.rooms.delete(task)
+    this.over.add(task)
+    if (this.over.size > OVER_KEPT) for (const oldest of this.over) return void this.over.delete(oldest)
   }
 
-  /** An output as it is sent: the same to every watcher, so that it is made once for all who are as far. */
-  private outputText(attempt: number, log: OutputLog, index: number): string {
-    if (this.said?.log !== log || this.said.index !== index) {
-      const event: WatchEvent = {
-        type: 'output',
-        attempt,
-        index,
-        offset: offsetOf(log, index)!,
-        delta: log.deltas[index]!,
-      }
-      const beside = log.beside.get(index)
-      if (beside) Object.assign(event, { beside: beside.piece, besideOffset: beside.offset })
-      this.said = { log, index, text: JSON.stringify(event) }
-    }
-    return this.said.text
+  private room(task: string): Room {
+    const now = Date.now()
+    const room = this.rooms.get(task) ?? openRoom(task, now)
+    room.heardAt = now
+    this.rooms.set(task, room)
+    if (now - this.sweptAt > FORGOTTEN_MS) this.sweep(now)
+    return room
   }
 
-  /** The rest of each attempt in one piece, which takes less than the outputs that a slow watcher was not told yet. */
-  private catchUpAtOnce(socket: WebSocket): void {
-    let watcher = socket.deserializeAttachment() as Watcher
-    // What comes beside a text has no shorter form.
-    if ([...this.logs.values()].some(({ beside }) => beside.size > 0)) {
-      socket.serializeAttachment({ ...watcher, left: Number.POSITIVE_INFINITY } satisfies Session)
-      this.catchUp(socket)
-      return
-    }
-    for (const [attempt, log] of this.logs) {
-      if (attempt > watcher.attempt) watcher = { ...watcher, attempt, index: 0 }
-      const { index } = watcher
-      const offset = offsetOf(log, index)
-      if (attempt < watcher.attempt || offset === null || offset === log.end) continue
-      send(socket, { type: 'output', attempt, index, offset, delta: log.deltas.slice(index).join('') })
-      watcher = { ...watcher, index: log.deltas.length, offset: log.end }
-    }
-    socket.serializeAttachment(watcher satisfies Session)
-  }
-
-  /** The result may overtake the last of the output on its way here: what is missing of the text is in the result. */
-  private complete(task: TaskView): void {
-    for (const socket of this.ctx.getWebSockets('watcher')) this.catchUpAtOnce(socket)
-    this.done = task
-    const attempt = task.attempts.find(({ state }) => state === 'succeeded')?.number
-    if (attempt === undefined || task.kind !== 'llm.chat') return
-    const content = (task.output as OutputOf<'llm.chat'>).content ?? ''
-    const log = this.logs.get(attempt)
-    if (log && content.slice(log.start.offset, log.end) !== textOf(log)) return
-    for (const socket of this.ctx.getWebSockets('watcher')) {
-      const watcher = socket.deserializeAttachment() as Watcher
-      const offset = watcher.offset ?? (log && watcher.index <= log.deltas.length ? log.end : content.length)
-      const delta = content.slice(offset)
-      const index = watcher.attempt === attempt ? watcher.index : 0
-      if (delta !== '') send(socket, { type: 'output', attempt, index, offset, delta })
+  private sweep(now: number): void {
+    this.sweptAt = now
+    for (const { task, heardAt } of this.rooms.values()) {
+      const sockets = this.watchers(task).length + this.ctx.getWebSockets(agentsOf(task)).length
+      if (now - heardAt > FORGOTTEN_MS && sockets === 0) this.rooms.delete(task)
     }
   }
 
-  private market() {
-    return this.network.market(parseTaskId(this.ctx.id.name!)!.cell)
+  private watchers(task: string): WebSocket[] {
+    return this.ctx.getWebSockets(watchersOf(task))
   }
 
-  private ask(): Promise<TaskView | null> {
-    return this.market().watch(this.ctx.id.name!)
+  private market(task: string) {
+    return this.network.market(parseTaskId(task)!.cell)
   }
 
-  private finish(task: TaskView | null): void {
-    if (task) this.tell({ type: 'done', task })
-    else this.close()
+  private ask(task: string): Promise<TaskView | null> {
+    return this.market(task).watch(task)
   }
-
-  private close(): void {
-    for (const socket of this.ctx.getWebSockets()) socket.close(1000, 'done')
-    this.logs.clear()
-  }
-
-  private log(attempt: number, start: Start): OutputLog {
-    const known = this.logs.get(attempt)
-    if (known) return known
-    const log = openLog(start)
-    // Attempts nearly always come in order; one that is late after the memory was lost must not be told after the others.
-    this.logs = new Map([...this.logs, [attempt, log] as const].sort(([x], [y]) => x - y))
-    return log
-  }
-
-  private broadcast(event: WatchEvent): void {
-    for (const socket of this.ctx.getWebSockets('watcher')) send(socket, event)
-  }
-}
-
-function statusOf({ status, createdAt, attempts }: TaskView): Status {
-  const open = attempts.find(({ state }) => state === 'granted' || state === 'started')
-  if (!open) return { type: 'status', status, at: createdAt }
-  return { type: 'status', status, at: open.grantedAt, attempt: open.number, provider: open.provider }
-}
-
-function send(socket: WebSocket, event: WatchEvent): void {
-  sendText(socket, JSON.stringify(event))
-}
-
-function sendText(socket: WebSocket, text: string): void {
-  if (socket.readyState === WebSocket.OPEN) socket.send(text)
-}
-
-/** `<attempt>.<index>`; anything else is the beginning. */
-function parseCursor(after: string): { attempt: number; index: number } {
-  const [, attempt = 0, index = 0] = /^(\d{1,9})\.(\d{1,9})$/.exec(after) ?? []
-  return { attempt: Number(attempt), index: Number(index) }
 }
 
 function safeJson(text: string): unknown {

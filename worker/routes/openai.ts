@@ -43,7 +43,7 @@ export const chat = new Hono<{ Bindings: Env }>().post('/', declared, async (c) 
     return c.json(chatCompletion(done!))
   }
   return streamEvents(c, async (stream) => {
-    const watch = watchTask(network, task.id, '')
+    const watch = watchTask(network, task.id, '', true)
     stream.onGone(async () => {
       watch.close()
       await lineOf(network, task).cancel(principal.address, task.id)

@@ -87,8 +87,7 @@ export const leases = new Hono<{ Bindings: Env }>()
     async (c) => {
       const network = networkOf(c.env)
       const { task, attempt, start } = await holder(network, c.get('principal').address, c.req.param('id'))
-      const url = `https://room/?attempt=${attempt}&offset=${start.offset}&besideOffset=${start.besideOffset}`
-      return network.room(task).fetch(url, { headers: { upgrade: 'websocket' } })
+      return network.room(task).open(`attempt=${attempt}&offset=${start.offset}&besideOffset=${start.besideOffset}`)
     },
   )
   .put(

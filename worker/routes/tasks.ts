@@ -25,6 +25,9 @@ import { withInputs } from '../uploaded-input.ts'
 import { watchTask } from '../watch.ts'
 import { checkWebhooks } from '../webhook.ts'
 
+/** Outputs that a socket may have on its way before its reader must ask for more. */
+const WINDOW = 1_024
+
 const READ_ERRORS = ['task_not_found', 'market_restarted'] as const
 
 const CHAT = { kind: 'llm.chat', input: { messages: [{ role: 'user', content: 'Say hello.' }], max_tokens: 64 } }
@@ -189,6 +192,7 @@ export const tasks = new Hono<{ Bindings: Env }>()
     '/:id/socket',
     operation({
       summary: 'Watch a task by WebSocket',
+      details: `After ${WINDOW} outputs no others come until the text 'more' is sent; at the end the rest comes in one.`,
       access: 'tasks:read',
       query: z.object({ after: z.string().optional().describe('The cursor to resume from.') }),
       frames: { down: WatchEvent },
@@ -197,9 +201,8 @@ export const tasks = new Hono<{ Bindings: Env }>()
     async (c) => {
       const network = networkOf(c.env)
       const { id } = fromJson(await readTask(network, c.get('principal'), c.req.param('id'), 0))
-      return network.room(id).fetch(`https://room/?after=${encodeURIComponent(c.req.valid('query').after ?? '')}`, {
-        headers: { upgrade: 'websocket' },
-      })
+      const after = encodeURIComponent(c.req.valid('query').after ?? '')
+      return network.room(id).open(`window=${WINDOW}&after=${after}`)
     },
   )
 
