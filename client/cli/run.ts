@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
 import type { NewAssurance } from '#core/assurance.ts'
-import type { Preference } from '#core/protocol/quote.ts'
+import type { Preference, Quote } from '#core/protocol/quote.ts'
 import type { TaskView } from '#core/protocol/task.ts'
 import { LIMITS } from '#core/protocol/values.ts'
 import type { Kind } from '#core/protocol/work.ts'
@@ -51,9 +51,13 @@ export async function quote(cli: Cli, input: string[], options: RunOptions): Pro
   const told = await daicn.quote(await taskOf(cli, daicn, input, options), { signal: cli.signal })
   print(cli, told, () => {
     const { price, wait, candidates, assurance, explanation } = told
-    cli.out.item('price', `${price.expected ?? 'unknown'} tokens, at most ${price.ceiling}`)
-    cli.out.item('wait', `${time(wait.p50Ms)}, nine times in ten under ${time(wait.p90Ms)}`)
-    cli.out.item('providers', `${candidates}, with ${wait.free} of ${wait.slots} slots free`)
+    const most = `at most ${price.ceiling} tokens`
+    cli.out.item('price', price.expected === null ? most : `about ${price.expected} tokens, ${most}`)
+    cli.out.item('wait', waitTold(wait))
+    cli.out.item(
+      'providers',
+      candidates === 0 ? 'none' : `${candidates}, with ${wait.free} of ${wait.slots} slots free`,
+    )
     if (assurance) {
       const { detection, results } = assurance
       const caught = `a wrong result is caught in ${Math.round(detection * 100)} of 100`
@@ -65,7 +69,10 @@ export async function quote(cli: Cli, input: string[], options: RunOptions): Pro
 
 const isCompared = ({ assurance }: NewTask): boolean => assurance !== undefined && assurance.level !== 'none'
 
-const time = (ms: number | null) => (ms === null ? 'unknown' : seconds(ms))
+function waitTold({ p50Ms, p90Ms }: Quote['wait']): string {
+  if (p50Ms === null) return 'unknown'
+  return p90Ms === null ? seconds(p50Ms) : `${seconds(p50Ms)}, nine times in ten under ${seconds(p90Ms)}`
+}
 
 /** The text as it is written. */
 async function chat(cli: Cli, daicn: Daicn, task: NewTask<'llm.chat'>): Promise<void> {

@@ -6,6 +6,8 @@ type Stream = NodeJS.WritableStream & Partial<Pick<WriteStream, 'isTTY' | 'colum
 export type Terminal = ReturnType<typeof terminal>
 
 const LABEL = 14
+/** Where the text beside a label begins. */
+const INDENT = 4 + LABEL
 const SPINNER = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏']
 
 export function terminal(stream: Stream) {
@@ -14,13 +16,17 @@ export function terminal(stream: Stream) {
   const paint = (code: number) => (text: string) => (coloured ? `\u001b[${code}m${text}\u001b[0m` : text)
   const [bold, dim, green, red, cyan] = [1, 2, 32, 31, 36].map(paint) as [Paint, Paint, Paint, Paint, Paint]
   const write = (text: string) => void stream.write(text)
-  const line = (text = '') => write(text === '' ? '\n' : `  ${text}\n`)
+  /** @param hang where the text's further lines begin, should it be too long for one; where nobody looks it stays one */
+  const line = (text = '', hang = 2) => {
+    const told = live ? folded(text, columns() - 3, hang) : text
+    write(told === '' ? '\n' : `  ${told}\n`)
+  }
 
   /** As it is now: people drag their windows. */
   const columns = () => stream.columns ?? 100
   const rows = () => stream.rows ?? 50
 
-  const done = (label: string, text: string) => line(`${green('✓')} ${label.padEnd(LABEL)}${text}`)
+  const done = (label: string, text: string) => line(`${green('✓')} ${label.padEnd(LABEL)}${text}`, INDENT)
 
   /** One step of work: its label while it runs, and what came of it with its time. */
   async function step<T>(label: string, work: () => Promise<T>, tell: (result: T) => string): Promise<T> {
@@ -95,9 +101,9 @@ export function terminal(stream: Stream) {
     heading: (text: string) => write(`\n  ${bold(text)}\n\n`),
     note: (text: string) => line(dim(text)),
     /** A label and its text, aligned with the steps. */
-    item: (label: string, text: string) => line(`  ${dim(label.padEnd(LABEL))}${text}`),
-    warning: (what: string, mend: string) => line(`${red('!')} ${what} ${dim(mend)}`),
-    fault: (what: string, mend: string) => line(`${red('✗')} ${plain(what)} ${plain(mend)}`),
+    item: (label: string, text: string) => line(`  ${dim(label.padEnd(LABEL))}${text}`, INDENT),
+    warning: (what: string, mend: string) => line(`${red('!')} ${what} ${dim(mend)}`, 4),
+    fault: (what: string, mend: string) => line(`${red('✗')} ${plain(what)} ${plain(mend)}`, 4),
     /** Begins a line whose text comes piece by piece. */
     begin: (label: string) => write(`    ${dim(label.padEnd(LABEL))}`),
     piece: (text: string) => write(text),
@@ -109,7 +115,7 @@ export function terminal(stream: Stream) {
     faint: dim,
     accent: cyan,
     /** Where running text starts, so that its next lines can be put below its first. */
-    indent: ' '.repeat(4 + LABEL),
+    indent: ' '.repeat(INDENT),
     width: Math.min(columns(), 100),
   }
 }
@@ -141,6 +147,19 @@ function shorten(text: string, width: number): string {
   const tail = Math.floor((width - 1) / 3)
   return `${text.slice(0, width - 1 - tail)}…${text.slice(text.length - tail)}`
 }
+
+/** Text in lines that end between words; those after the first begin in column `hang`, as the first does in column 2. */
+function folded(text: string, width: number, hang: number): string {
+  let column = 0
+  return text.replace(/(\s*)(\S+)/g, (both, space: string, word: string) => {
+    const length = word.replace(COLOUR, '').length
+    const fits = column === 0 || column + space.length + length <= width
+    column = fits ? column + space.length + length : hang - 2 + length
+    return fits ? both : `\n${' '.repeat(hang)}${word}`
+  })
+}
+
+const COLOUR = /\p{Cc}\[\d+m/gu
 
 /** The beginning of a line, of so many characters that are seen. */
 function clip(text: string, width: number): string {

@@ -172,6 +172,19 @@ test.each([80, 120])('a table fits %i columns: what is too wide gives way, and n
   expect(short).toMatch(/^ {2}0x1 +b +m$/)
 })
 
+test('what is told goes on below itself between words, where it is too long for the screen', () => {
+  const { out, lines } = screen(40)
+  out.fault('No provider has ever offered this model:', 'GET /v1/models lists the models on offer.')
+  out.item('price', 'about 0.00183 tokens, at most 0.005')
+  expect(lines()).toEqual([
+    '  ✗ No provider has ever offered this',
+    '    model: GET /v1/models lists the',
+    '    models on offer.',
+    '    price         about 0.00183 tokens,',
+    '                  at most 0.005',
+  ])
+})
+
 test('what is drawn over has no line that wraps and none that leaves the screen', () => {
   const { out, lines } = screen(40, 5)
   out.draw(Array.from({ length: 9 }, (_, i) => `${i} ${out.accent('x'.repeat(60))}`))
