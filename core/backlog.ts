@@ -6,10 +6,10 @@ import type { Book } from './book.ts'
 import { DomainError } from './errors.ts'
 import { latestGrants } from './grants.ts'
 import { classOf, MOST_AHEAD, parseClass } from './matching.ts'
-import { inOrder } from './ordered-index.ts'
 import type { Address } from './protocol/values.ts'
 import type { TaskRequest } from './request.ts'
 import { parseTaskId } from './task-id.ts'
+import { waitingIn } from './unread.ts'
 
 /**
  * What waits in a class: tasks of each requester, and the milliseconds in which one of them is given out. `pace` is null when nothing is
@@ -77,7 +77,7 @@ function backlogOf(book: Book, name: string, now: number): Backlog {
   const { kind, model } = parseClass(name)
   let left = MOST_AHEAD
   for (const tree of book.matching.queues.get(kind)?.get(model)?.values() ?? []) {
-    for (const { requester } of inOrder(book.matching.open, tree)) {
+    for (const { requester } of waitingIn(book.matching, tree)) {
       if (left === 0) break
       left--
       waiting.set(requester, (waiting.get(requester) ?? 0) + 1)

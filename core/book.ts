@@ -49,6 +49,7 @@ import {
   type Tree,
 } from './ordered-index.ts'
 import { closeBin, noteEnded, noteGranted, noteSubmitted, type Outlook, type Supplies } from './outlook.ts'
+import type { Page } from './pages.ts'
 import type { Rule } from './protocol/decision.ts'
 import type { Offer, Register } from './protocol/provider.ts'
 import type { Address } from './protocol/values.ts'
@@ -69,6 +70,7 @@ import {
   type TaskSpec,
   transition,
 } from './task.ts'
+import { parseTaskId } from './task-id.ts'
 import { lookAt, noteTurn, turnAtRisk } from './urgency.ts'
 import { drawVerifier } from './verifier.ts'
 
@@ -101,6 +103,8 @@ export type OpenTask = {
   due: number | null
   /** The turn it has since its deadline is at risk. */
   turn?: number
+  /** Where it is written as it waits. */
+  page: Page | null
 }
 
 const NOBODY: readonly Address[] = []
@@ -143,8 +147,12 @@ export type Provider = {
 
 export type Book = {
   cell: string
+  /** Those in memory; see `openOf`. */
   tasks: Map<string, OpenTask>
-  /** Of the open tasks; bytes are those of their inputs and prefixes. */
+  /** By number, those where tasks are written that wait; and of these, those whose tasks are not in memory. */
+  pages: Map<number, Page>
+  unread: Set<Page>
+  /** Of all open tasks; bytes are those of their inputs and prefixes. */
   occupancy: Occupancy
   /** Streams whose rooms must be asked what an ended attempt delivered. */
   sealing: Set<string>
@@ -163,7 +171,7 @@ export type Book = {
   fairness: Fairness
   /** By requester, the turn after that of its latest task that was at risk. */
   hurried: Map<Address, number>
-  due: OrderedIndex<OpenTask>
+  due: OrderedIndex<OpenTask | Page>
   dueTree: Tree
   lastTask: number
   fees: bigint
@@ -188,6 +196,8 @@ export function createBook(cell: string): Book {
   return {
     cell,
     tasks: new Map(),
+    pages: new Map(),
+    unread: new Set(),
     occupancy: createOccupancy(),
     sealing: new Set(),
     verifying: new Set(),
@@ -217,7 +227,7 @@ export function createBook(cell: string): Book {
 
 /** Applies an event and logs it. */
 export function record(book: Book, event: BookEvent): Refusal | null {
-  const before = event.type === 'task' ? book.tasks.get(event.id)?.task : undefined
+  const before = event.type === 'task' ? openOf(book, event.id)?.task : undefined
   const refused = apply(book, event)
   if (refused !== null) return refused
   book.log.push(event)
@@ -265,8 +275,9 @@ export function apply(book: Book, event: BookEvent): Refusal | null {
       return null
     }
     case 'hurried': {
-      const open = book.tasks.get(event.id)!
+      const open = openOf(book, event.id)!
       open.turn = event.turn
+      leavePage(open)
       noteTurn(book, open.want, event.turn)
       hurryWant(book.matching, open.want, event.turn)
       return null
@@ -290,6 +301,10 @@ export const nextDue = (book: Book): number | null => leastKey(book.due, book.du
 export function tick(book: Book, now: number): void {
   for (let due = nextDue(book); due !== null && due <= now; due = nextDue(book)) {
     const open = book.due.items[first(book.due, book.dueTree, 0, 0, 1, () => true)]!
+    if ('read' in open) {
+      open.read()
+      continue
+    }
     const { spec } = open.task
     // A lease that was renewed stands here too early; what is due first must happen first.
     if (dueOf(book, open, due - 1) > due) schedule(book, open, due - 1)
@@ -382,13 +397,13 @@ export function disconnect(book: Book, provider: Provider): void {
  * being worked on expires before that.
  */
 export function pardon(book: Book, now: number): void {
-  for (const open of book.tasks.values()) {
-    const leases = leasesOf(book, open)
-    for (const lease of leases) {
+  for (const { leases } of book.providers.values()) {
+    for (const lease of leases.values()) {
+      const open = book.tasks.get(lease.task)!
       lease.expiresAt = Math.max(lease.expiresAt, now + LEASE_MS)
       open.deadline = Math.max(open.deadline, lease.expiresAt)
+      schedule(book, open, now)
     }
-    if (leases.length > 0) schedule(book, open, now)
   }
 }
 
@@ -537,7 +552,7 @@ export function openTask(book: Book, task: Task, { tag, turn }: Turns, deadline:
     drawn: null,
     queued: false,
   }
-  const open: OpenTask = { task, want, deadline, due: null }
+  const open: OpenTask = { task, want, deadline, due: null, page: null }
   if (turn !== undefined) open.turn = turn
   book.tasks.set(spec.id, open)
   occupy(book.occupancy, spec.requester, 1, bytesOf(task))
@@ -565,8 +580,28 @@ function grant(book: Book, open: OpenTask, match: Match, rule: Rule, now: number
   record(book, { type: 'task', at: now, id: open.task.spec.id, event })
 }
 
-function applyToTask(book: Book, id: string, event: TaskEvent, at: number): Refusal | null {
+/** An open task, read from its page when it is not in memory. */
+export function openOf(book: Book, id: string): OpenTask | undefined {
   const open = book.tasks.get(id)
+  if (open || book.unread.size === 0 || book.ended.has(id)) return open
+  const createdAt = parseTaskId(id)?.createdAt ?? Number.NaN
+  for (const { entry, read } of [...book.unread]) {
+    if (!(entry.from <= createdAt && createdAt <= entry.until)) continue
+    read()
+    if (book.tasks.has(id)) break
+  }
+  return book.tasks.get(id)
+}
+
+/** It no longer waits as it is written there. */
+function leavePage(open: OpenTask): void {
+  if (open.page === null) return
+  open.page.changed = true
+  open.page = null
+}
+
+function applyToTask(book: Book, id: string, event: TaskEvent, at: number): Refusal | null {
+  const open = openOf(book, id)
   if (!open) {
     const ended = book.ended.get(id)
     if (!ended) return 'task_finished'
@@ -577,6 +612,7 @@ function applyToTask(book: Book, id: string, event: TaskEvent, at: number): Refu
   const result = transition(before, event, at)
   if ('refused' in result) return result.refused
   open.task = result.task
+  leavePage(open)
   const grown = bytesOf(open.task) - bytesOf(before)
   if (grown !== 0) occupy(book.occupancy, open.task.spec.requester, 0, grown)
   if (before.state.is === 'queued' && open.task.state.is !== 'queued') removeWant(book.matching, open.want)

@@ -1,7 +1,7 @@
 /** What requesters and providers do in a market, as steps over its book: each is synchronous, takes the time, and leaves events. */
 import { leastResults, spotRate } from './assurance.ts'
 import { checkBacklog } from './backlog.ts'
-import { apply, type Book, fill, type Provider, place, purseOf, record, tick } from './book.ts'
+import { apply, type Book, fill, openOf, type Provider, place, purseOf, record, tick } from './book.ts'
 import { fieldOf, splitDigest } from './capability.ts'
 import { joinOutput, joinUsage } from './continuation.ts'
 import { DomainError, type ErrorCode, type ErrorDetails } from './errors.ts'
@@ -240,7 +240,7 @@ function start(book: Book, task: string, attempt: number, now: number): void {
 
 function takeResult(book: Book, provider: Provider, { lease, outcome }: Result, now: number): ResultReceipt {
   const parsed = parseLeaseId(lease)
-  const task = parsed && (book.tasks.get(parsed.task)?.task ?? book.ended.get(parsed.task))
+  const task = parsed && (openOf(book, parsed.task)?.task ?? book.ended.get(parsed.task))
   if (!parsed || (task && task.attempts[parsed.attempt - 1]?.provider !== provider.supply.address)) {
     return { lease, accepted: false, code: 'lease_not_found' }
   }

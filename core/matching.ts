@@ -8,7 +8,6 @@ import {
   type Entry,
   emptyTree,
   first,
-  inOrder,
   insert,
   type OrderedIndex,
   remove,
@@ -18,6 +17,7 @@ import {
 import type { Preference } from './protocol/quote.ts'
 import { type Address, Region } from './protocol/values.ts'
 import type { Kind } from './protocol/work.ts'
+import { isUnread, type Unread, waitingIn } from './unread.ts'
 
 /** Why a provider may not run a task. Tested in this order; a candidate is given the first that holds. */
 export const EXCLUSIONS = [
@@ -119,7 +119,7 @@ type ByClass<T> = Map<Kind, Map<string, T>>
 type Listing = Record<Preference, Tree>
 
 export type Matching = {
-  open: OrderedIndex<Want>
+  open: OrderedIndex<Want | Unread>
   offers: OrderedIndex<Place>
   /** By class, then by the region that its tasks name, so that nobody looks past tasks of other regions. */
   queues: ByClass<Map<Region | null, Tree>>
@@ -130,6 +130,8 @@ export type Matching = {
   /** Of those that are new in their class alone. */
   hopefuls: ByClass<Listing>
   queued: number
+  /** What stands in queues for tasks that were not read. */
+  unread: number
   /** Places that the search under way found without room. */
   full: Place[]
 }
@@ -144,6 +146,7 @@ export function createMatching(): Matching {
     listings: new Map(),
     hopefuls: new Map(),
     queued: 0,
+    unread: 0,
     full: [],
   }
 }
@@ -246,7 +249,7 @@ export function merit(preference: Preference, offer: Ask): number {
 /* Open tasks */
 
 export function addWant(matching: Matching, want: Want): void {
-  enqueue(matching, matching.queues, want, wantEntry(want))
+  enqueue(matching, matching.queues, want, wantEntry(want), want)
   want.queued = true
   matching.queued++
 }
@@ -255,14 +258,23 @@ export function addWant(matching: Matching, want: Want): void {
 export function hurryWant(matching: Matching, want: Want, turn: number): void {
   const entry = { ...wantEntry(want), key0: turn }
   matching.urgent.set(want, entry)
-  enqueue(matching, matching.urgents, want, entry)
+  enqueue(matching, matching.urgents, want, entry, want)
 }
 
-function enqueue({ open }: Matching, queues: Matching['queues'], want: Want, entry: Entry): void {
-  const regions = ofClass(queues, want, () => new Map<Region | null, Tree>())
-  const tree = regions.get(want.region) ?? emptyTree()
-  regions.set(want.region, tree)
-  insert(open, tree, want, entry)
+/** Where in the queues a task stands. */
+type Where = Pick<Want, 'kind' | 'model' | 'region'>
+
+export function enqueue(
+  { open }: Matching,
+  queues: Matching['queues'],
+  where: Where,
+  entry: Entry,
+  item: Want | Unread,
+): void {
+  const regions = ofClass(queues, where, () => new Map<Region | null, Tree>())
+  const tree = regions.get(where.region) ?? emptyTree()
+  regions.set(where.region, tree)
+  insert(open, tree, item, entry)
 }
 
 /** Takes a task out of the queue; nothing happens if it is not in it. */
@@ -277,12 +289,12 @@ export function removeWant(matching: Matching, want: Want): void {
   dequeue(matching, matching.urgents, want, entry)
 }
 
-function dequeue({ open }: Matching, queues: Matching['queues'], want: Want, entry: Entry): void {
-  const regions = queues.get(want.kind)!.get(want.model)!
-  const tree = regions.get(want.region)!
+export function dequeue({ open }: Matching, queues: Matching['queues'], where: Where, entry: Entry): void {
+  const regions = queues.get(where.kind)!.get(where.model)!
+  const tree = regions.get(where.region)!
   remove(open, tree, entry)
-  if (tree.root === 0) regions.delete(want.region)
-  if (regions.size === 0) queues.get(want.kind)!.delete(want.model)
+  if (tree.root === 0) regions.delete(where.region)
+  if (regions.size === 0) queues.get(where.kind)!.delete(where.model)
 }
 
 /**
@@ -308,25 +320,32 @@ export function bestWant(matching: Matching, supply: Supply, now: number): Match
 }
 
 function firstWant(matching: Matching, supply: Supply, offers: readonly Ask[], now: number): Match | null {
-  let best = firstIn(matching, matching.queues, null, supply, offers, now)
-  if (matching.urgent.size > 0) best = firstIn(matching, matching.urgents, best, supply, offers, now)
-  return best
+  for (;;) {
+    let best = firstIn(matching, matching.queues, null, supply, offers, now)
+    if (matching.urgent.size > 0) best = firstIn(matching, matching.urgents, best, supply, offers, now)
+    if (best === null || isRead(best)) return best
+    best.want.read()
+  }
 }
+
+/** What a search came upon first. */
+type Found = Match | (Omit<Match, 'want'> & { want: Unread })
+const isRead = (found: Found): found is Match => !isUnread(found.want)
 
 function firstIn(
   matching: Matching,
   queues: Matching['queues'],
-  before: Match | null,
+  before: Found | null,
   supply: Supply,
   offers: readonly Ask[],
   now: number,
-): Match | null {
+): Found | null {
   const regions = supply.region === null ? [null] : [null, supply.region]
   let best = before
   for (const offer of offers) {
     const ofModel = queues.get(offer.kind)?.get(offer.model)
     if (!ofModel) continue
-    const accept = (want: Want) => suits(want, supply, offer, now)
+    const accept = (want: Want | Unread) => isUnread(want) || suits(want, supply, offer, now)
     for (const region of regions) {
       const tree = ofModel.get(region)
       if (!tree) continue
@@ -334,14 +353,14 @@ function firstIn(
       const found = first(matching.open, tree, Number(offer.ask), offer.reputation, EVERY, accept, limit)
       const want = matching.open.items[found]
       if (want && (!best || isBefore(orderOf(matching, want), orderOf(matching, best.want))))
-        best = { want, supply, offer }
+        best = { want, supply, offer } as Found
     }
   }
   return best
 }
 
-function orderOf({ urgent }: Matching, want: Want): Order {
-  const turn = urgent.size > 0 ? urgent.get(want)?.key0 : undefined
+function orderOf({ urgent }: Matching, want: Want | Unread): Order {
+  const turn = urgent.size > 0 ? urgent.get(want as Want)?.key0 : undefined
   return turn === undefined ? want : { tag: turn, deadline: want.deadline, seq: want.seq }
 }
 
@@ -356,11 +375,11 @@ export const isBefore = (x: Order, y: Order): boolean => (x.tag - y.tag || x.dea
 export const MOST_AHEAD = 10_000
 
 /** Tasks of the class that come before this turn, of all regions whose providers might run it. */
-export function aheadOf({ queues, open }: Matching, turn: Turn): number {
+export function aheadOf(matching: Matching, turn: Turn): number {
   let ahead = 0
-  for (const [region, tree] of queues.get(turn.kind)?.get(turn.model) ?? []) {
+  for (const [region, tree] of matching.queues.get(turn.kind)?.get(turn.model) ?? []) {
     if (turn.region !== null && region !== null && region !== turn.region) continue
-    for (const other of inOrder(open, tree)) {
+    for (const other of waitingIn(matching, tree)) {
       if (ahead === MOST_AHEAD || !isBefore(other, turn)) break
       ahead++
     }

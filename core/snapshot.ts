@@ -1,25 +1,27 @@
 /**
  * A book written down whole, so that the events before it can go. Plain data for structured clone: a head, and its many
- * providers, purses and open tasks apart from it, so that they can be stored in pieces.
+ * providers, purses and open tasks apart from it, so that they can be stored in pieces. Tasks on pages are written there.
  */
 import { addProvider, asksOf, type Book, createBook, openTask, type Provider } from './book.ts'
 import type { Charge } from './charges.ts'
 import type { Supply } from './matching.ts'
 import { createOutlook, type Outlook } from './outlook.ts'
+import { addPage, type PageEntry, type PageTask } from './pages.ts'
 import type { Address } from './protocol/values.ts'
 import type { Purse } from './purse.ts'
 import { createStats } from './stats.ts'
 import type { Task } from './task.ts'
 
-/** Increased when an older reader would misread what is written. */
-const SNAPSHOT_VERSION = 3
+/** Increased when an older reader would misread what is written. Without pages a book is written as in the version before them. */
+const SNAPSHOT_VERSION = 4
+const VERSION_WITHOUT_PAGES = 3
 
 export type SnapshotHead = { version: number } & Pick<
   Book,
   'cell' | 'classes' | 'measured' | 'binFrom' | 'fairness' | 'lastTask' | 'fees' | 'stats'
 > &
   /** None in snapshots of before tasks at risk went first. */
-  Partial<Pick<Book, 'hurried'>>
+  Partial<Pick<Book, 'hurried'>> & { pages?: PageEntry[] }
 
 export type SnapshotPart =
   | { type: 'provider'; provider: Provider }
@@ -30,7 +32,9 @@ export type SnapshotPart =
 
 export function headOf(book: Book): SnapshotHead {
   const { cell, classes, measured, binFrom, fairness, hurried, lastTask, fees, stats } = book
-  return { version: SNAPSHOT_VERSION, cell, classes, measured, binFrom, fairness, hurried, lastTask, fees, stats }
+  const kept = { cell, classes, measured, binFrom, fairness, hurried, lastTask, fees, stats }
+  if (book.pages.size === 0) return { version: VERSION_WITHOUT_PAGES, ...kept }
+  return { version: SNAPSHOT_VERSION, ...kept, pages: [...book.pages.values()].map(({ entry }) => entry) }
 }
 
 export function* partsOf(book: Book): Generator<SnapshotPart> {
@@ -41,14 +45,19 @@ export function* partsOf(book: Book): Generator<SnapshotPart> {
   }
   for (const purse of book.purses.values()) yield { type: 'purse', purse }
   for (const [name, outlook] of book.outlooks) yield { type: 'outlook', name, outlook }
-  for (const { task, want, turn, deadline } of book.tasks.values()) {
-    yield { type: 'task', task, tag: want.tag, ...(turn !== undefined && { turn }), deadline }
+  for (const { task, want, turn, deadline, page } of book.tasks.values()) {
+    if (page === null) yield { type: 'task', task, tag: want.tag, ...(turn !== undefined && { turn }), deadline }
   }
 }
 
-/** Builds a book from what `headOf` and `partsOf` gave. Nobody is connected to it yet. */
-export function restore(head: SnapshotHead, parts: Iterable<SnapshotPart>, now: number): Book {
-  const { version, ...kept } = head
+/** Builds a book from what `headOf` and `partsOf` gave, and pages by their numbers. Nobody is connected to it yet. */
+export function restore(
+  head: SnapshotHead,
+  parts: Iterable<SnapshotPart>,
+  now: number,
+  pageOf: (number: number) => PageTask[] = noPage,
+): Book {
+  const { version, pages = [], ...kept } = head
   if (version > SNAPSHOT_VERSION) throw new Error(`snapshot version ${version} is later than ${SNAPSHOT_VERSION}`)
   const book: Book = { ...createBook(head.cell), ...kept, stats: { ...createStats(), ...kept.stats } }
   for (const part of parts) {
@@ -69,7 +78,12 @@ export function restore(head: SnapshotHead, parts: Iterable<SnapshotPart>, now: 
         openTask(book, upgraded(part.task), part, part.deadline, now)
     }
   }
+  for (const entry of pages) addPage(book, entry, () => pageOf(entry.number), now)
   return book
+}
+
+function noPage(number: number): never {
+  throw new Error(`nothing gives page ${number}`)
 }
 
 /** Before version 2 an attempt was paid by its result alone. */

@@ -1,6 +1,6 @@
 /** When a task that has not ended will start and finish, as it stands now: asked for apart, so that no task pays for it. */
 import { currentAttempt } from './attempts.ts'
-import type { Book } from './book.ts'
+import { type Book, openOf } from './book.ts'
 import type { Forecast } from './forecast/bands.ts'
 import { estimate } from './forecast/eta.ts'
 import { remaining } from './forecast/remaining.ts'
@@ -16,7 +16,7 @@ import type { TaskForecast } from './protocol/forecast.ts'
  */
 export function taskForecast(book: Book, id: string, now: number): TaskForecast {
   const nothing = { at: now, startMs: null, finishMs: null }
-  const open = book.tasks.get(id)
+  const open = openOf(book, id)
   const outlook = open && book.outlooks.get(classOf(open.task.spec))
   if (!open || !outlook) return nothing
   const { task, want } = open

@@ -52,6 +52,11 @@ export function liveSummaries(book: Book, whose: Whose): TaskSummary[] {
     const summary = summaryOf(task)
     if (isOf(whose, { requester: task.spec.requester, ...summary })) found.push(summary)
   }
+  // What waits unread was run by nobody.
+  for (const page of [...book.unread]) {
+    if (whose.by === 'requester' && page.entry.requesters.some(({ requester }) => requester === whose.address))
+      page.read()
+  }
   for (const { task } of book.tasks.values()) look(task)
   for (const task of book.ended.values()) look(task)
   return found

@@ -5,31 +5,33 @@
  * the other. So who lets everything run into its deadlines gets two shares at the most (borrowed virtual time, Duda and Cheriton 1999).
  */
 import type { Book } from './book.ts'
+import type { Kind } from './protocol/work.ts'
 import { latencyView } from './stats.ts'
 import type { TaskSpec } from './task.ts'
 
 /** Requesters that are kept before those that have been passed are forgotten. */
 const KEPT = 1024
 
-const middleOf = ({ createdAt, deadline }: TaskSpec): number => (createdAt + deadline) / 2
+export const middleOf = ({ createdAt, deadline }: TaskSpec): number => (createdAt + deadline) / 2
 
-/** From when on a task that waits is at risk; never, while nothing is known of how long its class runs. */
-function riskAt({ stats }: Book, spec: TaskSpec): number {
-  const { runP95Ms } = latencyView(stats, spec)
-  return runP95Ms === null ? Number.POSITIVE_INFINITY : Math.max(middleOf(spec), spec.deadline - 2 * runP95Ms)
+/** From when on a task of the class that waits is at risk; never, while nothing is known of how long its class runs. */
+export function riskAt({ stats }: Book, of: { kind: Kind; model: string }, middle: number, deadline: number): number {
+  const { runP95Ms } = latencyView(stats, of)
+  return runP95Ms === null ? Number.POSITIVE_INFINITY : Math.max(middle, deadline - 2 * runP95Ms)
 }
 
 /** When it is to be looked at next whether a task that waits is at risk. Before half of its time is over that costs next to nothing. */
 export function lookAt(book: Book, spec: TaskSpec, now: number): number {
   const middle = middleOf(spec)
   if (now < middle) return middle
-  const at = riskAt(book, spec)
+  const at = riskAt(book, spec, middle, spec.deadline)
   return at > now ? at : Number.POSITIVE_INFINITY
 }
 
 /** The turn that a task which waits under this tag has because it is at risk; null when it is not, or would be no earlier. */
 export function turnAtRisk(book: Book, spec: TaskSpec, tag: number, now: number): number | null {
-  if (now < middleOf(spec) || now < riskAt(book, spec)) return null
+  const middle = middleOf(spec)
+  if (now < middle || now < riskAt(book, spec, middle, spec.deadline)) return null
   const turn = Math.max(book.fairness.virtual - 1, book.hurried.get(spec.requester) ?? Number.NEGATIVE_INFINITY)
   return turn < tag ? turn : null
 }

@@ -12,6 +12,7 @@ import { formatAmount } from './money.ts'
 import { inOrder } from './ordered-index.ts'
 import type { Why } from './protocol/provider.ts'
 import type { Preference } from './protocol/quote.ts'
+import { waitingIn } from './unread.ts'
 
 /** Waiting tasks of a class that are looked at. */
 const MOST_WAITING = 1000
@@ -108,7 +109,7 @@ function behind(preference: Preference, own: Offered, winner: Offered): (keyof M
 function waitingOf(book: Book, { supply, offer }: Offered, active: boolean, now: number): OfferWhy['waiting'] {
   const excluded: Counts = {}
   let tasks = 0
-  for (const want of waitingIn(book, offer)) {
+  for (const want of queueOf(book, offer)) {
     if (tasks++ === MOST_WAITING) break
     const reason = exclusion(want, { ...supply, offers: [offer] }, now)
     if (reason !== null) count(excluded, reason === 'slot' && !active ? 'away' : reason)
@@ -121,8 +122,8 @@ function waitingOf(book: Book, { supply, offer }: Offered, active: boolean, now:
   }
 }
 
-function* waitingIn({ matching }: Book, { kind, model }: Ask): Generator<Want> {
-  for (const tree of matching.queues.get(kind)?.get(model)?.values() ?? []) yield* inOrder(matching.open, tree)
+function* queueOf({ matching }: Book, { kind, model }: Ask): Generator<Want> {
+  for (const tree of matching.queues.get(kind)?.get(model)?.values() ?? []) yield* waitingIn(matching, tree)
 }
 
 /** By the provider's present terms, so that it sees what a change of them would do. */

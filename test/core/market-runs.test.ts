@@ -3,12 +3,20 @@ import { expect, test } from 'vitest'
 import { earnedOf, freeOf } from '#core/account.ts'
 import { apply, tick } from '#core/book.ts'
 import { available } from '#core/purse.ts'
-import { headOf, partsOf, restore } from '#core/snapshot.ts'
 import { isOver } from '#core/task.ts'
 import { expectNothingIdle, expectSound } from '../support/book-facts.ts'
 import { durable } from '../support/durable.ts'
 import { runs } from '../support/market-ops.ts'
-import { createWorld, firstBook, REQUESTERS, sleepAndWake, step, type World } from '../support/market-world.ts'
+import {
+  createWorld,
+  firstBook,
+  REQUESTERS,
+  readBack,
+  sleepAndWake,
+  step,
+  type World,
+  writeWhole,
+} from '../support/market-world.ts'
 import { holds } from '../support/property.ts'
 
 /** Steps after which the book has looked at the clock and given out what it could. */
@@ -68,22 +76,18 @@ test('what was written down gives the same book again, from the start and from a
   holds(
     fc.property(runs(60), fc.nat(), (ops, cut) => {
       const world = createWorld()
-      let kept = structuredClone({ head: headOf(world.book), parts: [...partsOf(world.book)], from: 0 })
+      let kept = { ...writeWhole(world.book, world.pages), from: 0 }
       for (const [i, op] of ops.entries()) {
         step(world, op)
         if (i === cut % ops.length) {
-          kept = structuredClone({
-            head: headOf(world.book),
-            parts: [...partsOf(world.book)],
-            from: world.journal.length,
-          })
+          kept = { ...writeWhole(world.book, world.pages), from: world.journal.length }
         }
       }
       const journal = structuredClone(world.journal)
       const fromStart = firstBook()
       for (const event of journal) expect(apply(fromStart, event)).toBeNull()
       expect(durable(fromStart)).toEqual(durable(world.book))
-      const fromSnapshot = restore(kept.head, kept.parts, world.now)
+      const fromSnapshot = readBack(kept, world.now)
       for (const event of journal.slice(kept.from)) expect(apply(fromSnapshot, event)).toBeNull()
       expect(durable(fromSnapshot)).toEqual(durable(world.book))
       for (const book of [fromStart, fromSnapshot]) {
@@ -97,13 +101,18 @@ test('what was written down gives the same book again, from the start and from a
 
 test('a market that slept goes on as one that lost only its connections', () => {
   holds(
-    fc.property(runs(80), fc.nat(), (ops, cut) => {
+    fc.property(runs(80), fc.nat(), fc.nat(), (ops, cut, later) => {
       const world = createWorld()
       const at = cut % ops.length
+      const again = at + (later % (ops.length - at))
       for (const op of ops.slice(0, at)) step(world, op)
-      const woken = sleepAndWake(world)
-      expect(durable(woken.book)).toEqual(durable(world.book))
-      for (const op of ops.slice(at)) {
+      let woken = sleepAndWake(world)
+      expect(durable(sleepAndWake(world).book)).toEqual(durable(world.book))
+      for (const [i, op] of ops.slice(at).entries()) {
+        if (at + i === again) {
+          sleepAndWake(world)
+          woken = sleepAndWake(woken)
+        }
         step(world, op)
         step(woken, op)
         expect(woken.answers.at(-1)).toEqual(world.answers.at(-1))
@@ -112,7 +121,7 @@ test('a market that slept goes on as one that lost only its connections', () => 
       expect(woken.journal).toEqual(world.journal)
       expect(durable(woken.book)).toEqual(durable(world.book))
     }),
-    400,
+    120,
   )
 })
 

@@ -4,7 +4,7 @@ import type { Attempt } from '#core/task.ts'
 
 /**
  * What lasts of a book, ready to compare. Who is connected, how long leases run, whether work has begun, what was acknowledged
- * and which purses nothing was ever drawn into are not part of it.
+ * which purses nothing was ever drawn into, and which tasks are on pages are not part of it; all pages are read.
  */
 export function durable(book: Book) {
   const providers = []
@@ -22,22 +22,23 @@ export function durable(book: Book) {
       if (kept.drawn > 0n) purses.push(kept)
     } else if (part.type === 'charge') charges.push(part)
     else if (part.type === 'outlook') outlooks.push(structuredClone(part))
-    else {
-      const { spec, attempts, prefix, deliveries, state } = part.task
-      const is = state.is === 'running' ? { ...state, is: 'leased' as const } : state
-      tasks.push({
-        spec,
-        attempts: attempts.map(unstarted),
-        prefix,
-        deliveries,
-        state: is,
-        tag: part.tag,
-        turn: part.turn,
-        avoid: avoided(book, spec.id),
-      })
-    }
   }
-  const head = structuredClone(headOf(book))
+  for (const page of [...book.unread]) page.read()
+  for (const { task, want, turn } of [...book.tasks.values()].sort((x, y) => x.want.seq - y.want.seq)) {
+    const { spec, attempts, prefix, deliveries, state } = task
+    const is = state.is === 'running' ? { ...state, is: 'leased' as const } : state
+    tasks.push({
+      spec,
+      attempts: attempts.map(unstarted),
+      prefix,
+      deliveries,
+      state: is,
+      tag: want.tag,
+      turn,
+      avoid: avoided(book, spec.id),
+    })
+  }
+  const { version: _, pages: __, ...head } = structuredClone(headOf(book))
   for (const task of head.stats.latest) if (task.status === 'running') task.status = 'leased'
   return { head, providers, purses: purses.sort((x, y) => (x.id < y.id ? -1 : 1)), charges, outlooks, tasks }
 }

@@ -15,15 +15,18 @@ import {
   tick,
 } from '#core/book.ts'
 import { estimate, finished } from '#core/forecast/eta.ts'
+import { createGrants } from '#core/grants.ts'
 import { cancel, poll, register, sealed, submit } from '#core/market.ts'
 import { ONE_TOKEN } from '#core/money.ts'
 import { createOutlook } from '#core/outlook.ts'
+import { type PageTask, turnPages } from '#core/pages.ts'
 import type { Result } from '#core/protocol/lease.ts'
 import type { Register } from '#core/protocol/provider.ts'
 import { available, drawTargets, purseId } from '#core/purse.ts'
 import type { TaskRequest } from '#core/request.ts'
-import { headOf, partsOf, restore } from '#core/snapshot.ts'
+import { headOf, partsOf, restore, type SnapshotHead, type SnapshotPart } from '#core/snapshot.ts'
 import type { Task } from '#core/task.ts'
+import { makeTaskId } from '#core/task-id.ts'
 import { leasesAfter } from '#core/views.ts'
 import { providerOf, requesterOf, T0 } from './book.ts'
 
@@ -61,6 +64,8 @@ type Report = { captured: bigint; restored: bigint }
 export type World = {
   book: Book
   now: number
+  /** What was written of its book apart from the rest. */
+  pages: Pages
   /** Events written down so far. */
   journal: BookEvent[]
   accounts: Account[]
@@ -104,6 +109,7 @@ export function createWorld(): World {
   return {
     book: firstBook(),
     now: T0,
+    pages: new Map(),
     journal: [],
     accounts,
     reports: accounts.map(() => ({ captured: 0n, restored: 0n })),
@@ -186,7 +192,7 @@ function answerTo(world: World, op: Op): unknown {
 function buy(world: World, requester: number, requests: TaskRequest[]): unknown {
   const { book, now } = world
   let made = 0
-  const newId = () => `t${world.submitted.length + ++made}`
+  const newId = (at: number) => makeTaskId(book.cell, at, String(world.submitted.length + ++made).padStart(10, '0'))
   const submission = { requester: requesterOf(requester), purse: keyOf(requester), requests, newId }
   try {
     let result = submit(book, submission, now)
@@ -271,11 +277,29 @@ function outcomeOf(is: ResultOp['is']): Result['outcome'] {
   }
 }
 
-/** The market sleeps and everybody loses their connection; it is read back from what was written down whole. */
+/** The market sleeps, forgets what is soft, and everybody loses their connection; it is read back from what was written down whole. */
 export function sleepAndWake(world: World): World {
   const { book, ...rest } = world
   for (const provider of book.providers.values()) disconnect(book, provider)
   book.ended.clear()
-  const written = structuredClone({ head: headOf(book), parts: [...partsOf(book)] })
-  return { ...structuredClone(rest), book: restore(written.head, written.parts, world.now) }
+  Object.assign(book, { grants: createGrants(), backlogs: new Map() })
+  const written = writeWhole(book, world.pages)
+  return { ...structuredClone(rest), pages: written.pages, book: readBack(written, world.now) }
 }
+
+/** On so small a page that random runs fill many. */
+const PAGE_TASKS = 2
+
+type Pages = Map<number, PageTask[]>
+type Whole = { head: SnapshotHead; parts: SnapshotPart[]; pages: Pages }
+
+/** Writes a book down as its store does. @param pages what was written on them before */
+export function writeWhole(book: Book, pages: Pages): Whole {
+  const { written, dropped } = turnPages(book, PAGE_TASKS)
+  for (const number of dropped) pages.delete(number)
+  for (const { number, tasks } of written) pages.set(number, tasks)
+  return structuredClone({ head: headOf(book), parts: [...partsOf(book)], pages })
+}
+
+export const readBack = ({ head, parts, pages }: Whole, now: number): Book =>
+  restore(head, parts, now, (number) => pages.get(number)!)

@@ -1,6 +1,6 @@
 /** What a market tells others: accounts, the history, the rooms of tasks, the network's feed. */
 import { currentAttempt } from '#core/attempts.ts'
-import { purseOf, record } from '#core/book.ts'
+import { openOf, purseOf, record } from '#core/book.ts'
 import { DomainError } from '#core/errors.ts'
 import { sealed } from '#core/market.ts'
 import { isBinOver } from '#core/outlook.ts'
@@ -210,7 +210,7 @@ export function createEffects(store: MarketStore, network: Network) {
     changing.add(id)
     setTimeout(() => {
       changing.delete(id)
-      const task = book.tasks.get(id)?.task
+      const task = openOf(book, id)?.task
       if (!task || task.state.is === 'sealing') return
       tell(task, statusEvent(task, Date.now())).catch((error) => logError('room_failed', error, { task: id }))
     }, STATUS_MS)

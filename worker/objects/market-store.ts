@@ -1,9 +1,11 @@
 /**
  * Where a market writes down its book: a journal of events, many to a row; now and then a snapshot, after which the journal's
- * rows are used again; and an archive of ended tasks, packed many to a row. Recovery is snapshot, then journal.
+ * rows are used again, with pages of tasks that wait, each written once; and an archive of ended tasks, packed many to a row.
+ * Recovery is snapshot, then journal; a page is read when one of its tasks is asked for.
  */
 import { apply, type Book, type BookEvent, createBook } from '#core/book.ts'
 import type { Accepted } from '#core/idempotency.ts'
+import { type PageTask, turnPages } from '#core/pages.ts'
 import type { TaskView } from '#core/protocol/task.ts'
 import type { Address } from '#core/protocol/values.ts'
 import { basisOf, type Exhibit, exhibitsOf, type ReceiptBasis } from '#core/receipt.ts'
@@ -19,12 +21,14 @@ const PACK_TASKS = 250
 const PACK_KEYS = 250
 /** So many stay in memory until they are exported; more are read again. */
 const PACKS_KEPT = 8
+/** A snapshot is written when the journal after the last has so many rows, or is as large as what a snapshot has beside pages. */
 const SNAPSHOT_ROWS = 4_000
-const SNAPSHOT_EVENTS = 100_000
+const LEAST_JOURNAL_BYTES = 1_000_000
 const RETENTION_MS = 24 * 3_600_000
 const DAY_MS = 24 * 3_600_000
 
-type JournalRow = { number: number; events: BookEvent[] }
+/** `bytes` of its events; none in rows of before they were counted. */
+type JournalRow = { number: number; events: BookEvent[]; bytes?: number }
 type SnapshotMeta = { head: SnapshotHead; chunks: number; journal: number }
 export type ArchivedTask = {
   requester: Address
@@ -42,7 +46,9 @@ export type MarketStore = {
   /** Number of the last journal row written, and of the last one that the snapshot holds. */
   row: number
   base: number
-  events: number
+  /** Of the journal after the snapshot, and of the snapshot without its pages. */
+  journalBytes: number
+  snapshotBytes: number
   /** Ids of the last pack, and of the last one that the history has; the first that it does not have. */
   lastPack: number
   exported: number
@@ -60,7 +66,8 @@ export function loadMarket(storage: DurableObjectStorage, cell: string, now: num
     primary key(day, key)) without rowid`)
   const meta = storage.kv.get<SnapshotMeta>('snapshot')
   const chunks = Array.from({ length: meta?.chunks ?? 0 }, (_, i) => storage.kv.get<SnapshotPart[]>(`part:${i}`)!)
-  const book = meta ? restore(meta.head, chunks.flat(), now) : createBook(cell)
+  const pageOf = (number: number) => storage.kv.get<PageTask[]>(`page:${number}`)!
+  const book = meta ? restore(meta.head, chunks.flat(), now, pageOf) : createBook(cell)
   const dropped = storage.kv.get<number>('dropped') ?? 0
   const [last] = storage.sql.exec<{ id: number }>('select id from archive order by id desc limit 1')
   const [exported] = storage.sql.exec<{ id: number }>(
@@ -71,16 +78,17 @@ export function loadMarket(storage: DurableObjectStorage, cell: string, now: num
     book,
     row: meta?.journal ?? 0,
     base: meta?.journal ?? 0,
-    events: 0,
+    journalBytes: 0,
+    snapshotBytes: 0,
     lastPack: Math.max(last?.id ?? 0, dropped),
     exported: Math.max(exported?.id ?? 0, dropped),
     packed: new Map(),
   }
   const packed = storage.sql.exec<{ row: number | null }>('select max(journal) as row from archive').one().row ?? 0
-  for (const { number, events } of journalAfter(storage, store.base)) {
+  for (const { number, events, bytes = 0 } of journalAfter(storage, store.base)) {
     for (const event of events) apply(book, event)
     store.row = number
-    store.events += events.length
+    store.journalBytes += bytes
     // Everything that had ended by then is in the archive.
     if (number <= packed) book.ended.clear()
   }
@@ -88,9 +96,13 @@ export function loadMarket(storage: DurableObjectStorage, cell: string, now: num
   return store
 }
 
-function journalAfter(storage: DurableObjectStorage, base: number): JournalRow[] {
-  const rows = [...storage.kv.list<JournalRow>({ prefix: 'journal:' })].map(([, row]) => row)
-  return rows.filter(({ number }) => number > base).sort((x, y) => x.number - y.number)
+/** Behind the rows that were written since the snapshot are those of before it. */
+function* journalAfter(storage: DurableObjectStorage, base: number): Generator<JournalRow> {
+  for (let place = 1; ; place++) {
+    const row = storage.kv.get<JournalRow>(`journal:${place}`)
+    if (row?.number !== base + place) return
+    yield row
+  }
 }
 
 /** Writes down all that has happened since the last call. Synchronous: the platform holds every answer until it is durable. */
@@ -99,15 +111,16 @@ export function writeMarket(store: MarketStore): void {
   const events = book.log
   if (events.length > 0) {
     book.log = []
-    for (const part of bySize(events, sizeOf)) {
+    for (const { items, bytes } of bySize(events, sizeOf)) {
       store.row++
-      put(store, `journal:${store.row - store.base}`, { number: store.row, events: part } satisfies JournalRow)
+      put(store, `journal:${store.row - store.base}`, { number: store.row, events: items, bytes } satisfies JournalRow)
+      store.journalBytes += bytes
     }
-    store.events += events.length
   }
   if (book.ended.size >= PACK_TASKS) pack(store)
   if (book.keys.size >= PACK_KEYS) packKeys(store)
-  if (store.row - store.base >= SNAPSHOT_ROWS || store.events >= SNAPSHOT_EVENTS) snapshot(store)
+  const isLong = store.journalBytes >= Math.max(LEAST_JOURNAL_BYTES, store.snapshotBytes)
+  if (store.row - store.base >= SNAPSHOT_ROWS || isLong) snapshot(store)
 }
 
 /** Moves ended tasks from memory to the archive. */
@@ -116,7 +129,7 @@ export function pack(store: MarketStore): void {
   if (book.ended.size === 0) return
   const packs = [...bySize([...book.ended.values()], (task) => sizeOf(task.state) + sizeOf(task.deliveries) + 1000)]
   storage.transactionSync(() => {
-    for (const tasks of packs) {
+    for (const { items: tasks } of packs) {
       const times = tasks.map(({ spec }) => spec.createdAt)
       const packed = tasks.map(archived)
       store.lastPack++
@@ -171,18 +184,22 @@ export function findKey({ book, storage }: MarketStore, key: string, now: number
 const dayOf = (time: number): number => Math.floor(time / DAY_MS)
 
 /** Writes the whole book and lets the journal begin again over its old rows. */
-export function snapshot(store: MarketStore): void {
+export function snapshot(store: MarketStore, pageTasks?: number): void {
   const { book, storage } = store
   pack(store)
   packKeys(store)
+  const { written, dropped } = turnPages(book, pageTasks)
+  const head = headOf(book)
   const chunks = [...bySize([...partsOf(book)], sizeOf)]
   storage.transactionSync(() => {
-    for (const [i, chunk] of chunks.entries()) put(store, `part:${i}`, chunk)
-    const meta: SnapshotMeta = { head: headOf(book), chunks: chunks.length, journal: store.row }
-    put(store, 'snapshot', meta)
+    for (const number of dropped) drop(store, `page:${number}`)
+    for (const { number, tasks } of written) put(store, `page:${number}`, tasks)
+    for (const [i, { items }] of chunks.entries()) put(store, `part:${i}`, items)
+    put(store, 'snapshot', { head, chunks: chunks.length, journal: store.row } satisfies SnapshotMeta)
   })
   store.base = store.row
-  store.events = 0
+  store.journalBytes = 0
+  store.snapshotBytes = sizeOf(head) + chunks.reduce((sum, { bytes }) => sum + bytes, 0)
 }
 
 /** Ended tasks from the archive, by id. Those asked for were created together, and packs are found by when that was. */
@@ -268,19 +285,24 @@ function put(store: MarketStore, key: string, value: unknown): void {
   used.market.rowsWritten++
 }
 
+function drop(store: MarketStore, key: string): void {
+  store.storage.kv.delete(key)
+  used.market.rowsWritten++
+}
+
 /** Cuts a list into pieces that each fit a row. */
-function* bySize<T>(items: T[], size: (item: T) => number): Generator<T[]> {
+function* bySize<T>(items: T[], size: (item: T) => number): Generator<{ items: T[]; bytes: number }> {
   let piece: T[] = []
   let bytes = 0
   for (const item of items) {
     const more = size(item)
     if (piece.length > 0 && bytes + more > ROW_BYTES) {
-      yield piece
+      yield { items: piece, bytes }
       piece = []
       bytes = 0
     }
     piece.push(item)
     bytes += more
   }
-  if (piece.length > 0) yield piece
+  if (piece.length > 0) yield { items: piece, bytes }
 }

@@ -6,6 +6,7 @@ import {
   disconnect,
   expireSoon,
   nextDue,
+  openOf,
   type Provider,
   pardon,
   record,
@@ -180,7 +181,7 @@ export class Market extends DurableObject<Env> {
       }
       const ids = result.tasks.map(({ spec }) => spec.id)
       whenEnded(this.waiters, ids, Date.now() + waitMs, (ended) =>
-        answer(result.tasks.map((task) => ended.get(task.spec.id) ?? this.book.tasks.get(task.spec.id)?.task ?? task)),
+        answer(result.tasks.map((task) => ended.get(task.spec.id) ?? openOf(this.book, task.spec.id)?.task ?? task)),
       )
     }
     tryOnce()
@@ -201,14 +202,14 @@ export class Market extends DurableObject<Env> {
       if (found.some((task) => task?.requester !== who)) failed(new DomainError('task_not_found'))
       else done(toJson(found.map((task) => task!.view)))
     }
-    const open = ids.filter((id) => this.book.tasks.has(id))
+    const open = ids.filter((id) => this.isOpen(id))
     if (waitMs <= 0 || open.length === 0) answer()
     else whenEnded(this.waiters, open, Date.now() + waitMs, answer)
   }
 
   private read({ done, failed }: Reply, who: Address, id: string, waitMs: number): void {
     const view = this.owned(who, id)
-    if (waitMs <= 0 || !this.book.tasks.has(id)) {
+    if (waitMs <= 0 || !this.isOpen(id)) {
       done(toJson(view))
       return
     }
@@ -226,7 +227,7 @@ export class Market extends DurableObject<Env> {
     cancel(this.book, id, Date.now())
     // A stream ends when its room has told what was delivered.
     const answer = () => done(toJson(this.owned(who, id)))
-    if (this.book.tasks.has(id)) whenEnded(this.waiters, [id], Date.now() + SEAL_WAIT_MS, answer)
+    if (this.isOpen(id)) whenEnded(this.waiters, [id], Date.now() + SEAL_WAIT_MS, answer)
     else answer()
   }
 
@@ -241,7 +242,7 @@ export class Market extends DurableObject<Env> {
 
   /** For the room of a task: how it stands, and from now on every change. */
   watch(id: string): TaskView | null {
-    if (this.book.tasks.has(id)) this.effects.watched.add(id)
+    if (this.isOpen(id)) this.effects.watched.add(id)
     return this.lookUp(id)?.view ?? null
   }
 
@@ -500,7 +501,7 @@ export class Market extends DurableObject<Env> {
   /** Resolves when all that has happened is written down. Busy, it waits a moment so that many frames share a row. */
   private flush(): Promise<void> {
     if (this.flushed) return this.flushed
-    if (this.book.tasks.size < GROUP_FROM) {
+    if (this.book.occupancy.tasks < GROUP_FROM) {
       this.publish()
       return Promise.resolve()
     }
@@ -595,8 +596,12 @@ export class Market extends DurableObject<Env> {
     return this.inMemory(id) ?? findArchived(this.store, [id]).get(id)
   }
 
+  private isOpen(id: string): boolean {
+    return openOf(this.book, id) !== undefined
+  }
+
   private inMemory(id: string): ArchivedTask | undefined {
-    const task = this.book.tasks.get(id)?.task ?? this.book.ended.get(id)
+    const task = openOf(this.book, id)?.task ?? this.book.ended.get(id)
     return task && archived(task)
   }
 
