@@ -35,7 +35,9 @@ export function replay(arrivals: readonly Arrival[], load: number): Replayed[] {
     const now = T0 + arrival.at
     for (let next = running[0]; next && next.until <= now; next = running[0]) finish(running.shift()!)
     const before = estimate(etaFor(arrival.model), sightOf(book, queueFor(arrival.model), arrival, now))
-    const [id] = order(book, 1, [request({ model: arrival.model, maxUnits: 1 })], now) as [string]
+    // Cheap: one attempt at a time, so that each task waits and runs once.
+    const asked = request({ model: arrival.model, maxUnits: 1, preference: 'cheapest' })
+    const [id] = order(book, 1, [asked], now) as [string]
     open.set(id, before)
     sizes.set(id, arrival)
     queueFor(arrival.model).add(id)
