@@ -486,6 +486,11 @@ export class Market extends DurableObject<Env> {
     // None rings while one is answered, so that the next is set when this one has done what it can.
     this.alarmAt = Date.now()
     this.look()
+    // Of what is due at once, others are answered between the steps.
+    for (let due = nextDue(this.book); due !== null && due <= Date.now(); due = nextDue(this.book)) {
+      await scheduler.wait(1)
+      this.look()
+    }
     const drained = this.effects.drain().then(() => this.publish())
     await Promise.race([drained, scheduler.wait(ALARM_MS)])
     this.alarmAt = null
