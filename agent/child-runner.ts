@@ -26,6 +26,12 @@ export type ChildRunnerOptions = {
 /** What a runner's process may see of the environment: where to find programs and where to put temporary files. */
 const ENVIRONMENT = ['PATH', 'HOME', 'LANG', 'TMPDIR', 'TEMP', 'SystemRoot', 'LD_LIBRARY_PATH']
 
+/**
+ * Patience is counted in so many looks at the clock, not by it: a machine that sleeps, or stops this process and its runner together,
+ * makes one look late, and the runner has the others left to answer.
+ */
+const LOOKS = 4
+
 type Done = Extract<FromHost, { type: 'loaded' | 'probed' | 'done' }>
 type Request = {
   settle: (message: Done | Extract<FromHost, { type: 'failed' }>) => void
@@ -89,7 +95,7 @@ export function createChildRunner(options: ChildRunnerOptions): Runner {
     const { process: child, requests } = host
     return new Promise((resolve, reject) => {
       const end = () => {
-        clearTimeout(patience)
+        clearInterval(patience)
         clearTimeout(stopping)
         signal.removeEventListener('abort', onAbort)
         requests.delete(id)
@@ -105,7 +111,8 @@ export function createChildRunner(options: ChildRunnerOptions): Runner {
         kill()
       }
       let stopping: NodeJS.Timeout | undefined
-      const patience = setTimeout(giveUp, patienceMs)
+      let silent = 0
+      const patience = setInterval(() => ++silent === LOOKS && giveUp(), patienceMs / LOOKS)
       const onAbort = () => {
         child.send({ type: 'abort', id } satisfies ToHost, () => {})
         stopping = setTimeout(giveUp, abortMs)
@@ -114,7 +121,7 @@ export function createChildRunner(options: ChildRunnerOptions): Runner {
       requests.set(id, {
         crash: fail,
         onDelta(text, tokens) {
-          patience.refresh()
+          silent = 0
           onDelta(text, tokens)
         },
         settle(answer) {

@@ -1,23 +1,26 @@
 /** Finds out what this machine can do: every candidate does real work before it may be offered. */
 import type { Log } from './log.ts'
-import { type Probe, type Runner, toRunnerError } from './runner.ts'
+import { type Probe, type Runner, type RunnerError, toRunnerError } from './runner.ts'
 
 export type Found = { runner: Runner; probe: Probe }
 
 /** A cold start may have to read the weights of a large model. */
 const PROBE_MS = 120_000
+/** What may be the moment's fault, as of a machine that is starting much else: tried once more. */
+const PASSING = new Set(['runner_hung', 'runner_crashed', 'aborted'])
 
 /** Loads all at once, then probes one after another, so that each speed is measured on an otherwise idle machine. */
 export async function probeAll(candidates: Runner[], log: Log, signal: AbortSignal): Promise<Found[]> {
   const limit = () => AbortSignal.any([signal, AbortSignal.timeout(PROBE_MS)])
-  const loads = await Promise.allSettled(candidates.map((runner) => runner.load(limit())))
+  const failures = await Promise.all(
+    candidates.map((runner) => runner.load(limit()).then(() => undefined, toRunnerError)),
+  )
   const found: Found[] = []
   for (const [i, runner] of candidates.entries()) {
     const { kind, model } = runner
     try {
-      if (loads[i]?.status === 'rejected') throw loads[i].reason
       const began = performance.now()
-      const probe = await runner.probe(limit())
+      const probe = await probeOnce(runner, failures[i]).catch((error) => probeAgain(runner, error))
       const ms = Math.round(performance.now() - began)
       log('found', { kind, model, speed: probe.speed, context: probe.context, ms })
       found.push({ runner, probe })
@@ -28,4 +31,15 @@ export async function probeAll(candidates: Runner[], log: Log, signal: AbortSign
     }
   }
   return found
+
+  async function probeOnce(runner: Runner, failure: RunnerError | undefined): Promise<Probe> {
+    if (failure) throw failure
+    return await runner.probe(limit())
+  }
+
+  async function probeAgain(runner: Runner, error: unknown): Promise<Probe> {
+    if (!PASSING.has(toRunnerError(error).code) || signal.aborted) throw error
+    await runner.load(limit())
+    return runner.probe(limit())
+  }
 }

@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, test, vi } from 'vitest'
 import { createChildRunner } from '#agent/child-runner.ts'
-import type { Runner } from '#agent/runner.ts'
+import { probeAll } from '#agent/discovery.ts'
+import { type Runner, RunnerError } from '#agent/runner.ts'
+import { createHeldRunner } from '../support/in-process-runner.ts'
 
 const runners: Runner[] = []
 afterEach(() => Promise.all(runners.splice(0).map((runner) => runner.close())))
@@ -36,6 +38,34 @@ test('a runner that hangs is killed when it has given no sign of life for its pa
   await runner.load(AbortSignal.timeout(10_000))
   await expect(run(runner, 'hang')).rejects.toMatchObject({ code: 'runner_hung' })
   await expect(run(runner, 'work')).resolves.toBeDefined()
+})
+
+test('time in which this process stood still itself is not held against a runner', async () => {
+  const runner = start({ patienceMs: 400 })
+  await runner.load(AbortSignal.timeout(10_000))
+  const working = run(runner, 'work')
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500)
+  await expect(working).resolves.toBeDefined()
+})
+
+test('a runner whose process fails at its start is tried once more; one that cannot do the work is not', async () => {
+  const loads: string[] = []
+  const failing = (model: string, code: string, times: number): Runner => ({
+    ...createHeldRunner().runner,
+    model,
+    async load() {
+      loads.push(model)
+      if (loads.filter((name) => name === model).length <= times) throw new RunnerError(code, 'no such luck')
+    },
+  })
+  const candidates = [
+    failing('late', 'runner_hung', 1),
+    failing('gone', 'runner_crashed', 2),
+    failing('lacking', 'missing_package', 1),
+  ]
+  const found = await probeAll(candidates, () => {}, AbortSignal.timeout(10_000))
+  expect(found.map(({ runner }) => runner.model)).toEqual(['late'])
+  expect(loads.toSorted()).toEqual(['gone', 'gone', 'lacking', 'late', 'late'])
 })
 
 test('output is a sign of life: a stream may take longer than the patience', async () => {
