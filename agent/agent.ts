@@ -48,6 +48,8 @@ export type Agent = {
   view: () => AgentView
   /** Whether it asks for more work; what runs goes on. */
   setOpen: (open: boolean) => void
+  /** Gives back what runs, to be done by others. */
+  giveBack: () => void
   /** Tells the edge what is offered from now on. */
   register: (registration: Register) => void
   /**
@@ -135,6 +137,10 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     connection.wake()
   }
 
+  function giveAllBack() {
+    for (const id of running(book)) giveBack(id)
+  }
+
   async function save(result: Result) {
     await spool.save(result).catch((error) => log('error', { reason: `cannot write the spool: ${error.message}` }))
   }
@@ -164,6 +170,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       book.open = open
       connection.wake()
     },
+    giveBack: giveAllBack,
     register(next) {
       registration = next
       book.slots = next.slots
@@ -173,8 +180,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       book.open = false
       connection.wake()
       await settled(() => active.size === 0, AbortSignal.any([hurry, AbortSignal.timeout(graceMs)]))
-      for (const id of running(book)) giveBack(id)
-      connection.wake()
+      giveAllBack()
       await settled(() => book.entries.size === 0, AbortSignal.timeout(hurry.aborted ? FAREWELL_MS / 10 : FAREWELL_MS))
       await connection.close()
       await spool.close()

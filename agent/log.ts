@@ -18,6 +18,7 @@
  * | restart | a runner's process ended out of turn; the next task gets a fresh one    | kind, model, reason             |
  * | pause   | the owner wants no more work taken                                      |                                 |
  * | resume  | the owner wants work taken again                                        |                                 |
+ * | rest    | the machine is not within its owner's limits; `resume` ends it           | reason                          |
  * | settings | agent.toml was changed, and what of it waits for the next start         | later?                          |
  * | spool   | results of an earlier run wait to be handed in                          | results                         |
  * | claimed | vouchers were paid on the chain                                         | vouchers, amount, transaction   |
@@ -39,6 +40,7 @@ export type LogEvent =
   | 'restart'
   | 'pause'
   | 'resume'
+  | 'rest'
   | 'settings'
   | 'spool'
   | 'claimed'
@@ -63,6 +65,7 @@ const SYMBOLS: Record<LogEvent, string> = {
   restart: '↻',
   pause: '‖',
   resume: '▸',
+  rest: '‖',
   settings: '≡',
   spool: '≡',
   claimed: '+',
@@ -113,6 +116,8 @@ function sentence(event: LogEvent, f: LogFields): string {
       return 'paused: no more work is taken'
     case 'resume':
       return 'work is taken again'
+    case 'rest':
+      return `no work is taken: ${f.reason}`
     case 'settings':
       return `agent.toml was read again${f.later ? `; ${f.later} will be as it says from the next start on` : ''}`
     case 'spool':

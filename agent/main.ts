@@ -53,6 +53,10 @@ program
   .option('--image <name@digest>', 'an image whose programs may run here in containers; repeat for more', collect)
   .option('--price <kind=amount>', 'tokens to ask for a unit of a kind; repeat for more', collect)
   .option('--slots <n>', 'tasks at once over all kinds and edges (default: what the runners can take)')
+  .option('--idle <minutes>', 'work only when nobody has touched the machine for so long')
+  .option('--schedule <when>', 'work only then, as in "mon-fri 18:00-08:00"; repeat for more', collect)
+  .option('--temperature <celsius>', 'rest while a card or the processor is warmer')
+  .option('--power <watts>', 'let no card draw more; only root may, and without it no work is taken')
   .option('--log <how>', `${LOGS.join(', ')} (default: live on a terminal, else pretty)`)
   .action(async (given: Given) => {
     const { run } = await import('./commands/run.ts')

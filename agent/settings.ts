@@ -9,13 +9,17 @@ import { parse as parseToml } from 'smol-toml'
 import { isAmount, parseAmount } from '#core/money.ts'
 import { LIMITS, Region } from '#core/protocol/values.ts'
 import { KINDS, Kind } from '#core/protocol/work.ts'
+import type { Limits } from './limits.ts'
 import { parsePrices } from './price.ts'
+import { parseSchedule } from './schedule.ts'
 
 export const DEFAULT_STATE = join(homedir(), '.daicn', 'agent')
 /** Tokens; nobody trades them yet, so this takes one for a dollar. */
 export const DEFAULT_ETHER_PRICE = '3000'
 /** Tokens that a requester may owe beyond what is locked for us. */
 export const DEFAULT_CREDIT = '0.1'
+/** Beyond these a number is a slip of the pen. */
+const MOST = { idleMinutes: 1440, celsius: 120, watts: 2000 }
 export const LOGS = ['json', 'pretty', 'live'] as const
 
 /** As it was written, on either side. */
@@ -34,6 +38,10 @@ export type Given = {
   image?: string[]
   price?: string[]
   slots?: string
+  idle?: string
+  schedule?: string[]
+  temperature?: string
+  power?: string
   log?: string
 }
 
@@ -62,6 +70,7 @@ export type Settings = {
   images: AllowedImage[]
   prices: Map<Kind, string>
   slots: number | undefined
+  limits: Limits
   log: (typeof LOGS)[number] | undefined
 }
 
@@ -97,6 +106,7 @@ export function fromToml(text: string): Given {
       case 'runners':
       case 'runner':
       case 'image':
+      case 'schedule':
         given[key] = texts(key, value)
         break
       case 'name':
@@ -106,7 +116,10 @@ export function fromToml(text: string): Given {
         given[key] = textOf(key, value)
         break
       case 'slots':
-        given.slots = String(value)
+      case 'idle':
+      case 'temperature':
+      case 'power':
+        given[key] = String(value)
         break
       case 'ether-price':
         given.etherPrice = String(value)
@@ -137,6 +150,7 @@ function settingsOf(given: Given, state: string, file: string): Settings {
     price = [],
     rpc,
     slots,
+    schedule = [],
     log,
   } = given
   if (edge.length === 0) throw new RangeError('--edge URL is missing')
@@ -154,7 +168,13 @@ function settingsOf(given: Given, state: string, file: string): Settings {
     own: runner.map(ownRunner),
     images: imagesOf(image),
     prices: parsePrices(price),
-    slots: slots === undefined ? undefined : count('--slots', slots),
+    slots: slots === undefined ? undefined : count('--slots', slots, LIMITS.slots),
+    limits: {
+      idleMinutes: given.idle === undefined ? undefined : count('--idle', given.idle, MOST.idleMinutes),
+      schedule: schedule.flatMap(parseSchedule),
+      celsius: given.temperature === undefined ? undefined : count('--temperature', given.temperature, MOST.celsius),
+      watts: given.power === undefined ? undefined : count('--power', given.power, MOST.watts),
+    },
     log: log === undefined ? undefined : oneOf('--log', log, LOGS),
   }
 }
@@ -202,10 +222,10 @@ function oneOf<T extends string>(flag: string, value: string, allowed: readonly 
   return found
 }
 
-function count(flag: string, value: string): number {
+function count(flag: string, value: string, most: number): number {
   const number = Number(value)
-  if (!Number.isInteger(number) || number < 1 || number > LIMITS.slots)
-    throw new RangeError(`${flag} ${value}: write a whole number from 1 to ${LIMITS.slots}`)
+  if (!Number.isInteger(number) || number < 1 || number > most)
+    throw new RangeError(`${flag} ${value}: write a whole number from 1 to ${most}`)
   return number
 }
 

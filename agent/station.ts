@@ -3,6 +3,7 @@ import type { PrivateKeyAccount } from 'viem/accounts'
 import type { Device, Offer, Register, Why } from '#core/protocol/provider.ts'
 import { LIMITS } from '#core/protocol/values.ts'
 import { type Agent, type AgentView, startAgent } from './agent.ts'
+import { type Gauges, keepWithin } from './bounds.ts'
 import { collectFor } from './collecting.ts'
 import type { Collector } from './collector.ts'
 import type { FoundDevice } from './devices/device.ts'
@@ -31,11 +32,14 @@ export type StationOptions = {
   spool: string
   log: Log
   vigil: VigilTiming
+  gauges: Gauges
 }
 
 /** What `status` shows. */
 export type StationView = {
-  state: 'working' | 'paused' | 'leaving'
+  state: 'working' | 'resting' | 'paused' | 'leaving'
+  /** Why no work is taken, when not for the owner's word. */
+  why: string | null
   address: string
   devices: Device[]
   edges: (AgentView & { edge: string })[]
@@ -64,19 +68,25 @@ type Place = {
 }
 
 export async function startStation(options: StationOptions): Promise<Station> {
-  const { account, found, spool, log } = options
+  const { account, found, spool, log, gauges } = options
   let { settings } = options
   const runners = found.map(({ runner }) => runner)
   const turns = createTurns()
   const withdrawn = new Set<Runner>()
   const workedAt = new Map<Runner, number>()
   const devices = advertised(options.devices)
-  let state: StationView['state'] = 'working'
+  let state: Exclude<StationView['state'], 'resting'> = 'working'
   const places: Place[] = []
   const leaving = new AbortController()
-  const vigil = keepVigil(runners, (runner) => workedAt.get(runner) ?? 0, onChange, Date.now, options.vigil)
+  const bounds = await keepWithin(settings.limits, gauges, onBounds, () => {
+    for (const { agent } of places) agent.giveBack()
+  })
+  // A machine at rest is not looked at either, for a look is work.
+  const lastWork = (runner: Runner) => (bounds.obstacle() ? Date.now() : (workedAt.get(runner) ?? 0))
+  const vigil = keepVigil(runners, lastWork, onChange, Date.now, options.vigil)
 
   const offered = () => found.filter(({ runner }) => !withdrawn.has(runner))
+  const isOpen = () => state === 'working' && bounds.obstacle() === undefined && offered().length > 0
   const registrationFor = (index: Index, slots: number, tell: Log): Register => {
     const { name, region, prices } = settings
     const offers = offersOf(offered(), prices, index, tell)
@@ -109,10 +119,12 @@ export async function startStation(options: StationOptions): Promise<Station> {
         random: Math.random,
         timing: TIMING,
       })
+      agent.setOpen(isOpen())
       return { edge, agent, collecting, index, log: tell, registration: JSON.stringify(registration) }
     }),
   )
   places.push(...started)
+  open()
   function onTask({ kind, model, status }: LogFields = {}) {
     const runner = runners.find((runner) => runner.kind === kind && runner.model === model)
     if (runner && status === 'succeeded') workedAt.set(runner, Date.now())
@@ -138,13 +150,23 @@ export async function startStation(options: StationOptions): Promise<Station> {
         if (text !== place.registration) place.agent.register(registration)
         place.registration = text
       }
-      place.agent.setOpen(state === 'working' && offered().length > 0)
     }
+    open()
+  }
+
+  function open() {
+    for (const { agent } of places) agent.setOpen(isOpen())
+  }
+
+  function onBounds(why: string | undefined) {
+    log(why === undefined ? 'resume' : 'rest', { reason: why })
+    open()
   }
 
   return {
     view: () => ({
-      state,
+      state: state === 'working' && bounds.obstacle() !== undefined ? 'resting' : state,
+      why: bounds.obstacle() ?? null,
       address: account.address,
       devices,
       edges: places.map(({ edge, agent }) => ({ edge: edge.origin, ...agent.view() })),
@@ -153,17 +175,18 @@ export async function startStation(options: StationOptions): Promise<Station> {
       // Divided before anything is changed, for it may refuse.
       sharesOf(slotsOf(next, found), places.length)
       settings = next
+      bounds.apply(next.limits)
       offerAgain()
     },
     standings: () => Promise.all(places.map(({ edge }) => standingAt(edge))),
-    setOpen(open) {
+    setOpen(isWanted) {
       if (state === 'leaving') return
-      state = open ? 'working' : 'paused'
-      for (const { agent } of places) agent.setOpen(open && offered().length > 0)
+      state = isWanted ? 'working' : 'paused'
+      open()
     },
     async stop(graceMs, hurry) {
       state = 'leaving'
-      await vigil.end()
+      await Promise.all([vigil.end(), bounds.end()])
       await Promise.all(places.map(({ agent }) => agent.stop(graceMs, hurry)))
       leaving.abort()
       if (!hurry.aborted) await Promise.all(places.map(async ({ collecting }) => (await collecting)?.stop()))

@@ -1,6 +1,7 @@
 /** Finds out what this machine can do, offers it to the edges, and does what is asked until it is told to leave. */
 import { type StatsListener, unwatchFile, watchFile } from 'node:fs'
 import { join } from 'node:path'
+import { GAUGES } from '../bounds.ts'
 import { containerRunners } from '../container-runners.ts'
 import { openControl } from '../control.ts'
 import type { FoundDevice } from '../devices/device.ts'
@@ -98,7 +99,7 @@ async function work(given: Given, settings: Settings, log: Log, live: Live | und
   const devices = await looking
   for (const { id, name, memoryBytes, freeBytes } of devices) log('device', { id, name, memoryBytes, freeBytes })
   const spool = join(settings.state, 'spool')
-  station = await startStation({ settings, account, found, devices, spool, log, vigil: VIGIL })
+  station = await startStation({ settings, account, found, devices, spool, log, vigil: VIGIL, gauges: GAUGES })
   const unwatch = watchSettings(given, settings, station, log)
   const drawing = live && setInterval((station: Station) => live.show(station.view()), DRAW_MS, station)
   if (!stopping.signal.aborted) await new Promise((resolve) => stopping.signal.addEventListener('abort', resolve))

@@ -8,17 +8,10 @@ export async function findAmd(ask: Ask): Promise<FoundDevice[]> {
 
 /** The JSON of rocm-smi: `card0`, `card1`, ... and `system`, each with its properties by name, numbers as text. */
 export function parseRocm(json: string): FoundDevice[] {
-  let cards: Record<string, Record<string, string>>
-  try {
-    // Warnings may stand before it.
-    cards = JSON.parse(json.slice(json.indexOf('{')))
-  } catch {
-    return []
-  }
-  const driver = cards.system?.['Driver version']
-  return Object.entries(cards).flatMap(([card, properties]) => {
+  const driver = sectionsIn(json).system?.['Driver version']
+  return cardsIn(json).flatMap(([card, properties]) => {
     const memoryBytes = Number(properties['VRAM Total Memory (B)'] ?? Number.NaN)
-    if (!/^card\d+$/.test(card) || !Number.isFinite(memoryBytes)) return []
+    if (!Number.isFinite(memoryBytes)) return []
     const used = Number(properties['VRAM Total Used Memory (B)'] ?? Number.NaN)
     const unique = properties['Unique ID']
     return [
@@ -32,4 +25,17 @@ export function parseRocm(json: string): FoundDevice[] {
       },
     ]
   })
+}
+
+/** Each card of rocm-smi's JSON with its properties. */
+export const cardsIn = (json: string): [string, Record<string, string>][] =>
+  Object.entries(sectionsIn(json)).filter(([name]) => /^card\d+$/.test(name))
+
+function sectionsIn(json: string): Record<string, Record<string, string>> {
+  try {
+    // Warnings may stand before it.
+    return JSON.parse(json.slice(json.indexOf('{')))
+  } catch {
+    return {}
+  }
 }

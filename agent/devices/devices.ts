@@ -40,7 +40,7 @@ export const advertised = (devices: FoundDevice[]): Device[] =>
 /** Node 20 has no `availableMemory` before 20.13; caches that would make room count as free there. */
 const freeMemory = (): number => process.availableMemory?.() ?? freemem()
 
-const askTool: Ask = (program, args) =>
+export const askTool: Ask = (program, args) =>
   new Promise((resolve) => {
     execFile(program, args, { timeout: TOOL_MS, encoding: 'utf8' }, (error, output) =>
       resolve(error ? undefined : output),

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { privateKeyToAccount } from 'viem/accounts'
 import { afterEach, expect, test, vi } from 'vitest'
-import { linesOf } from '#agent/live.ts'
+import type { Reading } from '#agent/limits.ts'
 import type { LogEvent } from '#agent/log.ts'
 import { loadSettings } from '#agent/settings.ts'
 import { startStation } from '#agent/station.ts'
@@ -30,6 +30,7 @@ async function start() {
       if (engine.fault) throw engine.fault
     },
   }
+  const machine: Reading = { untouchedMs: 0 }
   const given = { state, edge: edges.map(({ url }) => url), slots: '3' }
   const events: LogEvent[] = []
   const station = await startStation({
@@ -40,13 +41,14 @@ async function start() {
     spool: join(state, 'spool'),
     log: (event) => void events.push(event),
     vigil: { everyMs: 20, againMs: 5, mostMs: 1000 },
+    gauges: { read: async () => machine, cap: async () => {}, now: () => new Date(), everyMs: 5, graceMs: 20 },
   })
   cleanups.push(
     () => Promise.all(edges.map((edge) => edge.close())),
     () => station.stop(0, AbortSignal.abort()),
   )
   for (const edge of edges) await edge.until(() => edge.script.polls.length > 0)
-  return { edges, station, runs: held.runs, engine, events, given }
+  return { edges, station, runs: held.runs, engine, events, given, machine }
 }
 
 const lastFree = ({ script }: ScriptedEdge) => script.polls.at(-1)!.free
@@ -63,7 +65,6 @@ test('several edges share the slots, none is promised twice, and each has its ow
   two.grant(task('a.1'))
   await vi.waitUntil(() => runs.length === 2)
   expect(station.view().edges.map(({ leases }) => leases.length)).toEqual([1, 1])
-  expect(linesOf(station.view(), Date.now()).join('\n')).toContain('1/2 slots')
   for (const run of runs) run.resolve()
   for (const edge of edges) await edge.until(() => edge.script.results.has('a.1'))
   await vi.waitUntil(() => station.view().edges.every(({ works }) => works[0]?.succeeded === 1))
@@ -77,6 +78,22 @@ test('a pause takes no work and ends with resume', async () => {
   expect(station.view().state).toBe('paused')
   station.setOpen(true)
   for (const edge of edges) await edge.until(() => lastFree(edge) > 0)
+})
+
+test('a machine that its owner uses takes no work, gives back what runs, says why, and works again when it is left alone', async () => {
+  const { edges, station, runs, events, given, machine } = await start()
+  edges[0].grant(task('a.1'))
+  await vi.waitUntil(() => runs.length === 1)
+  station.apply(loadSettings({ ...given, idle: '10' }))
+  for (const edge of edges) await edge.until(() => lastFree(edge) === 0)
+  await edges[0].until(() => edges[0].script.results.has('a.1'))
+  expect(edges[0].script.results.get('a.1')!.outcome.status).toBe('returned')
+  expect(runs[0]!.options.signal.aborted).toBe(true)
+  expect(station.view()).toMatchObject({ state: 'resting', why: expect.stringContaining('left alone for 10 min') })
+  machine.untouchedMs = 600_000
+  for (const edge of edges) await edge.until(() => lastFree(edge) > 0)
+  expect(station.view()).toMatchObject({ state: 'working', why: null })
+  expect(events.filter((event) => event === 'rest' || event === 'resume')).toEqual(['rest', 'resume'])
 })
 
 test('new settings are told to the edges at once', async () => {
