@@ -1,7 +1,9 @@
 /** The agent on a terminal: its log scrolls above a few lines that say how things stand. */
+import { panelOf } from './panel.ts'
+import { paintsFor } from './screen.ts'
 import type { StationView } from './station.ts'
 
-type Screen = Pick<NodeJS.WriteStream, 'write' | 'columns'>
+type Screen = Pick<NodeJS.WriteStream, 'write' | 'columns' | 'rows' | 'hasColors'>
 
 export type Live = {
   /** A line of the log, with its end. */
@@ -10,6 +12,7 @@ export type Live = {
 }
 
 export function createLive(screen: Screen, now: () => number): Live {
+  const paints = paintsFor(screen.hasColors())
   let drawn: string[] = []
   const wipe = () => (drawn.length > 0 ? `\u001b[${drawn.length}A\r\u001b[J` : '')
   const text = () => drawn.map((line) => `${line}\n`).join('')
@@ -18,31 +21,19 @@ export function createLive(screen: Screen, now: () => number): Live {
     print: (line) => void screen.write(`${wipe()}${line}${text()}`),
     show(view) {
       const wiped = wipe()
-      drawn = linesOf(view, now()).map((line) => [...line].slice(0, (screen.columns ?? 80) - 1).join(''))
+      drawn = within(panelOf(view, now(), (screen.columns ?? 80) - 1, paints), screen.rows ?? 24)
       screen.write(`${wiped}${text()}`)
     },
   }
 }
 
-export function linesOf({ state, address, edges }: StationView, now: number): string[] {
+/** What has left the screen could not be wiped, and a few lines of the log are to be seen. */
+function within(lines: string[], rows: number): string[] {
+  const most = Math.max(rows - 6, 3)
+  const more = lines.length - most
   return [
     '',
-    `  ${state === 'working' ? '●' : '‖'} ${state}  ${address}`,
-    ...edges.flatMap(({ edge, online, slots, leases, works }) => {
-      const done = works.reduce((sum, { succeeded }) => sum + succeeded, 0)
-      const failed = works.reduce((sum, work) => sum + work.failed, 0)
-      const earned = works.filter((work) => work.succeeded > 0)
-      return [
-        `    ${edge}  ${online ?? 'offline'}  ${leases.length}/${slots} slots  ${done} done${failed > 0 ? `, ${failed} failed` : ''}`,
-        ...earned.map(
-          ({ kind, model, earned, speed, succeeded }) =>
-            `      ${kind} ${model}  ${succeeded} done  ${earned} earned${speed ? `  ${Number(speed.toPrecision(3))} units/s` : ''}`,
-        ),
-        ...leases.map(
-          ({ kind, model, startedAt }) => `      ▸ ${kind} ${model}  ${((now - startedAt) / 1000).toFixed(0)} s`,
-        ),
-      ]
-    }),
+    ...(more > 0 ? [...lines.slice(0, most - 1), `    … ${more + 1} more lines: daicn-agent status`] : lines),
     '',
   ]
 }

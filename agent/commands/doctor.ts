@@ -8,6 +8,7 @@ import { createEdge, EdgeError } from '../edge.ts'
 import { type Answer, call } from '../http.ts'
 import { toRunnerError } from '../runner.ts'
 import { proveSandbox } from '../sandbox.ts'
+import { type Paints, paintsFor, wrap } from '../screen.ts'
 import { type Given, loadSettings, type Settings } from '../settings.ts'
 import type { StationView } from '../station.ts'
 import { listModels, USUAL } from '../upstreams.ts'
@@ -16,6 +17,8 @@ import { listModels, USUAL } from '../upstreams.ts'
 export type Check = { name: string; ok: boolean | null; found: string; mend?: string }
 
 const LOOK_MS = 5000
+const MOST_COLUMNS = 120
+const INDENT = 13
 /** Sign-ins bear some seconds; beyond this, leases and receipts carry a wrong time. */
 const SKEW_MS = 5000
 const LEAST_DISK_BYTES = 1024 ** 3
@@ -25,13 +28,28 @@ export async function doctor(given: Given, json: boolean): Promise<number> {
   const checks = await examine(given)
   const isWell = checks.every(({ ok }) => ok !== false)
   if (json) process.stdout.write(`${JSON.stringify({ ok: isWell, checks })}\n`)
-  else for (const check of checks) process.stdout.write(`${lineOf(check)}\n`)
+  else {
+    const { stdout } = process
+    const columns = Math.min((stdout.columns ?? MOST_COLUMNS + 1) - 1, MOST_COLUMNS)
+    const paints = paintsFor(stdout.isTTY && stdout.hasColors())
+    stdout.write(`${checks.flatMap((check) => linesOf(check, columns, paints)).join('\n')}\n`)
+  }
   return isWell ? 0 : 1
 }
 
-function lineOf({ name, ok, found, mend }: Check): string {
-  const symbol = ok ? '✓' : ok === null ? '-' : '✗'
-  return `${symbol} ${name.padEnd(12)} ${found}${mend ? `\n${' '.repeat(15)}to mend: ${mend}` : ''}`
+export function linesOf(
+  { name, ok, found, mend }: Check,
+  columns: number,
+  { good, warn, bad, faint }: Paints,
+): string[] {
+  const [symbol, paint] = ok ? (['✓', good] as const) : ok === null ? (['-', warn] as const) : (['✗', bad] as const)
+  const [first, ...rest] = wrap(found, columns - INDENT)
+  const below = (line: string) => ' '.repeat(INDENT) + line
+  return [
+    `${paint(symbol)} ${name.padEnd(INDENT - 3)} ${first}`,
+    ...rest.map(below),
+    ...(mend ? wrap(`to mend: ${mend}`, columns - INDENT).map((line) => faint(below(line))) : []),
+  ]
 }
 
 export async function examine(given: Given): Promise<Check[]> {
@@ -81,7 +99,13 @@ function node(): Check {
 async function running(state: string): Promise<Check[]> {
   try {
     const view = (await tellAgent(state, 'view')) as StationView | undefined
-    return [{ name: 'agent', ok: view ? true : null, found: view ? view.state : 'not running' }]
+    return [
+      {
+        name: 'agent',
+        ok: view ? true : null,
+        found: view ? [view.state, view.why].filter(Boolean).join(': ') : 'not running',
+      },
+    ]
   } catch (error) {
     return [{ name: 'agent', ok: null, found: (error as Error).message }]
   }

@@ -1,42 +1,50 @@
 /** What the running agent does, what it has earned, and why it gets the work it gets. */
 import { tellAgent } from '../control.ts'
+import { panelOf } from '../panel.ts'
+import { type Paints, paintsFor, wrap } from '../screen.ts'
 import type { Standing, StationView } from '../station.ts'
 
 type Status = StationView & { standings: Standing[] }
 
+/** Lines longer than this are hard to read. */
+const MOST_COLUMNS = 120
+
 /** @returns the exit code */
 export async function status(state: string, json: boolean): Promise<number> {
+  const { stdout } = process
   const told = (await tellAgent(state, 'status')) as Status | undefined
-  if (json) process.stdout.write(`${JSON.stringify(told ?? { state: 'off' })}\n`)
-  else process.stdout.write(told ? `${linesOf(told).join('\n')}\n` : `no agent runs on ${state}\n`)
+  if (json) stdout.write(`${JSON.stringify(told ?? { state: 'off' })}\n`)
+  else if (!told) stdout.write(`no agent runs on ${state}\n`)
+  else {
+    const columns = Math.min((stdout.columns ?? MOST_COLUMNS + 1) - 1, MOST_COLUMNS)
+    stdout.write(`${linesOf(told, Date.now(), columns, paintsFor(stdout.isTTY && stdout.hasColors())).join('\n')}\n`)
+  }
   return told ? 0 : 1
 }
 
-function linesOf({ state, address, edges, standings }: Status): string[] {
+export function linesOf(status: Status, now: number, columns: number, paints: Paints): string[] {
+  const { edges, standings } = status
   return [
-    `${address}  ${state}`,
-    ...edges.flatMap(({ edge, online, cell, slots, leases, works }, i) => {
-      const { earned, why } = standings[i]!
-      return [
-        '',
-        `${edge}  ${online ? `online by ${online}, cell ${cell}` : 'offline'}, ${leases.length} of ${slots} slots in use`,
-        ...leases.map(
-          ({ kind, model, startedAt }) => `  runs    ${kind} ${model} for ${seconds(Date.now() - startedAt)}`,
-        ),
-        ...works.map(
-          ({ kind, model, succeeded, failed, earned, speed }) =>
-            `  done    ${kind} ${model}: ${succeeded}, failed ${failed}, earned ${earned}${speed ? `, ${Number(speed.toPrecision(3))} units/s` : ''}`,
-        ),
-        `  earned  ${earned ?? 'not known, for the edge does not say'}${earned ? ' in all' : ''}`,
-        ...(why?.advice ?? []).map((advice) => `  advice  ${advice}`),
-        ...(why?.offers ?? []).flatMap(({ kind, model, ranks, waiting, recent }) => [
-          `  why     ${kind} ${model}: ${ranks.find(({ preference }) => preference === 'balanced')?.explanation ?? ''}`,
-          `          ${waiting.explanation}`,
-          `          ${recent.explanation}`,
-        ]),
-      ]
-    }),
+    '',
+    ...panelOf(status, now, columns, paints),
+    ...edges.flatMap(({ edge }, i) => standingOf(standings[i]!, edges.length > 1 ? edge : '', columns, paints)),
+    '',
   ]
 }
 
-const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`
+/** @param edge named where there are several */
+function standingOf({ earned, why }: Standing, edge: string, columns: number, { strong, faint }: Paints): string[] {
+  const indented = (text: string, by: number) => wrap(text, columns - by).map((line) => ' '.repeat(by) + line)
+  return [
+    '',
+    `  ${strong('earned')}  ${earned === null ? 'not known, for the edge does not say' : `${earned} tokens in all`}${edge && faint(`  ${edge}`)}`,
+    ...(why?.advice ?? []).flatMap((advice) => indented(advice, 4)),
+    ...(why?.offers ?? []).flatMap(({ kind, model, ranks, waiting, recent }) => [
+      '',
+      ...indented(`${kind} ${model}`, 2).map(strong),
+      ...[ranks.find(({ preference }) => preference === 'balanced'), waiting, recent].flatMap((part) =>
+        part ? indented(part.explanation, 4) : [],
+      ),
+    ]),
+  ]
+}
