@@ -1,11 +1,17 @@
 /** Looks for servers on this machine that speak the OpenAI protocol, and for the models each of them has. */
+
+import type { Kind } from '#core/protocol/work.ts'
 import { call } from './http.ts'
 import type { Log } from './log.ts'
 import type { Probe, Runner } from './runner.ts'
+import { createEmbedRunner } from './runners/embed-upstream.ts'
 import { createUpstreamRunner } from './runners/openai-upstream.ts'
 
 /** Where ollama, vLLM and llama-server listen unless told otherwise. */
 export const USUAL = ['http://127.0.0.1:11434', 'http://127.0.0.1:8000', 'http://127.0.0.1:8080']
+
+/** What such servers do. */
+export const UPSTREAM_KINDS: Kind[] = ['llm.chat', 'text.embed']
 
 /** A port that nobody listens on refuses at once; a machine that is starting much else may answer late. */
 const LOOK_MS = 10_000
@@ -28,6 +34,10 @@ type ModelEntry = {
   meta?: { n_ctx?: number; n_ctx_train?: number } | null
 }
 
+type Props = { total_slots?: number; default_generation_settings?: { n_ctx?: number } }
+type Tags = { models?: { name: string; digest?: string; details?: { quantization_level?: string } }[] }
+type Shown = { capabilities?: string[] }
+
 export type Search = {
   /** Asked for by name: silence from them is told. */
   named: string[]
@@ -35,15 +45,18 @@ export type Search = {
   usual: string[]
   /** Never upstreams, or tasks would go in circles. */
   edges: string[]
+  /** What may be offered. */
+  kinds: Kind[]
   apiKey: string | undefined
 }
 
-export async function findUpstreams({ named, usual, edges, apiKey }: Search, log: Log): Promise<Runner[]> {
+export async function findUpstreams({ named, usual, edges, kinds, apiKey }: Search, log: Log): Promise<Runner[]> {
   const urls = [...new Set([...named, ...usual])].filter((url) => !edges.includes(url))
   const found = await Promise.all(
     urls.map(async (url) => {
       const key = named.includes(url) ? apiKey : undefined // not for whoever happens to listen on a usual port
-      const missing = (why: string, mend?: string) => log('missing', { kind: 'llm.chat', model: url, why, mend })
+      const kind = UPSTREAM_KINDS.find((kind) => kinds.includes(kind))
+      const missing = (why: string, mend?: string) => log('missing', { kind, model: url, why, mend })
       const models = await listModels(url, key)
       if (models === undefined && named.includes(url))
         missing('no OpenAI-compatible server answers there', 'start the server, or correct --upstream')
@@ -52,7 +65,7 @@ export async function findUpstreams({ named, usual, edges, apiKey }: Search, log
       return Promise.all((models ?? []).slice(0, MODELS).map((model) => describe(url, model, key)))
     }),
   )
-  return found.flat()
+  return found.flat().filter(({ kind }) => kinds.includes(kind))
 }
 
 /** Undefined when nothing that speaks the protocol answers. */
@@ -63,16 +76,11 @@ export async function listModels(url: string, apiKey: string | undefined): Promi
 }
 
 async function describe(url: string, entry: ModelEntry, apiKey: string | undefined): Promise<Runner> {
-  const [props, tags] = await Promise.all([
-    entry.owned_by === 'llamacpp'
-      ? look<{ total_slots?: number; default_generation_settings?: { n_ctx?: number } }>(`${url}/props`, apiKey)
-      : undefined,
-    entry.owned_by === 'vllm' || entry.owned_by === 'llamacpp'
-      ? undefined
-      : look<{ models?: { name: string; digest?: string; details?: { quantization_level?: string } }[] }>(
-          `${url}/api/tags`,
-          apiKey,
-        ),
+  const isOllama = entry.owned_by !== 'vllm' && entry.owned_by !== 'llamacpp'
+  const [props, tags, isEmbedder] = await Promise.all([
+    entry.owned_by === 'llamacpp' ? look<Props>(`${url}/props`, apiKey) : undefined,
+    isOllama ? look<Tags>(`${url}/api/tags`, apiKey) : undefined,
+    embeds(url, entry.id, isOllama, apiKey),
   ])
   const tag = tags?.models?.find(({ name }) => name === entry.id || name === `${entry.id}:latest`)
   const context = entry.max_model_len ?? props?.default_generation_settings?.n_ctx ?? entry.meta?.n_ctx
@@ -81,16 +89,34 @@ async function describe(url: string, entry: ModelEntry, apiKey: string | undefin
     ...(Number.isInteger(context) && context! > 0 ? { context: context! } : {}),
     ...(tag?.digest ? { digest: `ollama:${tag.digest}`.slice(0, 200) } : {}),
     ...(quantization ? { quantization } : {}),
-    capabilities: [...EVERY_SERVER, ...(BY_SERVER[entry.owned_by ?? ''] ?? [])],
   }
   const concurrency = entry.owned_by === 'vllm' ? VLLM_CONCURRENCY : Math.max(props?.total_slots ?? 1, 1)
-  return createUpstreamRunner({ url, model: entry.id, concurrency, apiKey, known })
+  const upstream = { url, model: entry.id, concurrency, apiKey, known }
+  if (isEmbedder) return createEmbedRunner(upstream)
+  const capabilities = [...EVERY_SERVER, ...(BY_SERVER[entry.owned_by ?? ''] ?? [])]
+  return createUpstreamRunner({ ...upstream, known: { ...known, capabilities } })
 }
 
-async function look<T>(url: string, apiKey: string | undefined): Promise<T | undefined> {
+/**
+ * Whether the model is one for embeddings. ollama says so, for it makes vectors of chat models too; the others serve a model for one
+ * or for the other, and refuse what it is not for.
+ */
+async function embeds(url: string, model: string, isOllama: boolean, apiKey: string | undefined): Promise<boolean> {
+  const told = isOllama ? await look<Shown>(`${url}/api/show`, apiKey, { model }) : undefined
+  if (told?.capabilities) return !told.capabilities.includes('completion') && told.capabilities.includes('embedding')
+  const answer = await look<{ data?: { embedding?: unknown }[] }>(`${url}/v1/embeddings`, apiKey, { model, input: 'a' })
+  return Array.isArray(answer?.data?.[0]?.embedding)
+}
+
+/** @param body with it, it is posted */
+async function look<T>(url: string, apiKey: string | undefined, body?: object): Promise<T | undefined> {
   try {
-    const headers = apiKey ? { authorization: `Bearer ${apiKey}` } : undefined
-    const response = await call(url, { ...(headers ? { headers } : {}), signal: AbortSignal.timeout(LOOK_MS) })
+    const headers = {
+      ...(apiKey && { authorization: `Bearer ${apiKey}` }),
+      ...(body && { 'content-type': 'application/json' }),
+    }
+    const posted = body && { method: 'POST', body: JSON.stringify(body) }
+    const response = await call(url, { headers, ...posted, signal: AbortSignal.timeout(LOOK_MS) })
     return response.ok ? ((await response.json()) as T) : undefined
   } catch {
     return undefined

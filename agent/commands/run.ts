@@ -14,7 +14,7 @@ import type { Runner } from '../runner.ts'
 import { createWasiRunner } from '../runners/wasi-run.ts'
 import { type Given, loadSettings, type Settings } from '../settings.ts'
 import type { Station } from '../station.ts'
-import { findUpstreams, USUAL } from '../upstreams.ts'
+import { findUpstreams, UPSTREAM_KINDS, USUAL } from '../upstreams.ts'
 import { VERSION } from '../version.ts'
 import { VIGIL } from '../vigil.ts'
 
@@ -135,7 +135,7 @@ async function candidates(settings: Settings, devices: Promise<FoundDevice[]>, l
   const local = [...localRunners(kinds, log), ...ownRunners(own, log)]
   if (kinds.includes('wasi.run')) local.push(createWasiRunner())
   if (images.length > 0) local.push(...containerRunners(kinds, images, await devices))
-  if (!kinds.includes('llm.chat')) return local
-  const search = { named, usual: USUAL, edges, apiKey: process.env.DAICN_UPSTREAM_KEY }
+  if (!UPSTREAM_KINDS.some((kind) => kinds.includes(kind))) return local
+  const search = { named, usual: USUAL, edges, kinds, apiKey: process.env.DAICN_UPSTREAM_KEY }
   return [...local, ...(await findUpstreams(search, log))]
 }

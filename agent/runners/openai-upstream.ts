@@ -189,7 +189,7 @@ function withNames({ alternatives = [], ...first }: ChatOutput, known: ChatTexts
 const isPlain = ({ tools, response_format, logprobs, n }: Chat): boolean =>
   !tools && !response_format && !logprobs && (n ?? 1) === 1
 
-async function refusal(response: Answer): Promise<RunnerError> {
+export async function refusal(response: Answer): Promise<RunnerError> {
   const body = (await response.json().catch(() => undefined)) as { error?: { message?: string } | string } | undefined
   const message = typeof body?.error === 'string' ? body.error : body?.error?.message
   const code = response.status < 500 ? 'upstream_refused' : 'upstream_failed'

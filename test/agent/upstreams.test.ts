@@ -2,7 +2,7 @@ import { afterEach, expect, test } from 'vitest'
 import { probeAll } from '#agent/discovery.ts'
 import type { LogEvent, LogFields } from '#agent/log.ts'
 import type { RunOptions } from '#agent/runner.ts'
-import { findUpstreams } from '#agent/upstreams.ts'
+import { findUpstreams, UPSTREAM_KINDS } from '#agent/upstreams.ts'
 import { startOpenAiServer } from '../support/openai-server.ts'
 
 const servers: { close: () => Promise<void> }[] = []
@@ -18,7 +18,7 @@ function search(parts: Partial<Parameters<typeof findUpstreams>[0]>) {
   const lines: { event: LogEvent; fields: LogFields }[] = []
   const log = (event: LogEvent, fields: LogFields = {}) => void lines.push({ event, fields })
   const found = findUpstreams(
-    { named: [], usual: [], edges: ['https://edge.example'], apiKey: undefined, ...parts },
+    { named: [], usual: [], edges: ['https://edge.example'], kinds: [...UPSTREAM_KINDS], apiKey: undefined, ...parts },
     log,
   )
   return { found, lines, log }
@@ -118,4 +118,35 @@ test('a refused request and a stream that breaks off fail with their own codes',
   await expect(runner!.run(chat(), options())).rejects.toMatchObject({ code: 'upstream_failed' })
   behaviour.fail = 400
   await expect(runner!.run(chat(), options())).rejects.toMatchObject({ code: 'upstream_refused' })
+})
+
+test('a server for embeddings is offered for them, in the order of the texts, and is cut short where it can be', async () => {
+  const { url, behaviour } = await serve()
+  Object.assign(behaviour, { embeds: 4, cuts: true })
+  const { found, log } = search({ usual: [url] })
+  const [offer] = await probeAll(await found, log, AbortSignal.timeout(5000))
+  expect(offer).toMatchObject({
+    runner: { kind: 'text.embed', model: 'm', concurrency: 8 },
+    probe: { context: 4096, capabilities: ['dimensions'] },
+  })
+  const { output } = await offer!.runner.run({ texts: ['four', 'seventy'], dimensions: 2 }, options())
+  expect(output.embeddings).toEqual([
+    [4, 2],
+    [7, 3.5],
+  ])
+  behaviour.cuts = false
+  await expect(offer!.runner.run({ texts: ['a'], dimensions: 2 }, options())).rejects.toThrow(
+    'does not give 2 dimensions',
+  )
+  behaviour.fail = 500
+  await expect(offer!.runner.check!(AbortSignal.timeout(5000))).rejects.toThrow()
+})
+
+test('of a model that chats and of which ollama makes vectors too, chats are offered', async () => {
+  const { url, behaviour } = await serve([{ id: 'm', owned_by: 'library' }])
+  Object.assign(behaviour, { embeds: 4, shows: ['completion', 'tools'] })
+  expect(await search({ usual: [url] }).found).toMatchObject([{ kind: 'llm.chat' }])
+  behaviour.shows = ['embedding']
+  expect(await search({ usual: [url] }).found).toMatchObject([{ kind: 'text.embed' }])
+  expect(await search({ usual: [url], kinds: ['llm.chat'] }).found).toEqual([])
 })

@@ -14,6 +14,11 @@ export async function startOpenAiServer(models: Model[] = [{ id: 'm', owned_by: 
     /** Goes on with an assistant's message at the end, as vLLM does: the white space at its end is cut off first. */
     continues: false,
     tools: false,
+    /** Length of the vectors that it makes, as of a server for embeddings alone, and whether they may be cut short. */
+    embeds: 0,
+    cuts: false,
+    /** What ollama says of a model. */
+    shows: undefined as string[] | undefined,
   }
 
   const server = createServer(async (request, response) => {
@@ -24,7 +29,15 @@ export async function startOpenAiServer(models: Model[] = [{ id: 'm', owned_by: 
     const json = (status: number, value: unknown) =>
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value))
     if (request.url === '/v1/models') return json(200, { object: 'list', data: models })
-    if (request.url !== '/v1/chat/completions') return json(404, { error: { message: 'not here' } })
+    if (request.url === '/api/show' && behaviour.shows) return json(200, { capabilities: behaviour.shows })
+    if (request.url === '/v1/embeddings' && behaviour.embeds > 0 && !behaviour.fail) {
+      const length = behaviour.cuts ? (body.dimensions ?? behaviour.embeds) : behaviour.embeds
+      const vectors = [body.input].flat().map((text: string) => Array.from({ length }, (_, i) => text.length / (i + 1)))
+      const data = vectors.map((embedding, index) => ({ index, embedding })).reverse()
+      return json(200, { object: 'list', data, usage: { prompt_tokens: 1 } })
+    }
+    if (request.url !== '/v1/chat/completions' || behaviour.embeds > 0)
+      return json(404, { error: { message: 'not here' } })
     if (behaviour.fail) return json(behaviour.fail, { error: { message: 'out of order' } })
 
     const chunk = (value: unknown) => response.write(`data: ${JSON.stringify(value)}\n\n`)
