@@ -11,6 +11,7 @@ import type { Log } from './log.ts'
 import { openOutput } from './output.ts'
 import { signResult } from './receipt.ts'
 import type { Runner } from './runner.ts'
+import type { Share } from './slots.ts'
 import type { Spool } from './spool.ts'
 import { countReceipt, countResult, createTally, viewOf, type WorkView } from './tally.ts'
 import type { Timing } from './timing.ts'
@@ -27,6 +28,8 @@ export type AgentOptions = {
   }
   /** Closed by whoever made them, for other edges may be served by them too. */
   runners: Runner[]
+  /** A lease has come or ended, or the edge has answered. */
+  onShare?: () => void
   turns: Turns
   spool: Spool
   log: Log
@@ -48,6 +51,10 @@ export type Agent = {
   view: () => AgentView
   /** Whether it asks for more work; what runs goes on. */
   setOpen: (open: boolean) => void
+  /** How many leases the edge is promised, may count on, and has given. */
+  share: () => Share
+  /** Promises so many from now on. */
+  setSlots: (slots: number) => void
   /** Gives back what runs, to be done by others. */
   giveBack: () => void
   /** Tells the edge what is offered from now on. */
@@ -65,7 +72,7 @@ const FAREWELL_MS = 2000
 type Active = { lease: Lease; controller: AbortController; startedAt: number }
 
 export async function startAgent(options: AgentOptions): Promise<Agent> {
-  const { edge, payment, runners, turns, spool, log, now, random, timing } = options
+  const { edge, payment, runners, onShare = () => {}, turns, spool, log, now, random, timing } = options
   let { registration } = options
   const book = createBook(registration.slots)
   const tally = createTally()
@@ -93,6 +100,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     // The edge does not know that there is room again before it is told.
     if (revoked.length > 0) connection.wake()
     changed()
+    onShare()
   }
 
   /** The lease is no longer ours to run. */
@@ -104,6 +112,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     const { kind, model } = entry.lease
     log('task', { lease: id, kind, model, ms: Math.round(now() - entry.startedAt), status, code })
     changed()
+    onShare()
   }
 
   async function begin(lease: Lease) {
@@ -166,6 +175,17 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       leases: [...active.values()].map(({ lease: { id, kind, model }, startedAt }) => ({ id, kind, model, startedAt })),
       works: viewOf(tally),
     }),
+    share: () => ({
+      slots: book.slots,
+      told: book.told,
+      running: running(book).length,
+      isOnline: connection.view().online !== null,
+    }),
+    setSlots(slots) {
+      if (slots === book.slots) return
+      book.slots = slots
+      connection.wake()
+    },
     setOpen(open) {
       book.open = open
       connection.wake()
@@ -173,7 +193,6 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     giveBack: giveAllBack,
     register(next) {
       registration = next
-      book.slots = next.slots
       connection.register(next)
     },
     async stop(graceMs, hurry) {

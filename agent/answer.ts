@@ -9,6 +9,7 @@ import { KINDS, type Prefix } from '#core/protocol/work.ts'
 export function parseAnswer(value: unknown): PollAnswer {
   const answer = record(value)
   return {
+    ...(answer.mark === undefined ? {} : { mark: number(answer.mark) }),
     leases: list(answer.leases, parseLease),
     results: list(answer.results, parseReceipt),
     revoked: list(answer.revoked, (id) => text(id)),

@@ -12,7 +12,13 @@ type Entry =
   | { state: 'finished'; result: Result; bytes: number; sentAt: number | null }
 
 export type LeaseBook = {
+  /** Leases that the edge is promised to be taken, those that run included. */
   slots: number
+  /** The most that it may still count on: `slots`, or more until it has answered to a frame that said less. */
+  told: number
+  /** The last such frame, while no answer to it has come. */
+  lowered: { mark: number; slots: number } | null
+  marks: number
   /** False while the agent is leaving: it then asks for nothing more. */
   open: boolean
   /** Highest lease seq received in this registration. */
@@ -31,7 +37,7 @@ const ENDED_KEPT = 4096
 const PASSING = new Set(['overloaded', 'rate_limited', 'internal'])
 
 export function createBook(slots: number): LeaseBook {
-  return { slots, open: true, seen: 0, entries: new Map(), ended: new Set() }
+  return { slots, told: slots, lowered: null, marks: 0, open: true, seen: 0, entries: new Map(), ended: new Set() }
 }
 
 /** Takes in leases and returns those that are new here and must be run. */
@@ -75,7 +81,10 @@ export function nextPoll(book: LeaseBook, now: number): Omit<Poll, 'waitSeconds'
     renew.push(id)
   }
   const free = book.open ? Math.max(book.slots - running, 0) : 0
-  return { free, seen: book.seen, results, renew: renew.slice(0, LIMITS.slots) }
+  book.told = Math.max(book.told, book.slots)
+  book.lowered = book.slots < book.told ? { mark: ++book.marks, slots: book.slots } : null
+  const mark = book.lowered ? { mark: book.lowered.mark } : {}
+  return { free, seen: book.seen, results, renew: renew.slice(0, LIMITS.slots), ...mark }
 }
 
 /** True when a frame would carry results now. */
@@ -99,6 +108,10 @@ export type Settled = { receipts: ResultReceipt[]; revoked: string[]; fresh: Lea
 
 /** Takes in an answer: final receipts (drop their spool), leases to abort, leases to run. */
 export function takeAnswer(book: LeaseBook, answer: PollAnswer): Settled {
+  if (book.lowered && answer.mark === book.lowered.mark) {
+    book.told = book.lowered.slots
+    book.lowered = null
+  }
   const receipts: ResultReceipt[] = []
   for (const receipt of answer.results) {
     const entry = book.entries.get(receipt.lease)

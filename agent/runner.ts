@@ -43,6 +43,8 @@ export type Runner = {
   model: string
   /** Tasks it can run at once. */
   concurrency: number
+  /** The same for runners that take turns at the same places, as all images do at one card: together they have as many as one. */
+  places?: unknown
   /** Gets ready to work, as far as that takes long. */
   load: (signal: AbortSignal) => Promise<void>
   /** Does real work and measures it; throws RunnerError when the model cannot do it. */

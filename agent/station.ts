@@ -14,6 +14,7 @@ import type { Log, LogFields } from './log.ts'
 import { describeUnit, type Index, proposeAsk } from './price.ts'
 import type { Runner } from './runner.ts'
 import type { Settings } from './settings.ts'
+import { divide, sharesOf } from './slots.ts'
 import { openSpool } from './spool.ts'
 import { TIMING } from './timing.ts'
 import { VERSION } from './version.ts'
@@ -112,6 +113,7 @@ export async function startStation(options: StationOptions): Promise<Station> {
           ended: (lease, accepted) => void collecting.then((collector) => collector?.ended(lease, accepted)),
         },
         runners,
+        ...(settings.edges.length > 1 && { onShare: share }),
         turns,
         spool: await openSpool(spool, url),
         log: tell,
@@ -151,7 +153,17 @@ export async function startStation(options: StationOptions): Promise<Station> {
         place.registration = text
       }
     }
+    share()
     open()
+  }
+
+  /** Slots go to where the work is. */
+  function share() {
+    const slots = divide(
+      slotsOf(settings, found),
+      places.map(({ agent }) => agent.share()),
+    )
+    for (const [i, { agent }] of places.entries()) agent.setSlots(slots[i]!)
   }
 
   function open() {
@@ -196,20 +208,15 @@ export async function startStation(options: StationOptions): Promise<Station> {
 }
 
 function slotsOf({ slots }: Settings, found: Found[]): number {
-  const places = found.reduce((sum, { runner }) => sum + runner.concurrency, 0)
-  return slots ?? Math.min(places, LIMITS.slots)
-}
-
-/**
- * What each edge is promised: the slots are divided, so that none is promised twice.
- * Throws RangeError when there is not one for each.
- */
-export function sharesOf(slots: number, edges: number): number[] {
-  if (slots < edges)
-    throw new RangeError(
-      `${slots} ${slots === 1 ? 'slot' : 'slots'} cannot be promised to ${edges} edges: name fewer edges`,
+  // Runners for the same places have as many as one of them.
+  const apart = new Map(found.map(({ runner }) => [runner.places ?? runner, runner.concurrency]))
+  return (
+    slots ??
+    Math.min(
+      [...apart.values()].reduce((sum, count) => sum + count),
+      LIMITS.slots,
     )
-  return Array.from({ length: edges }, (_, i) => Math.floor(slots / edges) + (i < slots % edges ? 1 : 0))
+  )
 }
 
 function offersOf(found: Found[], prices: Settings['prices'], index: Index, log: Log): Offer[] {

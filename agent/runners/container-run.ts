@@ -65,6 +65,7 @@ export function createContainerRunner(
     kind,
     model: name,
     concurrency,
+    places,
     async load() {
       image = await findImage(`${name}@${digest}`)
     },

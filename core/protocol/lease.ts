@@ -4,6 +4,9 @@ import { ChatPiece } from './chat-piece.ts'
 import { Address, Amount, Count, Hex, LIMITS, Time } from './values.ts'
 import { Kind, Prefix, Usage } from './work.ts'
 
+const Mark = Count.describe(
+  'Said back in the answer to the poll that has it, and in no other: from then on the edge counts on no more than its `free`.',
+)
 const LeaseId = z.string().min(3).max(80)
 const TaskErrorSchema = z.strictObject({ code: z.string().min(1).max(60), message: z.string().max(2000) })
 
@@ -53,6 +56,7 @@ export const Poll = z
     results: z.array(Result).max(LIMITS.slots).default([]),
     renew: z.array(LeaseId).max(LIMITS.slots).default([]),
     waitSeconds: z.number().min(0).max(LIMITS.waitSeconds).default(0),
+    mark: Mark.exactOptional(),
   })
   .meta({ id: 'Poll' })
 export type Poll = z.output<typeof Poll>
@@ -97,6 +101,7 @@ export const PollAnswer = z
       .array(z.string())
       .describe('Leases to stop working on: their task was cancelled, has ended, or went to another provider.'),
     now: Time.describe("The edge's clock, Unix milliseconds."),
+    mark: Mark.exactOptional(),
   })
   .meta({ id: 'PollAnswer' })
 export type PollAnswer = z.output<typeof PollAnswer>

@@ -71,6 +71,17 @@ test('several edges share the slots, none is promised twice, and each has its ow
   expect(edges.map(lastFree).reduce((x, y) => x + y)).toBeLessThanOrEqual(3)
 })
 
+test('an edge with work borrows what another leaves idle', async () => {
+  const { edges, station, runs } = await start()
+  const [one, two] = edges
+  two.grant(task('a.1'))
+  await one.until(() => lastFree(one) === 1)
+  await vi.waitUntil(() => station.view().edges[1]!.slots === 2)
+  expect(station.view().edges[0]!.slots).toBe(1)
+  two.grant(task('a.2'))
+  await vi.waitUntil(() => runs.length === 2)
+})
+
 test('a pause takes no work and ends with resume', async () => {
   const { edges, station } = await start()
   station.setOpen(false)

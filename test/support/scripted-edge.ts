@@ -65,7 +65,8 @@ export async function startScriptedEdge({
       return accepted ? { lease: result.lease, accepted } : { lease: result.lease, accepted, code: 'lease_not_found' }
     })
     const leases = [...script.open.values()].filter((lease) => lease.seq > poll.seen)
-    return { leases, results, revoked: script.revoked.splice(0), now: Date.now() + skewMs }
+    const mark = poll.mark === undefined ? {} : { mark: poll.mark }
+    return { leases, results, revoked: script.revoked.splice(0), now: Date.now() + skewMs, ...mark }
   }
 
   function takeOutput(lease: string, body: unknown, socket: 'provider' | 'output' = 'output'): { next: number } {

@@ -264,7 +264,7 @@ export class Market extends DurableObject<Env> {
     const results = poll(this.book, provider, call, Date.now())
     const answer = () => {
       disconnect(this.book, provider)
-      done(toJson({ ...this.answer(provider, call.seen), results }))
+      done(toJson({ ...this.answer(provider, call.seen), results, ...markOf(call) }))
     }
     const news = provider.revoked.length > 0 || hasLeasesAfter(provider, call.seen)
     if (news || call.waitSeconds <= 0 || results.some(({ accepted }) => !accepted)) {
@@ -463,7 +463,13 @@ export class Market extends DurableObject<Env> {
       sent: provider.lastSeq,
     } satisfies Session)
     await this.flush()
-    this.send(socket, provider, { ...session, free: frame.free, seen: frame.seen, sent: frame.seen }, results)
+    this.send(
+      socket,
+      provider,
+      { ...session, free: frame.free, seen: frame.seen, sent: frame.seen },
+      results,
+      markOf(frame),
+    )
   }
 
   override webSocketClose(socket: WebSocket): void {
@@ -564,8 +570,14 @@ export class Market extends DurableObject<Env> {
     }
   }
 
-  private send(socket: WebSocket, provider: Provider, session: Session, results: ResultReceipt[]): void {
-    const frame: EdgeFrame = { type: 'answer', ...this.answer(provider, session.sent), results }
+  private send(
+    socket: WebSocket,
+    provider: Provider,
+    session: Session,
+    results: ResultReceipt[],
+    mark: Pick<PollAnswer, 'mark'> = {},
+  ): void {
+    const frame: EdgeFrame = { type: 'answer', ...this.answer(provider, session.sent), results, ...mark }
     socket.serializeAttachment({ ...session, sent: provider.lastSeq } satisfies Session)
     // A socket that closed meanwhile loses nothing: its leases are told again when the provider is back.
     if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(frame))
@@ -623,6 +635,9 @@ export class Market extends DurableObject<Env> {
     used.market.rowsWritten++
   }
 }
+
+/** Said back, where one was given. */
+const markOf = ({ mark }: Pick<Poll, 'mark'>): Pick<PollAnswer, 'mark'> => (mark === undefined ? {} : { mark })
 
 const hasLeasesAfter = (provider: Provider, seen: number): boolean =>
   provider.leases.size > 0 && provider.lastSeq > seen
