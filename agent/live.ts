@@ -1,9 +1,12 @@
 /** The agent on a terminal: its log scrolls above a few lines that say how things stand. */
 import { panelOf } from './panel.ts'
-import { paintsFor } from './screen.ts'
+import { paintsFor, wrap } from './screen.ts'
 import type { StationView } from './station.ts'
 
 type Screen = Pick<NodeJS.WriteStream, 'write' | 'columns' | 'rows' | 'hasColors'>
+
+/** What a line of the log goes on with stands below its words, not below its time. */
+const HANGING = 11
 
 export type Live = {
   /** A line of the log, with its end. */
@@ -14,14 +17,19 @@ export type Live = {
 export function createLive(screen: Screen, now: () => number): Live {
   const paints = paintsFor(screen.hasColors())
   let drawn: string[] = []
+  const columns = () => (screen.columns ?? 80) - 1
   const wipe = () => (drawn.length > 0 ? `\u001b[${drawn.length}A\r\u001b[J` : '')
   const text = () => drawn.map((line) => `${line}\n`).join('')
 
   return {
-    print: (line) => void screen.write(`${wipe()}${line}${text()}`),
+    print(line) {
+      const [first, ...rest] = wrap(line.trimEnd(), columns() - HANGING)
+      const lines = [first, ...rest.map((part) => ' '.repeat(HANGING) + part)]
+      screen.write(`${wipe()}${lines.join('\n')}\n${text()}`)
+    },
     show(view) {
       const wiped = wipe()
-      drawn = within(panelOf(view, now(), (screen.columns ?? 80) - 1, paints), screen.rows ?? 24)
+      drawn = within(panelOf(view, now(), columns(), paints), screen.rows ?? 24)
       screen.write(`${wiped}${text()}`)
     },
   }
