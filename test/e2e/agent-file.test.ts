@@ -83,7 +83,9 @@ test('one file from the edge is a provider that is paid for its first task', asy
   const task = await run()
   expect(task).toMatchObject({ status: 'succeeded', provider: (address as string).toLowerCase() })
   expect(Number(task.price)).toBeGreaterThan(0)
-  expect(performance.now() - began).toBeLessThan(120_000)
+  const firstPaidMs = performance.now() - began
+  console.log(`from the download to the first paid task: ${Math.round(firstPaidMs)} ms`)
+  expect(firstPaidMs).toBeLessThan(120_000)
 
   const letters = { kind: 'text.embed', model: 'letters', input: { texts: ['Aaa'] } }
   const embedded = await call<TaskView>(alice.caller, 'POST', '/v1/tasks?waitSeconds=20', {
