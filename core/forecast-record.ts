@@ -4,7 +4,7 @@ import { BIN_MS, HOUR_BINS } from './forecast/history.ts'
 import type { Panel } from './forecast/panel.ts'
 import { panelOf } from './forecast/series.ts'
 import { sumOf } from './forecast/tally.ts'
-import { cameOf, type TrackedHour } from './forecast/track.ts'
+import { cameOf, hoursOf, type Track } from './forecast/track.ts'
 import { parseClass } from './matching.ts'
 import { ONE_TOKEN } from './money.ts'
 import { DAY, HOUR, type Outlook, TEN_MINUTES } from './outlook.ts'
@@ -15,7 +15,7 @@ const TOKEN = Number(ONE_TOKEN)
 
 type Calibrated = ForecastRecord['calibration'][number]['of']
 
-const PANELS: Record<Calibrated, (outlook: Outlook) => Panel | undefined> = {
+const PANELS: Record<Calibrated, (outlook: Outlook) => Panel> = {
   demand_10min: ({ demand }) => panelOf(demand, TEN_MINUTES),
   demand_hour: ({ demand }) => panelOf(demand, HOUR),
   demand_day: ({ demand }) => panelOf(demand, DAY),
@@ -43,14 +43,14 @@ export function forecastRecord(
     earnings: pastOf(tracks.earnings, 1 / TOKEN),
   }))
   const calibration = (Object.keys(PANELS) as Calibrated[]).flatMap((of) => {
-    const { count, p10, p50, p90 } = sumOf(known.flatMap(({ outlook }) => PANELS[of](outlook)?.tally ?? []))
+    const { count, p10, p50, p90 } = sumOf(known.flatMap(({ outlook }) => PANELS[of](outlook).tally ?? []))
     return count === 0 ? [] : [{ of, count, p10: p10 / count, p50: p50 / count, p90: p90 / count }]
   })
   return { at: now, classes, calibration }
 }
 
-const pastOf = (track: readonly TrackedHour[], by: number): PastHour[] =>
-  track.map((hour) => {
+const pastOf = (track: Track, by: number): PastHour[] =>
+  hoursOf(track).map((hour) => {
     const { p10, p50, p90, basis } = hour.said
     const came = cameOf(hour)
     return { from: hour.bin * BIN_MS, p10: p10 * by, p50: p50 * by, p90: p90 * by, basis, came: came && came * by }

@@ -13,11 +13,11 @@
  */
 import { ranFrom } from './attempts.ts'
 import type { Book } from './book.ts'
-import { createEta, type Estimate, type Eta, estimate, finished, type Sight, started } from './forecast/eta.ts'
+import { createEta, type Eta, estimate, finished, kept, keptOf, type Sight, started } from './forecast/eta.ts'
 import { BIN_MS, DAY_BINS, WEEK_BINS } from './forecast/history.ts'
 import { createGuarded, type Guarded, guard } from './forecast/incident.ts'
 import { createSeries, forecastOf, observe, type Series } from './forecast/series.ts'
-import { followHour, type TrackedHour } from './forecast/track.ts'
+import { createTrack, followHour, type Track } from './forecast/track.ts'
 import { aheadOf, classOf, type Want } from './matching.ts'
 import type { Task } from './task.ts'
 
@@ -34,7 +34,7 @@ export type Outlook = {
   eta: Eta
   supply: Guarded
   success: Guarded
-  tracks: { demand: TrackedHour[]; price: TrackedHour[]; earnings: TrackedHour[] }
+  tracks: { demand: Track; price: Track; earnings: Track }
   /** Since the bin began: tasks submitted, that succeeded, that did not; units paid for, and what was paid for them in base units. */
   submitted: number
   succeeded: number
@@ -48,24 +48,24 @@ export type Outlook = {
   followed: Map<string, Followed>
 }
 
-type Followed = { at: number; estimate: Estimate; waits: boolean }
+/** `estimate`: as `keptOf` gives it. */
+type Followed = { at: number; estimate: Float32Array; waits: boolean }
 
 /** Of the tasks of a class so many are followed: one in so long, and so many at a time. */
 const FOLLOW_MS = 100
-const FOLLOWED = 64
+const FOLLOWED = 16
 /** A class without a task for so long is forgotten, as its series would be. */
 const FORGET_MS = WEEK_BINS * BIN_MS
 const HOUR_MS = 3_600_000
 
-/** Also what an outlook has that was written before these were learned. */
 export const createOutlook = (): Outlook => ({
   demand: createSeries([TEN_MINUTES, HOUR, DAY]),
-  price: createSeries([HOUR]),
-  earnings: createSeries([HOUR]),
+  price: createSeries([HOUR], false),
+  earnings: createSeries([HOUR], false),
   eta: createEta(),
   supply: createGuarded(),
   success: createGuarded(),
-  tracks: { demand: [], price: [], earnings: [] },
+  tracks: { demand: createTrack(), price: createTrack(), earnings: createTrack() },
   submitted: 0,
   succeeded: 0,
   failed: 0,
@@ -94,7 +94,7 @@ export function noteSubmitted({ outlooks, matching }: Book, { spec }: Task, want
   if (followed.size >= FOLLOWED || at - followedAt < FOLLOW_MS) return
   outlook.followedAt = at
   const sight = sightOf(outlook, aheadOf(matching, want), false, spec.maxUnits, at)
-  followed.set(spec.id, { at, estimate: estimate(eta, sight), waits: true })
+  followed.set(spec.id, { at, estimate: keptOf(estimate(eta, sight)), waits: true })
 }
 
 /** A task was given to a provider. */
@@ -105,9 +105,12 @@ export function noteGranted({ outlooks }: Book, { spec, attempts }: Task): void 
   const { eta } = outlook!
   const waitMs = attempts.at(-1)!.grantedAt - task.at
   // Somebody was idle: who it was is not in the book, so that is known only now.
-  if (waitMs === 0) task.estimate = estimate(eta, { ...task.estimate.sight, idle: true, ahead: 0, oldestMs: 0 })
+  if (waitMs === 0) {
+    const { size } = kept(task.estimate).sight
+    task.estimate = keptOf(estimate(eta, { size, idle: true, ahead: 0, oldestMs: 0 }))
+  }
   task.waits = false
-  started(eta, task.estimate, waitMs)
+  started(eta, kept(task.estimate), waitMs)
 }
 
 /** A task is over. */
@@ -124,7 +127,7 @@ export function noteEnded({ outlooks }: Book, ended: Task): void {
   outlook.units += state.units
   outlook.paid += Number(state.price)
   if (task && deliveries.length < 2)
-    finished(eta, task.estimate, state.at - task.at, state.at - ranFrom(ended, state.attempt, state.at))
+    finished(eta, kept(task.estimate), state.at - task.at, state.at - ranFrom(ended, state.attempt, state.at))
 }
 
 /** True when a bin began after the one under way. */
@@ -163,7 +166,7 @@ function learnBin(outlook: Outlook, from: number, elapsed: number, slots: number
   for (const what of ['demand', 'price', 'earnings'] as const) {
     const series = outlook[what]
     observe(series, from, values[what])
-    followHour(tracks[what], Math.floor(from / BIN_MS), values[what], () => forecastOf(series, HOUR))
+    tracks[what] = followHour(tracks[what], Math.floor(from / BIN_MS), values[what], () => forecastOf(series, HOUR))
   }
   guard(outlook.supply, slots ?? null, at)
   const ended = succeeded + failed

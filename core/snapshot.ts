@@ -12,9 +12,8 @@ import type { Purse } from './purse.ts'
 import { createStats } from './stats.ts'
 import type { Task } from './task.ts'
 
-/** Increased when an older reader would misread what is written. Without pages a book is written as in the version before them. */
-const SNAPSHOT_VERSION = 4
-const VERSION_WITHOUT_PAGES = 3
+/** Increased when an older reader would misread what is written. */
+const SNAPSHOT_VERSION = 5
 
 export type SnapshotHead = { version: number } & Pick<
   Book,
@@ -33,7 +32,6 @@ export type SnapshotPart =
 export function headOf(book: Book): SnapshotHead {
   const { cell, classes, measured, binFrom, fairness, hurried, lastTask, fees, stats } = book
   const kept = { cell, classes, measured, binFrom, fairness, hurried, lastTask, fees, stats }
-  if (book.pages.size === 0) return { version: VERSION_WITHOUT_PAGES, ...kept }
   return { version: SNAPSHOT_VERSION, ...kept, pages: [...book.pages.values()].map(({ entry }) => entry) }
 }
 
@@ -72,7 +70,7 @@ export function restore(
         book.purses.set(part.purse.id, part.purse)
         break
       case 'outlook':
-        book.outlooks.set(part.name, { ...createOutlook(), ...part.outlook })
+        book.outlooks.set(part.name, version < 5 ? begunAnew(part.outlook) : part.outlook)
         break
       case 'task':
         openTask(book, upgraded(part.task), part, part.deadline, now)
@@ -84,6 +82,11 @@ export function restore(
 
 function noPage(number: number): never {
   throw new Error(`nothing gives page ${number}`)
+}
+
+/** Before version 5 what was learned was kept in other forms, in four times as much. It begins anew, but for the counts of its bin. */
+function begunAnew({ submitted, succeeded, failed, units, paid, usedAt }: Outlook): Outlook {
+  return { ...createOutlook(), submitted, succeeded, failed, units, paid, usedAt }
 }
 
 /** Before version 2 an attempt was paid by its result alone. */

@@ -13,11 +13,11 @@ export type Forecast = {
 
 export type Bands = {
   /** For each condition its two factors, in usual errors. */
-  low: number[]
-  high: number[]
+  low: Float32Array
+  high: Float32Array
   /** The usual absolute error of late in each condition, and how many outcomes it has seen. */
-  error: number[]
-  seen: number[]
+  error: Float32Array
+  seen: Float32Array
 }
 
 /**
@@ -32,10 +32,10 @@ const EARLY = 40
 
 /** @param conditions how many kinds of moments have an error of their own */
 export const createBands = (conditions: number): Bands => ({
-  low: new Array(conditions).fill(-2),
-  high: new Array(conditions).fill(2),
-  error: new Array(conditions).fill(0),
-  seen: new Array(conditions).fill(0),
+  low: new Float32Array(conditions).fill(-2),
+  high: new Float32Array(conditions).fill(2),
+  error: new Float32Array(conditions),
+  seen: new Float32Array(conditions),
 })
 
 /**

@@ -22,8 +22,8 @@ export type Sight = {
 export type Eta = {
   waits: Panel
   finishes: Panel
-  /** How long a task runs once it has started; not there in what was written before that was learned apart. */
-  runs?: Panel
+  /** How long a task runs once it has started. */
+  runs: Panel
   /** The wait of the task that started last, ms. */
   latestWait: number
   wait: Average
@@ -53,18 +53,18 @@ const KEEP = { blend: 0.999, error: SLOW }
 
 const WAIT_EXPERTS = 6
 const FINISH_EXPERTS = 4
+/** Where they stand in what is kept of an estimate. */
+const EXPERTS_FROM = 20
 /** Somebody idle; then less than 4, 16, 64, 256 ahead, and more. */
 const CONDITIONS = 6
 /** What a wait and a run are taken for before there was any, ms: the bands say how little that means. */
 const UNKNOWN_WAIT_MS = 1_000
 const UNKNOWN_RUN_MS = 10_000
 
-const createRuns = (): Panel => createPanel([new Array(FINISH_EXPERTS).fill(1)])
-
 export const createEta = (): Eta => ({
   waits: createPanel(Array.from({ length: CONDITIONS }, () => new Array(WAIT_EXPERTS).fill(1))),
   finishes: createPanel(Array.from({ length: CONDITIONS }, () => new Array(FINISH_EXPERTS).fill(1))),
-  runs: createRuns(),
+  runs: createPanel([new Array(FINISH_EXPERTS).fill(1)]),
   latestWait: UNKNOWN_WAIT_MS,
   wait: null,
   pace: null,
@@ -87,7 +87,6 @@ export function estimate(eta: Eta, sight: Sight): Estimate {
   const runs = [run.fast, run.slow, size * speed.fast, size * speed.slow]
   const finishAsked = { condition, experts: runs.map((ms) => wait.p50 + ms), scale: Math.max(1, wait.p50 + run.slow) }
   const finish = ask(eta.finishes, finishAsked)
-  eta.runs ??= createRuns()
   const runAsked = { condition: 0, experts: runs, scale: Math.max(1, run.slow) }
   return {
     wait,
@@ -109,10 +108,50 @@ export function started(eta: Eta, { wait, sight, asked }: Estimate, ms: number):
 /** A task with this estimate finished, `ms` after it was submitted, having run for the last `runMs` of them. */
 export function finished(eta: Eta, { finish, run, sight, asked }: Estimate, ms: number, runMs: number): void {
   tell(eta.finishes, asked.finish, finish, ms, KEEP)
-  // One that was followed before runs were learned apart asked nothing of them.
-  if (eta.runs && run) tell(eta.runs, asked.run, run, runMs, KEEP)
+  tell(eta.runs, asked.run, run, runMs, KEEP)
   eta.run = follow(eta.run, runMs)
   eta.speed = follow(eta.speed, runMs / Math.max(1, sight.size))
+}
+
+/** What is kept of an estimate, in few bytes: what was said, what was seen, and what the experts said. */
+export function keptOf({ wait, finish, run, sight, asked }: Estimate): Float32Array {
+  const said = [wait, finish, run].flatMap(({ p10, p50, p90, basis }) => [p10, p50, p90, basis === 'early' ? 1 : 0])
+  const scales = [asked.wait.scale, asked.finish.scale, asked.run.scale]
+  const seen = [sight.idle ? 1 : 0, sight.ahead, sight.oldestMs, sight.size, asked.wait.condition]
+  return Float32Array.of(
+    ...said,
+    ...seen,
+    ...scales,
+    ...asked.wait.experts,
+    ...asked.finish.experts,
+    ...asked.run.experts,
+  )
+}
+
+/** The estimate of which that was kept. */
+export function kept(numbers: Float32Array): Estimate {
+  const said = (from: number): Forecast => {
+    const [p10, p50, p90, early] = numbers.subarray(from, from + 4)
+    return { p10: p10!, p50: p50!, p90: p90!, basis: early === 1 ? 'early' : 'learned' }
+  }
+  const [idle, ahead, oldestMs, size, condition, waitScale, finishScale, runScale] = numbers.subarray(12, EXPERTS_FROM)
+  const [waitTo, finishTo] = [EXPERTS_FROM + WAIT_EXPERTS, EXPERTS_FROM + WAIT_EXPERTS + FINISH_EXPERTS]
+  const asked = (condition: number, scale: number, from: number, to?: number): Question => ({
+    condition,
+    experts: [...numbers.subarray(from, to)],
+    scale,
+  })
+  return {
+    wait: said(0),
+    finish: said(4),
+    run: said(8),
+    sight: { idle: idle === 1, ahead: ahead!, oldestMs: oldestMs!, size: size! },
+    asked: {
+      wait: asked(condition!, waitScale!, EXPERTS_FROM, waitTo),
+      finish: asked(condition!, finishScale!, waitTo, finishTo),
+      run: asked(0, runScale!, finishTo),
+    },
+  }
 }
 
 const same = (value: number) => ({ fast: value, slow: value })

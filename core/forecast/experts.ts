@@ -15,6 +15,8 @@ export type Window = { from: number; to: number }
 const STEADY = new Array(11).fill(1)
 const FALLEN = [5, 1, 1, 1, 1, 1]
 export const PRIORS = [STEADY, FALLEN, FALLEN]
+/** Of a series without seasons the same six speak. */
+export const PLAIN = [new Array(6).fill(1)]
 
 /** A series below this is as good as zero. */
 const LEAST = 1e-9
@@ -28,7 +30,7 @@ export type View = {
   /** The size of the series. */
   scale: number
   /** What the linear expert looks at; what the others say is among it, see `expertsOf`. */
-  features: number[]
+  features: Float32Array
 }
 
 export function viewOf(history: History, { from, to }: Window): View {
@@ -48,7 +50,7 @@ export function viewOf(history: History, { from, to }: Window): View {
     last,
     level,
     scale,
-    features: [
+    features: Float32Array.of(
       ...averages.map(change),
       change(day),
       since(day, dayBefore(history, 0, 0)),
@@ -62,11 +64,14 @@ export function viewOf(history: History, { from, to }: Window): View {
       Math.sin(phase),
       Math.cos(2 * phase),
       Math.sin(2 * phase),
-    ],
+    ),
   }
 }
 
 /** What each expert says: the last value, the held level, the moving averages, a day and a week before, the linear one. */
 export function expertsOf({ last, level, scale, features }: View, linear: number): number[] {
-  return [last, level, ...features.slice(0, 8).map((change) => level + scale * change), linear]
+  const experts = [last, level]
+  for (const change of features.subarray(0, 8)) experts.push(level + scale * change)
+  experts.push(linear)
+  return experts
 }

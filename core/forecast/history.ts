@@ -1,5 +1,5 @@
 /**
- * What is kept of a series in bins of ten minutes: enough for the experts, in two kilobytes. A fall to less than a tenth of the
+ * What is kept of a series in bins of ten minutes: enough for the experts, in little more than a kilobyte. A fall to less than a tenth of the
  * least of the last hours is taken for an outage: the level before it is held, so that averages and tomorrow's forecasts do not
  * learn it; one that lasts for a day is taken for the new truth.
  */
@@ -26,25 +26,28 @@ export type History = {
   /** How long the series has been fallen, bins; 0 when it is not. */
   fallen: number
   /** Held values of the last day, oldest first. */
-  bins: number[]
+  bins: Float32Array
   /** Means of the held values of each clock hour of the last week, oldest first. */
-  hours: number[]
+  hours: Float32Array
   /** Moving averages of the held values, by HALF_LIVES. */
-  averages: number[]
+  averages: Float32Array
 }
 
 export const createHistory = (bin: number, value: number): History => ({
   bin,
   last: value,
   fallen: 0,
-  bins: [value],
-  hours: [value],
-  averages: HALF_LIVES.map(() => value),
+  bins: Float32Array.of(value),
+  hours: Float32Array.of(value),
+  averages: new Float32Array(HALF_LIVES.length).fill(value),
 })
 
-/** The value of the next bin, or null when it is not known. */
-export function push(history: History, value: number | null): void {
-  const { bins, hours, averages } = history
+/**
+ * The value of the next bin, or null when it is not known.
+ * @param seasons whether the last day and week are kept
+ */
+export function push(history: History, value: number | null, seasons: boolean): void {
+  const { averages } = history
   const before = held(history)
   if (value !== null) {
     history.fallen = isFall(history, value) ? history.fallen + 1 : 0
@@ -52,15 +55,25 @@ export function push(history: History, value: number | null): void {
   }
   const next = value === null || history.fallen > 0 ? before : value
   history.bin++
-  bins.push(next)
-  if (bins.length > DAY_BINS + 2) bins.shift()
+  history.bins = followedBy(history.bins, next, seasons ? DAY_BINS + 2 : 1)
   const place = history.bin % HOUR_BINS
-  if (place === 0) hours.push(next)
-  else hours[hours.length - 1]! += (next - hours.at(-1)!) / (place + 1)
-  if (hours.length > HOURS_KEPT) hours.shift()
+  if (place === 0) history.hours = followedBy(history.hours, next, seasons ? HOURS_KEPT : 1)
+  else {
+    const { hours } = history
+    hours[hours.length - 1]! += (next - hours.at(-1)!) / (place + 1)
+  }
   HALF_LIVES.forEach((halfLife, i) => {
     averages[i]! += (1 - 2 ** (-1 / halfLife)) * (next - averages[i]!)
   })
+}
+
+/** The latest so many. */
+function followedBy(values: Float32Array, next: number, most: number): Float32Array {
+  const kept = values.subarray(Math.max(0, values.length + 1 - most))
+  const all = new Float32Array(kept.length + 1)
+  all.set(kept)
+  all[kept.length] = next
+  return all
 }
 
 function isFall({ bins, fallen }: History, value: number): boolean {

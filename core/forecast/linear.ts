@@ -5,13 +5,15 @@
  */
 export type Linear = {
   /** The lower triangle of the weighted sum of x x', row by row. */
-  gram: number[]
+  gram: Float32Array
   /** The weighted sum of x y. */
-  moment: number[]
+  moment: Float32Array
   /** Running mean of the absolute error, and how many it has seen. */
   error: number
   seen: number
 }
+
+type Numbers = readonly number[] | Float32Array
 
 /** Evidence against which the model must be convinced, as if so many observations had said that nothing changes. */
 const RIDGE = 5
@@ -21,15 +23,14 @@ const HUBER = 0.5
 const SURE = 10
 
 export const createLinear = (features: number): Linear => ({
-  gram: new Array((features * (features + 1)) / 2).fill(0),
-  moment: new Array(features).fill(0),
+  gram: new Float32Array((features * (features + 1)) / 2),
+  moment: new Float32Array(features),
   error: 0,
   seen: 0,
 })
 
-export function predictLinear(model: Linear, features: readonly number[]): number {
-  const weights = solve(model)
-  return features.reduce((sum, value, i) => sum + value * weights[i]!, 0)
+export function predictLinear(model: Linear, features: Numbers): number {
+  return solve(model).reduce((sum, weight, i) => sum + weight * features[i]!, 0)
 }
 
 /**
@@ -37,13 +38,7 @@ export function predictLinear(model: Linear, features: readonly number[]): numbe
  * @param predicted what the model said then
  * @param keep the share of the past that still counts, 0..1
  */
-export function learnLinear(
-  model: Linear,
-  features: readonly number[],
-  predicted: number,
-  actual: number,
-  keep: number,
-): void {
+export function learnLinear(model: Linear, features: Numbers, predicted: number, actual: number, keep: number): void {
   const error = Math.abs(actual - predicted)
   model.seen++
   // One error says little of what is usual, however large it is.
@@ -59,9 +54,9 @@ export function learnLinear(
 }
 
 /** Solves (gram + ridge) w = moment by Cholesky's factors, which exist because the ridge makes the matrix positive definite. */
-function solve({ gram, moment }: Linear): number[] {
+function solve({ gram, moment }: Linear): Float64Array {
   const n = moment.length
-  const lower = gram.slice()
+  const lower = new Float64Array(gram)
   for (let i = 0, row = 0; i < n; row += ++i) {
     for (let j = 0, other = 0; j <= i; other += ++j) {
       let value = lower[row + j]! + (i === j ? RIDGE : 0)
@@ -69,7 +64,7 @@ function solve({ gram, moment }: Linear): number[] {
       lower[row + j] = i === j ? Math.sqrt(value) : value / lower[other + j]!
     }
   }
-  const weights = moment.slice()
+  const weights = new Float64Array(moment)
   for (let i = 0, row = 0; i < n; row += ++i) {
     let value = weights[i]!
     for (let k = 0; k < i; k++) value -= lower[row + k]! * weights[k]!

@@ -3,31 +3,31 @@
  * online aggregation", Machine Learning 106, 2017) with a learning rate of its own for each expert, on the gradient of the
  * absolute loss, so that the mixture competes with the best fixed blend of the experts. Nothing in it has to be tuned.
  */
-export type Mixture = {
-  /** How much each expert counts before anything is known. */
-  prior: number[]
-  /** For each expert: its discounted regret, the discounted sum of its squared gains, the greatest of them. */
-  regret: number[]
-  square: number[]
-  greatest: number[]
-}
+export type Mixture = Float32Array
 
-export const createMixture = (prior: number[]): Mixture => ({
-  prior,
-  regret: prior.map(() => 0),
-  square: prior.map(() => 0),
-  greatest: prior.map(() => 0),
-})
+/**
+ * A mixture is so many numbers of each expert: how much it counts before anything is known, its discounted regret, the discounted sum of
+ * its squared gains, and the greatest of them.
+ */
+const NUMBERS = 4
+const [PRIOR, REGRET, SQUARE, GREATEST] = [0, 1, 2, 3]
+
+export const createMixture = (prior: readonly number[]): Mixture =>
+  Float32Array.from({ length: prior.length * NUMBERS }, (_, at) => (at % NUMBERS === PRIOR ? prior[at / NUMBERS]! : 0))
+
+/** How many experts it has. */
+export const sizeOf = (mixture: Mixture): number => mixture.length / NUMBERS
 
 /** The experts' blend. */
 export function blend(mixture: Mixture, experts: readonly number[]): number {
-  const { prior, regret } = mixture
-  const exponents = prior.map((_, i) => rate(mixture, i) * regret[i]!)
+  const n = sizeOf(mixture)
+  const exponents = new Array<number>(n)
+  for (let i = 0; i < n; i++) exponents[i] = rate(mixture, i) * mixture[i * NUMBERS + REGRET]!
   const greatest = Math.max(...exponents)
   let sum = 0
   let total = 0
-  for (let i = 0; i < prior.length; i++) {
-    const weight = prior[i]! * rate(mixture, i) * Math.exp(exponents[i]! - greatest)
+  for (let i = 0; i < n; i++) {
+    const weight = mixture[i * NUMBERS + PRIOR]! * rate(mixture, i) * Math.exp(exponents[i]! - greatest)
     sum += weight * experts[i]!
     total += weight
   }
@@ -49,15 +49,16 @@ export function learnMixture(
   keep: number,
 ): void {
   const slope = Math.sign(blended - actual) / scale
-  for (let i = 0; i < mixture.prior.length; i++) {
+  for (let i = 0, at = 0; at < mixture.length; i++, at += NUMBERS) {
     const gain = slope * (blended - experts[i]!)
-    mixture.greatest[i] = Math.max(mixture.greatest[i]!, Math.abs(gain))
-    mixture.square[i] = mixture.square[i]! * keep + gain * gain
-    mixture.regret[i] = mixture.regret[i]! * keep + gain - rate(mixture, i) * gain * gain
+    mixture[at + GREATEST] = Math.max(mixture[at + GREATEST]!, Math.abs(gain))
+    mixture[at + SQUARE] = mixture[at + SQUARE]! * keep + gain * gain
+    mixture[at + REGRET] = mixture[at + REGRET]! * keep + gain - rate(mixture, i) * gain * gain
   }
 }
 
-function rate({ prior, square, greatest }: Mixture, i: number): number {
-  if (square[i] === 0) return 1
-  return Math.min(1 / (2 * greatest[i]!), Math.sqrt(Math.log(prior.length) / square[i]!))
+function rate(mixture: Mixture, i: number): number {
+  const square = mixture[i * NUMBERS + SQUARE]!
+  if (square === 0) return 1
+  return Math.min(1 / (2 * mixture[i * NUMBERS + GREATEST]!), Math.sqrt(Math.log(sizeOf(mixture)) / square))
 }

@@ -7,8 +7,8 @@ import { countOutcome, createTally, type Tally } from './tally.ts'
 export type Panel = {
   mixtures: Mixture[]
   bands: Bands
-  /** Of all that was said; not there in what was written before anybody counted. */
-  tally?: Tally
+  /** Of all that was said. */
+  tally: Tally
 }
 
 /** What was said, and all that is needed to learn from what came of it. */
@@ -26,6 +26,7 @@ export type Keep = { blend: number; error: number }
 export const createPanel = (priors: readonly number[][]): Panel => ({
   mixtures: priors.map(createMixture),
   bands: createBands(priors.length),
+  tally: createTally(),
 })
 
 export function ask({ mixtures, bands }: Panel, { condition, experts, scale }: Question): Forecast {
@@ -34,7 +35,6 @@ export function ask({ mixtures, bands }: Panel, { condition, experts, scale }: Q
 
 export function tell(panel: Panel, question: Question, said: Forecast, actual: number, keep: Keep): void {
   const { condition, experts, scale } = question
-  panel.tally ??= createTally()
   countOutcome(panel.tally, said, actual)
   learnMixture(panel.mixtures[condition]!, experts, said.p50, actual, scale, keep.blend)
   learnBands(panel.bands, condition, said, actual, keep.error)

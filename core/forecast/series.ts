@@ -1,36 +1,44 @@
 /**
  * Forecasts of one series, learned as it comes: p10, p50 and p90 of the mean over windows of bins ahead. The state is plain data
- * that JSON can hold. Values are never negative; what is not a number, or is, counts as not known.
+ * of a few kilobytes. Values are never negative; what is not a number, or is, counts as not known.
  */
 import type { Forecast } from './bands.ts'
-import { expertsOf, FEATURES, PRIORS, type View, viewOf, type Window } from './experts.ts'
-import { BIN_MS, createHistory, type History, MAX_AHEAD, push, WEEK_BINS } from './history.ts'
+import { expertsOf, FEATURES, PLAIN, PRIORS, type View, viewOf, type Window } from './experts.ts'
+import { BIN_MS, createHistory, type History, HOUR_BINS, MAX_AHEAD, push, WEEK_BINS } from './history.ts'
 import { createLinear, type Linear, learnLinear, predictLinear } from './linear.ts'
+import { sizeOf } from './mixture.ts'
 import { ask, createPanel, type Panel, tell } from './panel.ts'
 
-export type Series = { history: History | null; outlooks: Outlook[] }
+/** `seasons`: whether it looks at the same time a day and a week ago; what does not is kept in little. */
+export type Series = { history: History | null; seasons: boolean; outlooks: Outlook[] }
 
 /** What has been learned of one window. */
 type Outlook = {
   window: Window
-  linear: Linear
+  /** None where there are no seasons, nor where outcomes are too few to learn so much from. */
+  linear: Linear | null
   panel: Panel
-  /** Forecasts whose outcome has not come, oldest first. */
-  open: Open[]
+  /** Forecasts whose outcome has not come, oldest first; see `opened`. */
+  open: Float32Array[]
 }
 
 /** A forecast made, and what has come of it so far. */
 type Open = View & { bin: number; linear: number; said: Forecast; sum: number; count: number }
 
+/** The same in few bytes: these numbers, then the features. */
+const OPEN_NUMBERS = 12
+
 /** What is learned counts half after a week, an error after 36 outcomes: six hours where each bin brings one. */
 const MEMORY_HALF_LIFE = WEEK_BINS
 const ERROR_KEEP = 2 ** (-1 / 36)
+/** Windows that are longer have six outcomes a day, or fewer. */
+const LONGEST_LINEAR = HOUR_BINS
 /** Forecasts of a window that are remembered at a time, at most. */
 const OPEN = 6
 /** After so long without a value nothing that was learned can be trusted. */
 const FORGET_BINS = WEEK_BINS
 
-export function createSeries(windows: readonly Window[]): Series {
+export function createSeries(windows: readonly Window[], seasons = true): Series {
   for (const { from, to } of windows) {
     if (!(Number.isInteger(from) && Number.isInteger(to) && 1 <= from && from <= to && to <= MAX_AHEAD)) {
       throw new RangeError(`a window is 1 <= from <= to <= ${MAX_AHEAD} bins ahead, not ${from}..${to}`)
@@ -38,11 +46,11 @@ export function createSeries(windows: readonly Window[]): Series {
   }
   const outlooks = windows.map((window) => ({
     window,
-    linear: createLinear(FEATURES),
-    panel: createPanel(PRIORS),
+    linear: seasons && window.to <= LONGEST_LINEAR ? createLinear(FEATURES) : null,
+    panel: createPanel(seasons ? PRIORS : PLAIN),
     open: [],
   }))
-  return { history: null, outlooks }
+  return { history: null, seasons, outlooks }
 }
 
 /**
@@ -65,45 +73,83 @@ export function observe(series: Series, at: number, value: number): void {
 }
 
 function begin(series: Series, bin: number, value: number): void {
-  const { outlooks } = createSeries(series.outlooks.map(({ window }) => window))
+  const { outlooks } = createSeries(
+    series.outlooks.map(({ window }) => window),
+    series.seasons,
+  )
   series.history = createHistory(bin, value)
   series.outlooks = outlooks
 }
 
 function step(series: Series, history: History, value: number | null): void {
-  push(history, value)
+  push(history, value, series.seasons)
   for (const outlook of series.outlooks) {
     for (const open of outlook.open) settle(outlook, open, history.bin, value)
-    if (outlook.open[0] && outlook.open[0].bin + outlook.window.to <= history.bin) outlook.open.shift()
-    if (history.bin % strideOf(outlook) === 0) outlook.open.push({ ...look(outlook, history), sum: 0, count: 0 })
+    if (outlook.open[0] && binOf(outlook.open[0]) + outlook.window.to <= history.bin) outlook.open.shift()
+    if (history.bin % strideOf(outlook) === 0) {
+      outlook.open.push(packed({ ...look(series, outlook, history), sum: 0, count: 0 }, outlook))
+    }
   }
 }
 
 /** Long windows are learned from now and then, so that few forecasts are open at a time. */
 const strideOf = ({ window }: Outlook): number => Math.ceil(window.to / OPEN)
 
-function settle(outlook: Outlook, open: Open, bin: number, value: number | null): void {
+function settle(outlook: Outlook, packed: Float32Array, bin: number, value: number | null): void {
   const { from, to } = outlook.window
-  const ahead = bin - open.bin
+  const ahead = bin - binOf(packed)
   if (value !== null && ahead >= from) {
-    open.sum += value
-    open.count++
+    packed[SUM]! += value
+    packed[COUNT]!++
   }
-  if (ahead === to && open.count === to - from + 1) learn(outlook, open, open.sum / open.count)
+  if (ahead === to && packed[COUNT] === to - from + 1) learn(outlook, unpacked(packed))
 }
 
-function learn(outlook: Outlook, open: Open, actual: number): void {
+const [BIN, SUM, COUNT] = [0, 1, 2]
+const binOf = (packed: Float32Array): number => packed[BIN]!
+
+/** Only a linear expert looks at all features, and only experts by seasons beyond the first four. */
+function packed({ features, said, ...open }: Open, { linear, panel }: Outlook): Float32Array {
+  const { bin, sum, count, condition, last, level, scale } = open
+  const early = said.basis === 'early' ? 1 : 0
+  const numbers = [bin, sum, count, condition, last, level, scale, open.linear, said.p10, said.p50, said.p90, early]
+  const looked = linear ? FEATURES : sizeOf(panel.mixtures[0]!) === PLAIN[0]!.length ? 4 : 8
+  return Float32Array.of(...numbers, ...features.subarray(0, looked))
+}
+
+function unpacked(packed: Float32Array): Open {
+  const number = (place: number): number => packed[place]!
+  return {
+    bin: number(BIN),
+    sum: number(SUM),
+    count: number(COUNT),
+    condition: number(3),
+    last: number(4),
+    level: number(5),
+    scale: number(6),
+    linear: number(7),
+    said: { p10: number(8), p50: number(9), p90: number(10), basis: number(11) === 1 ? 'early' : 'learned' },
+    features: packed.subarray(OPEN_NUMBERS),
+  }
+}
+
+function learn(outlook: Outlook, open: Open): void {
   const { condition, level, scale, features } = open
+  const actual = open.sum / open.count
   const stride = strideOf(outlook)
   const keep = { blend: 2 ** (-stride / MEMORY_HALF_LIFE), error: ERROR_KEEP }
   tell(outlook.panel, questionOf(open, open.linear), open.said, actual, keep)
-  if (condition !== 0) return
+  if (condition !== 0 || !outlook.linear) return
   learnLinear(outlook.linear, features, (open.linear - level) / scale, (actual - level) / scale, keep.blend)
 }
 
-function look({ window, linear: model, panel }: Outlook, history: History): Omit<Open, 'sum' | 'count'> {
-  const view = viewOf(history, window)
-  const linear = Math.max(0, view.level + view.scale * predictLinear(model, view.features))
+function look(
+  { seasons }: Series,
+  { window, linear: model, panel }: Outlook,
+  history: History,
+): Omit<Open, 'sum' | 'count'> {
+  const view = { ...viewOf(history, window), ...(!seasons && { condition: 0 }) }
+  const linear = model ? Math.max(0, view.level + view.scale * predictLinear(model, view.features)) : view.level
   return { ...view, bin: history.bin, linear, said: ask(panel, questionOf(view, linear)) }
 }
 
@@ -113,22 +159,15 @@ const questionOf = (view: View, linear: number) => ({
   scale: view.scale,
 })
 
-/** As JSON, about four kilobytes a window: six digits of what adds up small steps, four of what is only looked at. */
-export const write = (series: Series): string =>
-  JSON.stringify(series, (key, value) => rounded(6, LOOKED_AT.has(key) ? JSON.parse(inDigits(4, value)) : value))
-
-const LOOKED_AT = new Set(['bins', 'hours', 'open'])
-const inDigits = (digits: number, value: unknown) => JSON.stringify(value, (_, part) => rounded(digits, part))
-const rounded = (digits: number, value: unknown) =>
-  typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(digits)) : value
-
-/** What `write` wrote. */
-export const read = (text: string): Series => JSON.parse(text)
-
 /** The forecast of the window's mean from the latest bin on; null when nothing has ever been seen. */
 export function forecastOf(series: Series, window: Window): Forecast | null {
-  return series.history && look(outlookOf(series, window), series.history).said
+  if (!series.history) return null
+  const { p10, p50, p90, basis } = look(series, outlookOf(series, window), series.history).said
+  return { p10: shown(p10), p50: shown(p50), p90: shown(p90), basis }
 }
+
+/** Numbers of 32 bits have no more digits. */
+const shown = (value: number): number => Number(value.toPrecision(6))
 
 function outlookOf({ outlooks }: Series, { from, to }: Window): Outlook {
   const outlook = outlooks.find(({ window }) => window.from === from && window.to === to)

@@ -3,11 +3,12 @@
  * against what came; the second half of each series counts. One hour ahead is the bin six steps ahead. Waits are forecast in a
  * replay of a real trace through the market's book.
  */
+import { serialize } from 'node:v8'
 import type { Forecast } from '../../core/forecast/bands.ts'
 import type { Window } from '../../core/forecast/experts.ts'
 import { BIN_MS, DAY_BINS, WEEK_BINS } from '../../core/forecast/history.ts'
 import { coverage, pinball, wape } from '../../core/forecast/score.ts'
-import { createSeries, forecastOf, observe, write } from '../../core/forecast/series.ts'
+import { createSeries, forecastOf, observe } from '../../core/forecast/series.ts'
 import { type Bench, type Figures, judge, type Limit } from './bench.ts'
 import { replay } from './replay.ts'
 import { RATES, readArrivals, readRates } from './traces.ts'
@@ -130,7 +131,7 @@ function price(values: readonly number[]): Figures {
   for (let i = 0; i < CLASSES; i++) {
     const series = createSeries(windows)
     for (const [bin, value] of values.entries()) observe(series, bin * BIN_MS, value)
-    bytes = write(series).length
+    bytes = serialize(series).length
   }
   const { user, system } = process.cpuUsage(before)
   const micros = user + system

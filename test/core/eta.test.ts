@@ -1,6 +1,17 @@
 /** When a task will start and finish: forecasts beside what became of tasks in a queue that is simulated. */
+import { deserialize, serialize } from 'node:v8'
 import { expect, test } from 'vitest'
-import { createEta, type Estimate, type Eta, estimate, finished, type Sight, started } from '#core/forecast/eta.ts'
+import {
+  createEta,
+  type Estimate,
+  type Eta,
+  estimate,
+  finished,
+  kept,
+  keptOf,
+  type Sight,
+  started,
+} from '#core/forecast/eta.ts'
 import { coverage, wape } from '#core/forecast/score.ts'
 import { mulberry32 } from '../support/random.ts'
 
@@ -117,8 +128,15 @@ test('a class whose tasks start at once is soon known for it', () => {
   expect(finish.p90).toBeLessThan(400)
 })
 
-test('the state of a class is plain data in a few kilobytes', () => {
-  const { eta } = simulate(44, 500, 0.9)
-  expect(JSON.parse(JSON.stringify(eta))).toEqual(eta)
-  expect(JSON.stringify(eta).length).toBeLessThan(8_000)
+test('the state of a class is plain data of two kilobytes, and a task that is followed takes some 150 bytes', () => {
+  const { eta, ended } = simulate(44, 500, 0.9)
+  const written = serialize(eta)
+  expect(deserialize(written)).toEqual(eta)
+  expect(written.length).toBeLessThan(2_000)
+  const { said } = ended.at(-1)!
+  const numbers = keptOf(said)
+  expect(serialize(numbers).length).toBeLessThan(150)
+  expect(keptOf(kept(numbers))).toEqual(numbers)
+  expect(kept(numbers).wait.p90).toBeCloseTo(said.wait.p90, 2)
+  expect(kept(numbers).asked.finish.condition).toBe(said.asked.finish.condition)
 })

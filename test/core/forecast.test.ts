@@ -1,10 +1,11 @@
 /** Forecasts of a series: what they may know, what they promise, and what they make of bad series. */
+import { deserialize, serialize } from 'node:v8'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Forecast } from '#core/forecast/bands.ts'
 import { BIN_MS, DAY_BINS, WEEK_BINS } from '#core/forecast/history.ts'
 import { coverage, wape } from '#core/forecast/score.ts'
-import { createSeries, forecastOf, observe, read, type Series, write } from '#core/forecast/series.ts'
+import { createSeries, forecastOf, observe, type Series } from '#core/forecast/series.ts'
 import { T0 } from '../support/book.ts'
 import { holds } from '../support/property.ts'
 import { SERIES } from '../support/series.ts'
@@ -101,7 +102,7 @@ test('before anything was seen there is no forecast, and the first are wide and 
 test('a series that never changes is forecast as it is', () => {
   for (const value of [0, 5, 1e12]) {
     const { p10, p50, p90 } = forecastsOf(new Array(1000).fill(value)).at(-1)!
-    expect(p50).toBeCloseTo(value, 6)
+    expect(Math.abs(p50 - value)).toBeLessThanOrEqual(value * 1e-6)
     expect(p90 - p10).toBeLessThanOrEqual(value * 0.1)
   }
 })
@@ -167,22 +168,15 @@ test('time does not run backwards, and a window that cannot be forecast is refus
   }
 })
 
-test('a series that is written and read after each bin forecasts the same, in a few kilobytes a window', () => {
-  const values = SERIES.outages(11, 500)
-  const kept = fed(values)
-  let reread = createSeries(WINDOWS)
-  for (const [i, value] of values.entries()) {
-    observe(reread, at(i), value)
-    reread = read(write(reread))
-  }
-  expect(write(reread).length).toBeLessThan(WINDOWS.length * 5_000)
-  for (const window of WINDOWS) {
-    const said = forecastOf(kept, window)!
-    const again = forecastOf(reread, window)!
-    for (const quantile of ['p10', 'p50', 'p90'] as const) {
-      expect(Math.abs(again[quantile] - said[quantile])).toBeLessThan(said.p90 * 0.02)
-    }
-  }
+test('a series is what it was when it was written down and read, in a few kilobytes', () => {
+  const values = SERIES.outages(11, 2 * WEEK_BINS)
+  const series = fed(values)
+  const written = serialize(series)
+  expect(deserialize(written)).toEqual(series)
+  expect(written.length).toBeLessThan(8000)
+  const plain = createSeries([NEXT_HOUR], false)
+  for (const [i, value] of values.entries()) observe(plain, at(i), value)
+  expect(serialize(plain).length).toBeLessThan(1500)
 })
 
 test('a forecast scales with its series', () => {
@@ -190,6 +184,6 @@ test('a forecast scales with its series', () => {
   const one = forecastsOf(values).at(-1)!
   const thousand = forecastsOf(values.map((value) => value * 1000)).at(-1)!
   for (const quantile of ['p10', 'p50', 'p90'] as const) {
-    expect(thousand[quantile] / one[quantile]).toBeCloseTo(1000, 3)
+    expect(thousand[quantile] / one[quantile]).toBeCloseTo(1000, 1)
   }
 })
