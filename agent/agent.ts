@@ -11,6 +11,7 @@ import type { Log } from './log.ts'
 import { openOutput } from './output.ts'
 import { signResult } from './receipt.ts'
 import type { Runner } from './runner.ts'
+import type { Sealing } from './sealing.ts'
 import type { Share } from './slots.ts'
 import type { Spool } from './spool.ts'
 import { countReceipt, countResult, createTally, viewOf, type WorkView } from './tally.ts'
@@ -26,6 +27,8 @@ export type AgentOptions = {
     takes: (lease: Lease) => Promise<boolean>
     ended: (lease: string, accepted: boolean) => void
   }
+  /** Opens what is sealed to us; without it, nothing of that kind may be offered. */
+  sealing?: Sealing
   /** Closed by whoever made them, for other edges may be served by them too. */
   runners: Runner[]
   /** A lease has come or ended, or the edge has answered. */
@@ -72,7 +75,7 @@ const FAREWELL_MS = 2000
 type Active = { lease: Lease; controller: AbortController; startedAt: number }
 
 export async function startAgent(options: AgentOptions): Promise<Agent> {
-  const { edge, payment, runners, onShare = () => {}, turns, spool, log, now, random, timing } = options
+  const { edge, payment, sealing, runners, onShare = () => {}, turns, spool, log, now, random, timing } = options
   let { registration } = options
   const book = createBook(registration.slots)
   const tally = createTally()
@@ -124,11 +127,18 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     if (payment && !(await payment.takes(lease))) return giveBack(lease.id)
     if (signal.aborted) return
     const sendFirst = (frame: OutputFrame) => connection.sendOutput(lease.id, frame)
-    const output = lease.stream ? openOutput({ edge, lease: lease.id, sendFirst, timing, random }) : undefined
-    const input = () =>
-      openInput(lease, (sha256, until) => edge.getBlob(lease.id, sha256, until), { timing, random, signal })
+    const letter = sealing?.letterOf(lease)
+    const output =
+      lease.stream && !letter ? openOutput({ edge, lease: lease.id, sendFirst, timing, random }) : undefined
+    const input = async () =>
+      openInput(letter ? await letter.open() : lease, (sha256, until) => edge.getBlob(lease.id, sha256, until), {
+        timing,
+        random,
+        signal,
+      })
     const outcome = await runLease(lease, runners, turns, input, signal, (...piece) => output?.push(...piece))
-    const result = await signResult(edge, registration.offers, lease, outcome)
+    const told = letter ? await letter.close(outcome) : outcome
+    const result = await signResult(edge, registration.offers, lease, told)
     if (signal.aborted) return output?.close()
     countResult(tally, lease, result, now() - startedAt)
     await Promise.all([save(result), output?.finish()])

@@ -2,6 +2,7 @@
 import type { PrivateKeyAccount } from 'viem/accounts'
 import type { Device, Offer, Register, Why } from '#core/protocol/provider.ts'
 import { LIMITS } from '#core/protocol/values.ts'
+import { SEALED } from '#core/sealed.ts'
 import { type Agent, type AgentView, startAgent } from './agent.ts'
 import { type Gauges, keepWithin } from './bounds.ts'
 import { collectFor } from './collecting.ts'
@@ -13,6 +14,7 @@ import { createEdge, type Edge } from './edge.ts'
 import type { Log, LogFields } from './log.ts'
 import { describeUnit, type Index, proposeAsk } from './price.ts'
 import type { Runner } from './runner.ts'
+import { createSealing } from './sealing.ts'
 import type { Settings } from './settings.ts'
 import { divide, sharesOf } from './slots.ts'
 import { openSpool } from './spool.ts'
@@ -76,6 +78,7 @@ export async function startStation(options: StationOptions): Promise<Station> {
   const withdrawn = new Set<Runner>()
   const workedAt = new Map<Runner, number>()
   const devices = advertised(options.devices)
+  const sealing = await createSealing(account)
   let state: Exclude<StationView['state'], 'resting'> = 'working'
   const places: Place[] = []
   const leaving = new AbortController()
@@ -91,7 +94,7 @@ export async function startStation(options: StationOptions): Promise<Station> {
   const registrationFor = (index: Index, slots: number, tell: Log): Register => {
     const { name, region, prices } = settings
     const offers = offersOf(offered(), prices, index, tell)
-    return { name, ...(region ? { region } : {}), slots, offers, agent: VERSION, devices }
+    return { name, ...(region ? { region } : {}), slots, offers, agent: VERSION, devices, sealing: sealing.published }
   }
 
   const shares = sharesOf(slotsOf(settings, found), settings.edges.length)
@@ -112,6 +115,7 @@ export async function startStation(options: StationOptions): Promise<Station> {
           takes: async (lease) => (await collecting)?.takes(lease) ?? true,
           ended: (lease, accepted) => void collecting.then((collector) => collector?.ended(lease, accepted)),
         },
+        sealing,
         runners,
         ...(settings.edges.length > 1 && { onShare: share }),
         turns,
@@ -223,7 +227,8 @@ function offersOf(found: Found[], prices: Settings['prices'], index: Index, log:
   return found.slice(0, LIMITS.offers).map(({ runner: { kind, model }, probe }) => {
     const { ask, basis } = proposeAsk(kind, model, prices, index)
     log('offer', { kind, model, ask, unit: describeUnit(kind), basis })
-    return { kind, model, ask, ...probe }
+    const capabilities = kind === 'llm.chat' ? [...(probe.capabilities ?? []), SEALED] : probe.capabilities
+    return { kind, model, ask, ...probe, ...(capabilities && { capabilities }) }
   })
 }
 

@@ -40,6 +40,9 @@ export function connect(connection: Connection) {
     run: <K extends Kind>(task: NewTask<K>, options?: Signal) => tasks.run(to, task, options),
     /** Submits a task and tells what happens to it, text as it is written. Aborting, or leaving the loop, cancels it. */
     stream: <K extends Kind>(task: NewTask<K>, options?: Signal) => tasks.stream(to, task, options),
+    /** The same of a chat that the provider you name can read and the edge cannot; see docs/security.md. */
+    runSealed: async (provider: string, task: NewTask<'llm.chat'>, options?: Signal) =>
+      (await import('./sealed.ts')).runSealed(to, provider, task, options),
     /** Submits thousands of tasks and yields each as it ends. Aborting, or leaving the loop, cancels what is open. */
     batch: (all: Iterable<NewTask> | AsyncIterable<NewTask>, options?: BatchOptions) => batch(to, all, options),
 

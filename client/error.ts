@@ -4,12 +4,13 @@ import type { TaskView } from '#core/protocol/task.ts'
 
 const OWN = {
   price_too_high: ['The edge asks for more than your wallet may sign for', 'Raise its maxPerCall, or lower maxPrice.'],
+  not_sealable: ['Nothing can be sealed to this provider', 'Name one whose agent publishes a key of its own.'],
   unreachable: ['The edge does not answer', 'Check its address and your connection, then try again.'],
   timed_out: ['The edge did not answer in time', 'Try again, or allow more time.'],
   not_understood: ['The answer is not one of a DAICN edge', 'Check the address: another program may listen there.'],
 } as const
 
-/** The edge's stable codes, and three for when there is no answer of an edge. A newer edge may know more. */
+/** The edge's stable codes, and some for when there is no answer of an edge. A newer edge may know more. */
 export type DaicnCode = ErrorCode | keyof typeof OWN | (string & {})
 
 type Told = { code: DaicnCode } & Omit<Problem, 'type' | 'code'>

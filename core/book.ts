@@ -553,7 +553,7 @@ export function openTask(book: Book, task: Task, { tag, turn }: Turns, deadline:
     minContext: spec.minContext,
     region: spec.region,
     exclude: spec.exclude,
-    only: laneOf(spec.purse)?.provider,
+    only: laneOf(spec.purse)?.provider ?? spec.only,
     tag,
     deadline: spec.deadline,
     avoid: NOBODY,

@@ -9,7 +9,7 @@
  * | trial | a newcomer, were it as good as the best reputation; see `hope`       |
  * | turn  | the provider that has room, the task being the first that it may run |
  * | lot   | whoever was drawn to check it; see core/verifier.ts                  |
- * | lane  | the provider whose vouchers its requester signs                      |
+ * | lane  | the provider that its requester names, or signs vouchers for         |
  * | late  | the best other that is free, beside one that is late; see core/speculation.ts |
  */
 import type { Book } from './book.ts'
@@ -137,7 +137,7 @@ function explain(decision: Decision, next: Contender | undefined, advantages: Ad
     case 'lot':
       return 'Drawn among all that may check the result.'
     case 'lane':
-      return 'Its requester pays this provider by vouchers of its own.'
+      return 'Its requester has chosen this provider.'
     case 'late':
       return `Beside an attempt that is late: ${bestBy(decision, next, advantages)}`
     case 'merit':

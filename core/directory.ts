@@ -5,7 +5,7 @@ import { isActive } from './health.ts'
 import { classOf } from './matching.ts'
 import { formatAmount, parseAmount } from './money.ts'
 import { ProviderSummary } from './protocol/network.ts'
-import { Offer } from './protocol/provider.ts'
+import { Offer, SealingKey } from './protocol/provider.ts'
 import { Address } from './protocol/values.ts'
 import { providerSummary } from './views.ts'
 
@@ -30,6 +30,7 @@ export const ProviderView = ProviderSummary.omit({ offers: true })
     agent: z.string().describe('The program that it runs, as it names it.'),
     registeredAt: Time,
     heardAt: Time.describe('When it was last heard of.'),
+    sealing: SealingKey.exactOptional(),
     rank: z.int().describe('Its place in GET /v1/providers, from 1.'),
     offers: z.array(
       Offer.extend({
@@ -64,6 +65,7 @@ export function providerView(book: Book, address: Address, now: number): Provide
     agent: registration.agent,
     registeredAt,
     heardAt,
+    ...(registration.sealing && { sealing: registration.sealing }),
     rank: ranked(book, now).findIndex((one) => one.address === address) + 1,
     offers: registration.offers.map((offer) => ({ ...offer, others: othersOf(book, provider, offer, now) })),
   }

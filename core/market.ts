@@ -42,6 +42,7 @@ export function submit(book: Book, submission: Submission, now: number): { tasks
   checkVariants(book, requests, models)
   for (const [i, request] of requests.entries()) {
     if (request.assurance) checkEnough(book, requester, request, models[i]!.model)
+    if (request.only !== undefined) checkNamed(book, request, models[i]!.model)
   }
   checkBacklog(book, requester, requests, models, now)
   const need = requests.reduce((sum, request) => sum + held(request), 0n)
@@ -137,6 +138,17 @@ function checkEnough(
   throw new DomainError('no_provider', {
     detail: `${need} providers of "${model}" would have to agree, and there are ${there}`,
     pointer: `${pointer}/assurance`,
+    retryAfterSeconds: 10,
+  })
+}
+
+/** Refuses a task for a provider that does not offer the like. */
+function checkNamed(book: Book, { kind, only, pointer = '' }: TaskRequest, model: string): void {
+  const offers = book.providers.get(only!)?.supply.offers ?? []
+  if (offers.some((offer) => offer.kind === kind && offer.model === model)) return
+  throw new DomainError('no_provider', {
+    detail: `${only} does not offer ${kind} with "${model}"`,
+    pointer: `${pointer}/requirements/provider`,
     retryAfterSeconds: 10,
   })
 }

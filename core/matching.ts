@@ -54,7 +54,7 @@ export type Want = {
   minContext: number
   region: Region | null
   exclude: readonly Address[]
-  /** The one provider that its lane pays. */
+  /** The one provider that its lane pays, or that its requester names. */
   only?: Address | undefined
   /** Fair-queueing start tag; see `stamp`. */
   tag: number

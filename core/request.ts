@@ -30,6 +30,8 @@ export type TaskRequest = {
   minContext: number
   region: Region | null
   exclude: Address[]
+  /** The one provider that may do it. */
+  only?: Address
   deadlineMs: number
   maxAttempts: number
   stream: boolean
@@ -83,6 +85,7 @@ export function toRequest(task: SubmitTask, pointer = '', content?: Record<strin
     minContext: task.requirements.minContext ?? 0,
     region: task.requirements.region ?? null,
     exclude: task.requirements.exclude,
+    ...(task.requirements.provider !== undefined && { only: task.requirements.provider }),
     deadlineMs: task.deadlineSeconds * 1000,
     maxAttempts: task.maxAttempts,
     stream: task.stream,

@@ -40,6 +40,8 @@ export type TaskSpec = {
   minContext: number
   region: Region | null
   exclude: Address[]
+  /** The one provider that may do it, where its requester names one. */
+  only?: Address
   createdAt: number
   deadline: number
   maxAttempts: number

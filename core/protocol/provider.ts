@@ -1,6 +1,7 @@
 /** Providers: what they register, and why they get the work they get. */
 import * as z from 'zod'
 import { isAsk } from '../money.ts'
+import { Signature } from './lease.ts'
 import { Preference, ReasonCounts } from './quote.ts'
 import { Address, Amount, Count, LIMITS, Name, Region } from './values.ts'
 import { Kind } from './work.ts'
@@ -37,6 +38,17 @@ export const Device = z
   .meta({ id: 'Device' })
 export type Device = z.output<typeof Device>
 
+/** By which chats are sealed to a provider; see core/sealed.ts. */
+export const SealingKey = z
+  .strictObject({
+    key: z
+      .string()
+      .regex(/^0x[0-9a-f]{64}$/, 'must be 32 bytes in lower-case hex') as unknown as z.ZodType<`0x${string}`>,
+    signature: Signature.describe("Of the EIP-712 message `SealingKey`, by the provider's key."),
+  })
+  .meta({ id: 'SealingKey' })
+export type SealingKey = z.output<typeof SealingKey>
+
 export const Register = z
   .strictObject({
     name: z.string().max(60).default(''),
@@ -45,6 +57,7 @@ export const Register = z
     offers: z.array(Offer).min(1).max(LIMITS.offers),
     agent: z.string().max(60).default(''),
     devices: z.array(Device).max(LIMITS.devices).exactOptional(),
+    sealing: SealingKey.exactOptional().describe('What is sealed to it, this provider alone can read.'),
   })
   .meta({ id: 'Register' })
 export type Register = z.output<typeof Register>

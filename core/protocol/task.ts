@@ -31,6 +31,7 @@ export const SubmitTask = z
           .refine((name) => bitsOf(name) !== null, 'must name a quantisation such as "Q4_K_M", "FP8" or "BF16"')
           .optional(),
         exclude: z.array(Address).max(64).default([]),
+        provider: Address.optional().describe('The one provider that may do it.'),
       })
       .default({ minReputation: 0, exclude: [] }),
     deadlineSeconds: z.int().min(1).max(86_400).default(600),

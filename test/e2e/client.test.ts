@@ -1,8 +1,9 @@
 /** The command line as a child process, the SDK and the examples of the docs, on one network with a real agent. */
-import { chmod, copyFile, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { connect, type Daicn } from '../../client/daicn.ts'
+import type { NewTask } from '../../client/task.ts'
 import { inRoot } from '../../scripts/paths.ts'
 import { startAgentProcess } from '../support/agent-process.ts'
 import { asPattern, blocksOf, DAICN, daicn, type Surroundings, start } from '../support/command.ts'
@@ -77,6 +78,29 @@ test('a chat is printed as its text alone, which is what its task says', async (
   expect(stderr).toContain(`${task.price} tokens`)
   const watched = await run('watch', task.id)
   expect(watched).toMatchObject({ code: 0, stdout })
+})
+
+test('a sealed chat is read by its provider alone: the edge has neither what was asked nor what was said', async () => {
+  const { address } = world.providers[0]!
+  const question = 'What is the night? SEALED-MARK'
+  const chat: NewTask<'llm.chat'> = {
+    kind: 'llm.chat',
+    input: { messages: [{ role: 'user', content: question }], max_tokens: 20 },
+  }
+  const task = await mine.runSealed(address, chat)
+  expect(task).toMatchObject({ status: 'succeeded', provider: address, usage: { outputTokens: expect.any(Number) } })
+  expect(task.output.finishReason).toMatch(/^(stop|length)$/)
+  const told = (await mine.task(task.id)).output as { content: string }
+  expect(told.content).toMatch(/^[A-Za-z0-9+/]+=*$/)
+  expect(told.content).not.toBe(task.output.content)
+  const files = await readdir(join(world.folder), { recursive: true, withFileTypes: true })
+  const contents = await Promise.all(
+    files.filter((file) => file.isFile()).map(({ parentPath, name }) => readFile(join(parentPath, name))),
+  )
+  const holds = (text: string) => contents.some((content) => content.includes(text))
+  expect(holds(task.id)).toBe(true)
+  expect([holds('SEALED-MARK'), holds(JSON.stringify(task.output.content))]).toEqual([false, false])
+  await expect(mine.runSealed(`0x${'ab'.repeat(20)}`, chat)).rejects.toMatchObject({ code: 'provider_not_found' })
 })
 
 test('texts are also read from standard input', async () => {
