@@ -16,7 +16,7 @@ type Target = {
 
 const WEB: Target = {
   name: 'web',
-  sources: ['web', 'core', 'client', 'package-lock.json'],
+  sources: ['web', 'core', 'client', 'docs', 'package-lock.json'],
   output: 'web/build',
   build: () => run('node_modules/vite/bin/vite.js', ['build'], inRoot('web')),
 }

@@ -28,6 +28,7 @@ const PAGES = [
   { page: 'provide', path: '/provide' },
   { page: 'account', path: '/account' },
   { page: 'governance', path: '/governance' },
+  { page: 'guide', path: '/guide/client' },
   { page: 'docs', path: '/docs' },
   { page: 'status', path: '/status' },
 ] as const

@@ -1,13 +1,26 @@
 import process from 'node:process'
 import adapter from '@sveltejs/adapter-static'
 import { sveltekit } from '@sveltejs/kit/vite'
-import { defineConfig } from 'vite'
+import { defineConfig, type Plugin } from 'vite'
+import { guideLink } from './guides.ts'
+import { renderMarkdown } from './markdown.ts'
 
 // A build is always the real one, even when a test runner's environment starts it.
 if (process.argv.includes('build')) process.env.NODE_ENV = 'production'
 
+/** A file of docs/ is imported as its HTML, made when the site is built. */
+const guides: Plugin = {
+  name: 'guides',
+  enforce: 'pre',
+  transform: (source, id) =>
+    id.endsWith('.md')
+      ? { code: `export default ${JSON.stringify(renderMarkdown(source, guideLink))}`, map: null }
+      : null,
+}
+
 export default defineConfig({
   plugins: [
+    guides,
     sveltekit({
       // Unknown paths get the app's own not-found page; every real page is prerendered as a shell.
       adapter: adapter({ pages: 'build', fallback: '404.html' }),

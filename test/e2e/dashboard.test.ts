@@ -446,6 +446,8 @@ test('the page to provide sees an agent come online', async () => {
   const newcomer = await startAgents(edge.url, await registerProviders(edge.url, 1, 1), 1)
   ends.push(() => newcomer.stop())
   await page.getByText('is online with 1 offer and 1 slot').waitFor()
+  // What a slot may earn is told for every class that has had a task.
+  await page.getByRole('table', { name: 'What a slot may earn' }).getByText(UPSTREAM_MODEL).waitFor()
   expect(faults).toEqual([])
 })
 
@@ -468,6 +470,7 @@ test('everybody can use every page: axe finds nothing in either theme, and all f
     '/governance': `Open ${wallet.name}`,
     '/status': 'for a million tasks',
     '/docs': '/v1/quote',
+    '/guide/operations': 'What to watch',
   })) {
     await page.goto(edge.url + path)
     await page.getByText(shown).first().waitFor()

@@ -1,6 +1,10 @@
 import type { RouteId } from '$app/types'
 
-export type Section = { path: Exclude<RouteId, null>; label: string; within?: RouteId }
+export type Section = {
+  path: Exclude<RouteId, null | '/guide/[name]'> | '/guide/client'
+  label: string
+  within?: RouteId
+}
 
 /** The site's sections in the order of its navigation; `within` is a page that belongs to one. */
 export const SECTIONS: Section[] = [
@@ -12,5 +16,6 @@ export const SECTIONS: Section[] = [
   { path: '/provide', label: 'Provide' },
   { path: '/account', label: 'Account' },
   { path: '/governance', label: 'Governance' },
+  { path: '/guide/client', label: 'Docs', within: '/guide/[name]' },
   { path: '/docs', label: 'API' },
 ]
