@@ -3,12 +3,13 @@ import { expect, test } from 'vitest'
 import { GUIDES, guideLink } from '../../web/guides.ts'
 import { renderMarkdown } from '../../web/markdown.ts'
 
-const html = (source: string) => renderMarkdown(`# Title\n\n${source}`, guideLink).html
+const html = (source: string) => renderMarkdown(`# Title\n\n${source}`, guideLink).html.trim()
 
 test('what a text says of HTML is told, not done', () => {
-  expect(html('<script>alert(1)</script> & `<b>` [x](https://a/"onclick="b)')).toBe(
-    '<p>&lt;script&gt;alert(1)&lt;/script&gt; &amp; <code>&lt;b&gt;</code> <a href="https://a/&quot;onclick=&quot;b">x</a></p>',
+  expect(html('A <script>alert(1)</script> & `<b>` [x](https://a/"onclick="b)')).toBe(
+    '<p>A &lt;script&gt;alert(1)&lt;/script&gt; &amp; <code>&lt;b&gt;</code> <a href="https://a/&quot;onclick=&quot;b">x</a></p>',
   )
+  expect(html('<img src=x onerror=alert(1)>')).not.toContain('<img')
   expect(html('[x](javascript:alert)')).toBe('<p>x</p>')
 })
 
