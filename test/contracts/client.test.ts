@@ -453,3 +453,63 @@ test('the commands need a key, a node and the addresses, and no edge', { timeout
   expect(wrong).toMatchObject({ code: 2, value: { error: { code: 'usage' } } })
   expect(parameters.stdout).toContain('minimum-stake\t1000\ttokens\t100\t1000000')
 })
+
+test('each command does what it says, from the first deposit to the last vote', { timeout: 120_000 }, async () => {
+  const env = { XDG_CONFIG_HOME: folder, DAICN_DEPLOYMENT: 'deployment.json', DAICN_RPC: chain.url }
+  const run = async (key: string, ...args: string[]) => {
+    const { code, stdout } = await daicn([...args, '--key-file', key, '--json'], { cwd: folder, env })
+    expect([args[0], code, code === 0 ? '' : stdout]).toEqual([args[0], 0, ''])
+    return JSON.parse(stdout)
+  }
+  const own = lower((await walletOf('payer', 100n)).account.address)
+  await walletOf('bonder', 1000n)
+  const twofaced = await walletOf('twofaced', 2000n)
+  await stakes.register(twofaced, lower(twofaced.account.address))
+  await stakes.stake(twofaced, lower(twofaced.account.address), 2000n * ONE_TOKEN)
+  for (const name of ['payer', 'bonder', 'deployer']) await writeFile(join(folder, name), privateKeyOf(name))
+  for (const said of ['one', 'two']) {
+    await writeFile(join(folder, `${said}.json`), JSON.stringify(await receiptBy(keyed('twofaced'), said)))
+  }
+
+  const money = async () => {
+    await run('payer', 'deposit', '6', '--signer', own)
+    await run('payer', 'lock', provider, '2')
+    expect(await run('payer', 'lanes')).toMatchObject([{ receiver: provider, locked: '2', unlockAt: null }])
+    expect(await run('payer', 'unlock', provider)).toMatchObject({ unlockAt: expect.any(Number) })
+  }
+  const stake = async () => {
+    expect(await run('bonder', 'stake', '1000')).toMatchObject({ stake: '1000' })
+    expect(await run('bonder', 'unbond', '1000')).toMatchObject({ unbonding: '1000' })
+  }
+  const propose = async () => {
+    await run('deployer', 'delegate')
+    await later(1)
+    return (await run('deployer', 'propose', 'set', 'fee', '60', '--why', 'more is done with it')).id as string
+  }
+  const accuse = async () => {
+    await run('payer', 'dispute', 'equivocation', 'one.json', 'two.json')
+    await run('payer', 'dispute', 'withdraw')
+    const { id } = await run('payer', 'dispute', 'open', 'one.json')
+    await chain.client.mine({ blocks: 2 })
+    await run('payer', 'dispute', 'draw', id)
+    expect(await run('payer', 'dispute', 'show', id)).toMatchObject({ provider: twofaced.account.address })
+  }
+  const [proposal] = await Promise.all([propose(), stake(), money().then(accuse)])
+  await later(DAY + 1)
+  await run('deployer', 'vote', proposal, 'for')
+  await later(5 * DAY)
+  const [, freed] = await Promise.all([run('deployer', 'queue', proposal), run('payer', 'unlock', provider)])
+  expect(freed).toMatchObject({ freed: '2' })
+  await later(2 * DAY)
+  await Promise.all([run('deployer', 'execute', proposal), run('payer', 'withdraw', 'all')])
+  const [parameters, proposals, held] = await Promise.all([
+    run('payer', 'parameters'),
+    run('payer', 'proposals'),
+    run('payer', 'balance'),
+  ])
+  expect(parameters).toContainEqual(expect.objectContaining({ name: 'fee', value: '60' }))
+  expect(proposals[0]).toMatchObject({ id: proposal, state: 'executed' })
+  expect(held).toMatchObject({ accounts: [{ free: '0', locked: '0' }] })
+  await later(7 * DAY)
+  expect(await run('bonder', 'unbond')).toMatchObject({ stake: '0', unbonding: '0', unbondsAt: null })
+})
