@@ -23,7 +23,7 @@ const PACK_KEYS = 250
 const PACKS_KEPT = 8
 /** A snapshot is written when the journal after the last has so many rows, or is as large as what a snapshot has beside pages. */
 const SNAPSHOT_ROWS = 4_000
-const LEAST_JOURNAL_BYTES = 1_000_000
+const LEAST_JOURNAL_BYTES = 4_000_000
 const RETENTION_MS = 24 * 3_600_000
 const DAY_MS = 24 * 3_600_000
 
