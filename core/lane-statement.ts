@@ -1,15 +1,13 @@
 /** What a provider says of a lane, so that DisputeCourt can hold it against what the lane has paid. */
 import * as z from 'zod'
 import { Signature } from './protocol/lease.ts'
-import { Address } from './protocol/values.ts'
+import { Address, Bytes32 } from './protocol/values.ts'
 import type { ReceiptDomain } from './receipt.ts'
-
-type Hex = `0x${string}`
 
 /** "Until `at` I charged this lane so much in all, and if it is `closed` I never charge more", by the provider's operator. */
 export const LaneStatement = z.object({
   provider: Address,
-  account: z.string().regex(/^0x[0-9a-f]{64}$/, 'must be 32 bytes in lower-case hex') as z.ZodType<Hex>,
+  account: Bytes32,
   /** Base units. */
   charged: z.string().regex(/^\d{1,40}$/, 'must be base units'),
   /** Unix seconds. */

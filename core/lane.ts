@@ -5,7 +5,7 @@ import { type Charge, chargesAfter } from './charges.ts'
 import { parseLeaseId } from './lease.ts'
 import { max, min, ONE_TOKEN } from './money.ts'
 import { IdempotencyHeaders } from './protocol/task.ts'
-import { Address, Amount, Hex } from './protocol/values.ts'
+import { Address, Amount, Bytes32, Hex } from './protocol/values.ts'
 import { laneKey, laneOf, purseId } from './purse.ts'
 
 /** A lane and its account as the chain has them; base units, `unlockAt` in Unix seconds, 0 while nobody asked to unlock. */
@@ -99,10 +99,6 @@ export function believedLane(
   return seen && now - seen.at < BELIEVED_MS ? seen : null
 }
 
-const Word = z
-  .string()
-  .regex(/^0x[0-9a-f]{64}$/, 'must be 32 bytes in lower-case hex') as unknown as z.ZodType<`0x${string}`>
-
 /** Of a lane's signer, which may be a contract. */
 const LaneSignature = z
   .string()
@@ -112,7 +108,7 @@ const LaneSignature = z
 export const LaneDemand = z
   .object({
     settlement: z.object({ chainId: z.int(), address: Address }),
-    account: Word,
+    account: Bytes32,
     provider: Address,
     ceiling: Amount.describe('What the next voucher must come to.'),
     signed: z

@@ -3,7 +3,7 @@ import * as z from 'zod'
 import { isAsk } from '../money.ts'
 import { Signature } from './lease.ts'
 import { Preference, ReasonCounts } from './quote.ts'
-import { Address, Amount, Count, LIMITS, Name, Region } from './values.ts'
+import { Address, Amount, Bytes32, Count, LIMITS, Name, Region } from './values.ts'
 import { Kind } from './work.ts'
 
 export const Offer = z
@@ -41,9 +41,7 @@ export type Device = z.output<typeof Device>
 /** By which chats are sealed to a provider; see core/sealed.ts. */
 export const SealingKey = z
   .strictObject({
-    key: z
-      .string()
-      .regex(/^0x[0-9a-f]{64}$/, 'must be 32 bytes in lower-case hex') as unknown as z.ZodType<`0x${string}`>,
+    key: Bytes32,
     signature: Signature.describe("Of the EIP-712 message `SealingKey`, by the provider's key."),
   })
   .meta({ id: 'SealingKey' })

@@ -36,6 +36,10 @@ export const Address = z
 export type Address = `0x${string}`
 /** A time of the edge's clock. */
 export const Time = z.int().describe('Unix milliseconds.')
+/** A word of the chain, or a key. */
+export const Bytes32 = z
+  .string()
+  .regex(/^0x[0-9a-f]{64}$/, 'must be 32 bytes in lower-case hex') as unknown as z.ZodType<`0x${string}`>
 export const Hex = z.string().regex(/^0x[0-9a-fA-F]*$/, 'must be hex') as unknown as z.ZodType<`0x${string}`, string>
 
 export const Region = z.enum(['wnam', 'enam', 'sam', 'weur', 'eeur', 'apac', 'oc', 'afr', 'me'])
