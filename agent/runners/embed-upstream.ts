@@ -1,10 +1,9 @@
 /** text.embed by a server that speaks the OpenAI protocol: ollama, vLLM, llama-server and others. */
 import { maxUnits } from '#core/pricing.ts'
 import type { InputOf } from '#core/protocol/work.ts'
-import { call } from '../http.ts'
 import { measure } from '../measure.ts'
 import { type Runner, RunnerError } from '../runner.ts'
-import { refusal, type Upstream } from './openai-upstream.ts'
+import { ask, type Upstream } from './openai-upstream.ts'
 
 export const kind = 'text.embed'
 type Input = InputOf<typeof kind>
@@ -13,18 +12,12 @@ const PROBE: Input = {
   texts: Array.from({ length: 8 }, (_, i) => `Sentence ${i + 1} of a short text about the price of compute.`),
 }
 
-export function createEmbedRunner({ url, model, concurrency, apiKey, known }: Upstream): Runner {
+export function createEmbedRunner(upstream: Upstream): Runner {
+  const { model, concurrency, known } = upstream
   const run: Runner['run'] = async (input, { signal }) => {
     const { texts, dimensions } = input as Input
-    const response = await call(`${url}/v1/embeddings`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', ...(apiKey ? { authorization: `Bearer ${apiKey}` } : {}) },
-      body: JSON.stringify({ model, input: texts, ...(dimensions !== undefined && { dimensions }) }),
-      signal,
-    }).catch((error: Error) => {
-      throw new RunnerError('upstream_unreachable', `the model server does not answer (${error.message})`)
-    })
-    if (!response.ok) throw await refusal(response)
+    const asked = { model, input: texts, ...(dimensions !== undefined && { dimensions }) }
+    const response = await ask(upstream, 'embeddings', asked, signal)
     const embeddings = vectorsIn(await response.json(), texts.length)
     if (dimensions !== undefined && embeddings.some((vector) => vector.length !== dimensions))
       throw new RunnerError('upstream_failed', `the model server does not give ${dimensions} dimensions`)

@@ -40,21 +40,15 @@ const PREFILL = { continue_final_message: true, add_generation_prompt: false }
 type Limit = { max_tokens?: number; max_completion_tokens?: number }
 type Listener = Pick<RunOptions, 'signal' | 'onDelta'>
 
-export function createUpstreamRunner({ url, model, concurrency, apiKey, known }: Upstream): Runner {
+export function createUpstreamRunner(upstream: Upstream): Runner {
+  const { model, concurrency, known } = upstream
   /** Learnt by the probe: the server goes on with an assistant's message that it is given. */
   let goesOn = false
 
   const complete = async (chat: Chat, limit: Limit, { signal, onDelta }: Listener) => {
     const { path, body } = chat.raw ? completionOf(chat) : { path: 'chat/completions', body: chat }
-    const response = await call(`${url}/v1/${path}`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', ...(apiKey ? { authorization: `Bearer ${apiKey}` } : {}) },
-      body: JSON.stringify({ ...body, ...limit, model, stream: true, stream_options: { include_usage: true } }),
-      signal,
-    }).catch((error: Error) => {
-      throw new RunnerError('upstream_unreachable', `the model server does not answer (${error.message})`)
-    })
-    if (!response.ok) throw await refusal(response)
+    const asked = { ...body, ...limit, model, stream: true, stream_options: { include_usage: true } }
+    const response = await ask(upstream, path, asked, signal)
     const { output, usage, pieces } = await collectChat(eventData(response.body), onDelta)
     const inputTokens = Math.ceil(utf8Length(JSON.stringify(chat.messages)) / BYTES_A_TOKEN)
     return { output, usage: usage ?? { inputTokens, outputTokens: pieces } }
@@ -189,7 +183,26 @@ function withNames({ alternatives = [], ...first }: ChatOutput, known: ChatTexts
 const isPlain = ({ tools, response_format, logprobs, n }: Chat): boolean =>
   !tools && !response_format && !logprobs && (n ?? 1) === 1
 
-export async function refusal(response: Answer): Promise<RunnerError> {
+/** @throws RunnerError upstream_unreachable, upstream_refused, upstream_failed */
+export async function ask(
+  { url, apiKey }: Upstream,
+  path: string,
+  body: Record<string, unknown>,
+  signal: AbortSignal,
+): Promise<Answer> {
+  const response = await call(`${url}/v1/${path}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...(apiKey ? { authorization: `Bearer ${apiKey}` } : {}) },
+    body: JSON.stringify(body),
+    signal,
+  }).catch((error: Error) => {
+    throw new RunnerError('upstream_unreachable', `the model server does not answer (${error.message})`)
+  })
+  if (!response.ok) throw await refusal(response)
+  return response
+}
+
+async function refusal(response: Answer): Promise<RunnerError> {
   const body = (await response.json().catch(() => undefined)) as { error?: { message?: string } | string } | undefined
   const message = typeof body?.error === 'string' ? body.error : body?.error?.message
   const code = response.status < 500 ? 'upstream_refused' : 'upstream_failed'
