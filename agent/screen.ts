@@ -14,6 +14,15 @@ export const paintsFor = (isColoured: boolean): Paints =>
     ]),
   ) as Paints
 
+/** Lines longer than this are hard to read. */
+const MOST_COLUMNS = 120
+
+/** How text is to be told on a stream, which may be no terminal. */
+export const screenOf = (stream: NodeJS.WriteStream): { columns: number; paints: Paints } => ({
+  columns: Math.min((stream.columns ?? MOST_COLUMNS + 1) - 1, MOST_COLUMNS),
+  paints: paintsFor(stream.isTTY && stream.hasColors()),
+})
+
 const WIDE =
   /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u
 

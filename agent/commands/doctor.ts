@@ -8,7 +8,7 @@ import { createEdge, EdgeError } from '../edge.ts'
 import { type Answer, call } from '../http.ts'
 import { toRunnerError } from '../runner.ts'
 import { proveSandbox } from '../sandbox.ts'
-import { type Paints, paintsFor, wrap } from '../screen.ts'
+import { type Paints, screenOf, wrap } from '../screen.ts'
 import { type Given, loadSettings, type Settings } from '../settings.ts'
 import type { StationView } from '../station.ts'
 import { listModels, USUAL } from '../upstreams.ts'
@@ -17,7 +17,6 @@ import { listModels, USUAL } from '../upstreams.ts'
 export type Check = { name: string; ok: boolean | null; found: string; mend?: string }
 
 const LOOK_MS = 5000
-const MOST_COLUMNS = 120
 const INDENT = 13
 /** Sign-ins bear some seconds; beyond this, leases and receipts carry a wrong time. */
 const SKEW_MS = 5000
@@ -29,10 +28,8 @@ export async function doctor(given: Given, json: boolean): Promise<number> {
   const isWell = checks.every(({ ok }) => ok !== false)
   if (json) process.stdout.write(`${JSON.stringify({ ok: isWell, checks })}\n`)
   else {
-    const { stdout } = process
-    const columns = Math.min((stdout.columns ?? MOST_COLUMNS + 1) - 1, MOST_COLUMNS)
-    const paints = paintsFor(stdout.isTTY && stdout.hasColors())
-    stdout.write(`${checks.flatMap((check) => linesOf(check, columns, paints)).join('\n')}\n`)
+    const { columns, paints } = screenOf(process.stdout)
+    process.stdout.write(`${checks.flatMap((check) => linesOf(check, columns, paints)).join('\n')}\n`)
   }
   return isWell ? 0 : 1
 }

@@ -1,13 +1,10 @@
 /** What the running agent does, what it has earned, and why it gets the work it gets. */
 import { tellAgent } from '../control.ts'
 import { panelOf } from '../panel.ts'
-import { type Paints, paintsFor, wrap } from '../screen.ts'
+import { type Paints, screenOf, wrap } from '../screen.ts'
 import type { Standing, StationView } from '../station.ts'
 
 type Status = StationView & { standings: Standing[] }
-
-/** Lines longer than this are hard to read. */
-const MOST_COLUMNS = 120
 
 /** @returns the exit code */
 export async function status(state: string, json: boolean): Promise<number> {
@@ -16,8 +13,8 @@ export async function status(state: string, json: boolean): Promise<number> {
   if (json) stdout.write(`${JSON.stringify(told ?? { state: 'off' })}\n`)
   else if (!told) stdout.write(`no agent runs on ${state}\n`)
   else {
-    const columns = Math.min((stdout.columns ?? MOST_COLUMNS + 1) - 1, MOST_COLUMNS)
-    stdout.write(`${linesOf(told, Date.now(), columns, paintsFor(stdout.isTTY && stdout.hasColors())).join('\n')}\n`)
+    const { columns, paints } = screenOf(stdout)
+    stdout.write(`${linesOf(told, Date.now(), columns, paints).join('\n')}\n`)
   }
   return told ? 0 : 1
 }
