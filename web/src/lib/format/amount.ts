@@ -31,6 +31,9 @@ export function formatAsk(kind: Kind, ask: string): { amount: string; unit: stri
   return { amount, unit: known.perMillion ? `/ 1M ${known.unit}s` : `/ ${known.unit}` }
 }
 
+/** Tokens that are only forecast, to three digits. */
+export const formatRough = (tokens: number): string => (tokens === 0 ? '0' : tokens.toPrecision(3))
+
 function shorten(base: bigint): string {
   if (base === 0n) return '0'
   if (base < SMALLEST) return '<0.000001'
