@@ -1,8 +1,9 @@
-import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
+import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
 import { expect, test } from 'vitest'
 import { parseAmount } from '#core/money.ts'
 import type { TaskView } from '#core/protocol/task.ts'
 import type { Market } from '#worker/objects/market.ts'
+import { nextAlarm, ring } from '../support/alarm.ts'
 import {
   accountOf,
   bindings,
@@ -214,13 +215,11 @@ test('effects reach accounts and history through the outbox, once', async () => 
   expect((await read(alice, task.id)).output).toMatchObject({ content: 'hello there' })
 })
 
-/** Runs the market's alarm until it has nothing left to do soon. While one is answered, the next is not set. */
+/** Runs the market's alarm until it has nothing left to do soon. */
 async function settle(): Promise<void> {
-  for (let waited = 0; waited < 80; waited++) {
-    const set = await runInDurableObject(market(), (_: Market, { storage }) => storage.getAlarm())
-    const at = set ?? Date.now() + 50
+  for (let rung = 0; rung < 80; rung++) {
+    const at = await nextAlarm()
     if (at > Date.now() + 10_000) return
-    if (at > Date.now()) await new Promise((resolve) => setTimeout(resolve, at - Date.now()))
-    await runDurableObjectAlarm(market())
+    await ring(at)
   }
 }

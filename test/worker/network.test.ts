@@ -1,9 +1,4 @@
-import {
-  createScheduledController,
-  evictDurableObject,
-  runDurableObjectAlarm,
-  runInDurableObject,
-} from 'cloudflare:test'
+import { createScheduledController, evictDurableObject, runInDurableObject } from 'cloudflare:test'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { type CostView, PARTS, type Part, type Usage } from '#core/cost.ts'
 import { formatAmount, parseAmount } from '#core/money.ts'
@@ -14,6 +9,7 @@ import type { Minute, NetworkFrame, NetworkSnapshot } from '#core/protocol/netwo
 import type { ReputationList } from '#core/public-log.ts'
 import worker from '#worker/index.ts'
 import type { Market } from '#worker/objects/market.ts'
+import { nextAlarm, ring } from '../support/alarm.ts'
 import {
   accountOf,
   bindings,
@@ -271,14 +267,9 @@ async function pagesWith(text: string): Promise<number> {
   return results.filter(({ tasks }) => tasks.includes(text)).length
 }
 
-/** Runs the market's alarm each time it is due, until the condition holds. While one is answered, the next is not set. */
+/** Runs the market's alarm each time it is due, until the condition holds. */
 async function alarmsUntil(holds: () => Promise<boolean>): Promise<void> {
-  while (!(await holds())) {
-    const set = await runInDurableObject(market(), (_: Market, { storage }) => storage.getAlarm())
-    const at = set ?? Date.now() + 50
-    if (at > Date.now()) await new Promise((resolve) => setTimeout(resolve, at - Date.now()))
-    await runDurableObjectAlarm(market())
-  }
+  while (!(await holds())) await ring(await nextAlarm())
 }
 
 /** Of a task, by itself and in a batch of 100: calls, messages, alarms and rows. What is not here is nothing. */
