@@ -136,9 +136,11 @@ function statusCounts(book: Book): Record<TaskStatus, number> {
   for (const id of book.verifying) if (book.tasks.get(id)!.task.state.is === 'queued') counts.queued--
   // Telling leased from running takes a look at each lease, of which there are never more than slots.
   for (const { leases } of book.providers.values()) {
-    for (const { task } of leases.values()) {
+    for (const { task, attempt } of leases.values()) {
       const { state, deliveries } = book.tasks.get(task)!.task
-      if (!deliveries && (state.is === 'leased' || state.is === 'running')) counts[state.is]++
+      // Of two leases the later one counts.
+      const isIts = (state.is === 'leased' || state.is === 'running') && state.attempt === attempt
+      if (!deliveries && isIts) counts[state.is]++
     }
   }
   counts.running += book.sealing.size

@@ -4,6 +4,7 @@ import type { Register } from '#core/protocol/provider.ts'
 import type { Reputation } from '#core/reputation.ts'
 import type { TaskRequest } from '#core/request.ts'
 import { latencyView } from '#core/stats.ts'
+import { networkSnapshot } from '#core/views.ts'
 import { join, openBook, order, providerOf, request, say, succeeded, T0, taskOf } from '../support/book.ts'
 
 const MINUTE = 60_000
@@ -53,6 +54,7 @@ test('an attempt that is later than its p95 has another beside it, by the best o
   expect(second![0]).toBe(providerOf(2))
   expect(second![1]).toBeGreaterThan(9000)
   expect(second![1]).toBeLessThan(20_000)
+  expect(networkSnapshot(book, LATER + 20_000).status).toMatchObject({ queued: 0, leased: 1, running: 0 })
   const fees = book.fees
   const [first] = [...book.providers.values()]
   expect(say(book, other, { free: 0, seen: 1, results: [succeeded(`${id}.2`)] }, LATER + 25_000)).toMatchObject([
