@@ -102,7 +102,7 @@ export function openCanaries({ book, storage }: MarketStore, { payers, share }: 
       if (!canary) return
       const [purse, requester] = [...own][Math.floor(drawLot() * own.size)]!
       const requests = [{ ...canary, lot: drawLot() }]
-      const newId = (at: number) => newTaskId(book.cell, at, book.tasks.size)
+      const newId = (at: number) => newTaskId(book.cell, at, book.occupancy.tasks)
       const tryOnce = () => submit(book, { requester, purse, requests, newId }, Date.now())
       try {
         const result = tryOnce()

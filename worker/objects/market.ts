@@ -156,7 +156,7 @@ export class Market extends DurableObject<Env> {
   ): void {
     const requests = decodeRequests(encoded)
     for (const request of requests) if (request.assurance) request.lot = drawLot()
-    const newId = (at: number) => newTaskId(this.book.cell, at, this.book.tasks.size)
+    const newId = (at: number) => newTaskId(this.book.cell, at, this.book.occupancy.tasks)
     const submission = { requester: who, purse: purseId(who, key), requests, newId, idempotency }
     const tryOnce = (): void => {
       const earlier = idempotency && this.submittedEarlier(idempotency)
