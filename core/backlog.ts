@@ -5,7 +5,7 @@
 import type { Book } from './book.ts'
 import { DomainError } from './errors.ts'
 import { latestGrants } from './grants.ts'
-import { classOf, MOST_AHEAD, parseClass } from './matching.ts'
+import { classOf, hasRoom, MOST_AHEAD, parseClass } from './matching.ts'
 import type { Address } from './protocol/values.ts'
 import type { TaskRequest } from './request.ts'
 import { parseTaskId } from './task-id.ts'
@@ -13,7 +13,7 @@ import { waitingIn } from './unread.ts'
 
 /**
  * What waits in a class: tasks of each requester, and the milliseconds in which one of them is given out. `pace` is null when nothing is
- * known of that. Soft: counted when it is asked for, and kept for a moment.
+ * known of that, or while somebody has room: then nothing is counted. Soft: counted when it is asked for, and kept for a moment.
  */
 export type Backlog = { at: number; waiting: Map<Address, number>; pace: number | null }
 
@@ -73,27 +73,24 @@ function check({ waiting, pace }: Backlog, requester: Address, { tasks, deadline
 function backlogOf(book: Book, name: string, now: number): Backlog {
   const known = book.backlogs.get(name)
   if (known && now >= known.at && now - known.at < LOOK_MS) return known
-  const waiting = new Map<Address, number>()
+  const pace = hasRoom(book.matching, parseClass(name)) ? null : paceOf(book, name, now)
+  const backlog: Backlog = { at: now, pace, waiting: pace === null ? new Map() : waitingOf(book, name) }
+  book.backlogs.set(name, backlog)
+  return backlog
+}
+
+function waitingOf({ matching }: Book, name: string): Backlog['waiting'] {
+  const waiting: Backlog['waiting'] = new Map()
   const { kind, model } = parseClass(name)
   let left = MOST_AHEAD
-  for (const tree of book.matching.queues.get(kind)?.get(model)?.values() ?? []) {
-    for (const { requester } of waitingIn(book.matching, tree)) {
+  for (const tree of matching.queues.get(kind)?.get(model)?.values() ?? []) {
+    for (const { requester } of waitingIn(matching, tree)) {
       if (left === 0) break
       left--
       waiting.set(requester, (waiting.get(requester) ?? 0) + 1)
     }
   }
-  const backlog: Backlog = { at: now, waiting, pace: hasRoom(book, name) ? null : paceOf(book, name, now) }
-  book.backlogs.set(name, backlog)
-  return backlog
-}
-
-/** While somebody has room, what waits does not wait for its turn. */
-function hasRoom({ providers }: Book, name: string): boolean {
-  for (const { supply } of providers.values()) {
-    if (supply.room > 0 && supply.offers.some((offer) => classOf(offer) === name)) return true
-  }
-  return false
+  return waiting
 }
 
 /** Over as long as tasks were waiting all the time: before that, it was not the providers that set the pace. */

@@ -437,10 +437,12 @@ export function breakOff(book: Book, id: string, attempt: number, now: number): 
 
 /** The leases under which a task runs, the latest first. */
 export function leasesOf({ providers }: Book, { task }: OpenTask): HeldLease[] {
-  return leasedAttempts(task).flatMap((attempt) => {
-    const { provider } = task.attempts[attempt - 1]!
-    return providers.get(provider)?.leases.get(leaseId(task.spec.id, attempt)) ?? []
-  })
+  const held: HeldLease[] = []
+  for (const attempt of leasedAttempts(task)) {
+    const lease = providers.get(task.attempts[attempt - 1]!.provider)?.leases.get(leaseId(task.spec.id, attempt))
+    if (lease) held.push(lease)
+  }
+  return held
 }
 
 /** The latest of them. */

@@ -486,6 +486,14 @@ export function bestSupply(matching: Matching, want: Want, now: number): Match |
   return trees ? bestIn(matching, trees[want.preference], want, now) : null
 }
 
+/** Whether any provider of a class has room now, whatever it asks. */
+export function hasRoom({ listings, offers }: Matching, { kind, model }: { kind: Kind; model: string }): boolean {
+  const trees = listings.get(kind)?.get(model)
+  if (!trees) return false
+  const accept = ({ supply }: Place) => supply.room > 0
+  return first(offers, trees.balanced, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY, EVERY, accept) !== 0
+}
+
 /** The newcomer with most merit, were it as good as it may be, when that is no less than the best provider has. */
 export function bestNewcomer(matching: Matching, want: Want, best: Match, now: number): Match | null {
   const trees = matching.hopefuls.get(want.kind)?.get(want.model)

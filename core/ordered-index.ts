@@ -136,14 +136,24 @@ function firstBelow<T>(
 
 /** The items of a tree in order, which must stay as it is meanwhile. */
 export function* inOrder<T>(index: OrderedIndex<T>, { root, height }: Tree): Generator<T> {
-  if (root !== 0) yield* inOrderBelow(index, root, height)
-}
-
-function* inOrderBelow<T>(index: OrderedIndex<T>, node: number, level: number): Generator<T> {
-  for (let slot = 0; slot < index.counts[node]!; slot++) {
+  if (root === 0) return
+  // The nodes on the way down to the next item, and the slot in each that comes next.
+  const nodes = [root]
+  const slots = [0]
+  for (let level = 0; level >= 0; ) {
+    const node = nodes[level]!
+    const slot = slots[level]!++
+    if (slot === index.counts[node]!) {
+      level--
+      continue
+    }
     const next = index.below[node * WIDTH + slot]!
-    if (level > 0) yield* inOrderBelow(index, next, level - 1)
-    else yield index.items[next]!
+    if (level === height) yield index.items[next]!
+    else {
+      level++
+      nodes[level] = next
+      slots[level] = 0
+    }
   }
 }
 
