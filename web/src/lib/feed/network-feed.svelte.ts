@@ -11,7 +11,10 @@ const DOUBLINGS = 3
 /** The feed speaks at least once a minute; after this long without a word the connection is taken as dead. */
 const SILENCE_MS = 150_000
 
-/** The live network. Frames are folded as they come and shown at most once per animation frame. */
+/** A picture stands for this long at least: nobody reads faster, and a page under a flood of frames still scrolls smoothly. */
+const SHOWN_MS = 200
+
+/** The live network. Frames are folded as they come, and what they come to is shown with an animation frame. */
 export function createNetworkFeed(url: () => string) {
   let shown = $state.raw<NetworkSnapshot | null>(null)
   let connection = $state<Connection>('connecting')
@@ -26,13 +29,17 @@ export function createNetworkFeed(url: () => string) {
   let heardAt = 0
   let retry: ReturnType<typeof setTimeout> | undefined
   let paint = 0
+  let shownAt = Number.NEGATIVE_INFINITY
 
   function show() {
-    if (paint || paused) return
-    paint = requestAnimationFrame(() => {
-      paint = 0
-      if (state && !paused) shown = state.snapshot
-    })
+    if (!paint && !paused) paint = requestAnimationFrame(due)
+  }
+
+  function due(at: number) {
+    paint = at < shownAt + SHOWN_MS ? requestAnimationFrame(due) : 0
+    if (paint || !state || paused) return
+    shownAt = at
+    shown = state.snapshot
   }
 
   function receive(text: string) {
