@@ -20,8 +20,9 @@ export function createNetworkFeed(url: () => string) {
   let connection = $state<Connection>('connecting')
   let failures = $state(0)
   let paused = $state(false)
-  /** Edge's clock minus this machine's, in milliseconds. */
+  /** Edge's clock minus this machine's, in milliseconds: as of what is shown, and as heard last. */
   let skew = $state(0)
+  let heardSkew = 0
 
   let state: FeedState | null = null
   let socket: WebSocket | null = null
@@ -40,6 +41,7 @@ export function createNetworkFeed(url: () => string) {
     if (paint || !state || paused) return
     shownAt = at
     shown = state.snapshot
+    skew = heardSkew
   }
 
   function receive(text: string) {
@@ -47,7 +49,7 @@ export function createNetworkFeed(url: () => string) {
     const frame = parseFrame(text)
     state = frame && applyFrame(state, frame)
     if (!frame || !state) return drop()
-    if (frame.type === 'snapshot' || frame.changes.at !== undefined) skew = state.snapshot.at - Date.now()
+    if (frame.type === 'snapshot' || frame.changes.at !== undefined) heardSkew = state.snapshot.at - Date.now()
     connection = 'live'
     show()
   }
