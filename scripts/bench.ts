@@ -1,11 +1,14 @@
-/** `npm run -s bench -- NAME... [--json] [--check] [--quick] [--data FILE] [--peers DIR] [--write]`: the benches of test/bench, each with its bars. `--write` keeps what
- * came out in docs/benchmarks.json. */
+/**
+ * `npm run -s bench -- NAME... [--json] [--check] [--quick] [--data FILE] [--peers DIR] [--write]`: the benches of test/bench, each with
+ * its bars. All of them when none is named. What came out is then kept in docs/benchmarks.json and .md; with `--write` also of those named.
+ */
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { cpus, loadavg, platform, release, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
 import { terminal } from '../client/cli/terminal.ts'
 import type { Bar, Bench, Figures } from '../test/bench/bench.ts'
+import { type Run, type Runs, withTable } from '../test/bench/record.ts'
 import { Fault } from './checks.ts'
 import { inRoot, ROOT } from './paths.ts'
 
@@ -24,21 +27,14 @@ const NAMES = [
   'web',
 ]
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    json: { type: 'boolean' },
-    check: { type: 'boolean' },
-    quick: { type: 'boolean' },
-    data: { type: 'string' },
-    peers: { type: 'string' },
-    write: { type: 'boolean' },
-  },
-})
+const USAGE = 'npm run -s bench -- [NAME...] [--json] [--check] [--quick] [--data FILE] [--peers DIR] [--write]'
 
-const out = terminal(values.json ? process.stderr : process.stdout)
+const out = terminal(process.argv.includes('--json') ? process.stderr : process.stdout)
 let missed = false
+let check = false
 try {
+  const { values, positionals } = options()
+  check = values.check ?? false
   for (const name of positionals.length > 0 ? positionals : NAMES) {
     const bench = await load(name)
     out.heading(`bench ${bench.name}`)
@@ -47,7 +43,8 @@ try {
     const result = { bench: name, commit: commit(), machine: machine(), figures, bars }
     if (values.json) console.log(JSON.stringify(result))
     else print(figures, bars)
-    if (values.write) keep(name, { date: new Date().toISOString(), quick, load: loadavg()[0]!, ...result })
+    if (values.write || positionals.length === 0)
+      keep(name, { date: new Date().toISOString(), quick, load: loadavg()[0]!, ...result })
     missed ||= bars.some(({ ok }) => !ok)
   }
 } catch (error) {
@@ -55,7 +52,25 @@ try {
   else console.error(error)
   process.exit(1)
 }
-process.exit(values.check && missed ? 1 : 0)
+process.exit(check && missed ? 1 : 0)
+
+function options() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        json: { type: 'boolean' },
+        check: { type: 'boolean' },
+        quick: { type: 'boolean' },
+        data: { type: 'string' },
+        peers: { type: 'string' },
+        write: { type: 'boolean' },
+      },
+    })
+  } catch (error) {
+    throw new Fault(`${(error as Error).message}.`, `${USAGE}, with NAME of ${NAMES.join(', ')}.`)
+  }
+}
 
 async function load(name: string): Promise<Bench> {
   if (!NAMES.includes(name)) throw new Fault(`There is no bench "${name}".`, `The benches are ${NAMES.join(', ')}.`)
@@ -64,10 +79,13 @@ async function load(name: string): Promise<Bench> {
 }
 
 /** The last run of each bench, however it was run. */
-function keep(name: string, result: object): void {
+function keep(name: string, run: Run): void {
   const file = inRoot('docs/benchmarks.json')
-  const kept = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Record<string, object>) : {}
-  writeFileSync(file, `${JSON.stringify({ ...kept, [name]: result }, null, 2)}\n`)
+  const kept = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Runs) : {}
+  const runs = { ...kept, [name]: run }
+  writeFileSync(file, `${JSON.stringify(runs, null, 2)}\n`)
+  const page = inRoot('docs/benchmarks.md')
+  writeFileSync(page, withTable(readFileSync(page, 'utf8'), runs))
 }
 
 function print(figures: Figures, bars: Bar[]): void {
