@@ -5,11 +5,10 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { cpus, loadavg, platform, release, totalmem } from 'node:os'
-import { parseArgs } from 'node:util'
-import { terminal } from '../client/cli/terminal.ts'
+import { type Terminal, terminal } from '../client/cli/terminal.ts'
 import type { Bar, Bench, Figures } from '../test/bench/bench.ts'
 import { type Run, type Runs, withTable } from '../test/bench/record.ts'
-import { Fault } from './checks.ts'
+import { Fault, parseArguments } from './checks.ts'
 import { inRoot, ROOT } from './paths.ts'
 
 const NAMES = [
@@ -27,36 +26,42 @@ const NAMES = [
   'web',
 ]
 
-const USAGE = 'npm run -s bench -- [NAME...] [--json] [--check] [--quick] [--data FILE] [--peers DIR] [--write]'
+const USAGE = `usage: npm run -s bench -- [NAME...] [--json] [--check] [--quick] [--data FILE] [--peers DIR] [--write], with NAME of ${NAMES.join(', ')}`
 
-const out = terminal(process.argv.includes('--json') ? process.stderr : process.stdout)
-let missed = false
-let check = false
+const errors = terminal(process.stderr)
 try {
-  const { values, positionals } = options()
-  check = values.check ?? false
-  for (const name of positionals.length > 0 ? positionals : NAMES) {
-    const bench = await load(name)
-    out.heading(`bench ${bench.name}`)
-    const { quick = false, data, peers } = values
-    const { figures, bars } = await bench.run({ quick, data, peers, log: (line) => out.note(line) })
-    const result = { bench: name, commit: commit(), machine: machine(), figures, bars }
-    if (values.json) console.log(JSON.stringify(result))
-    else print(figures, bars)
-    if (values.write || positionals.length === 0)
-      keep(name, { date: new Date().toISOString(), quick, load: loadavg()[0]!, ...result })
-    missed ||= bars.some(({ ok }) => !ok)
-  }
+  process.exit(await main(options()))
 } catch (error) {
-  if (error instanceof Fault) out.fault(error.message, error.mend)
+  if (error instanceof Fault) errors.fault(error.message, error.mend)
   else console.error(error)
   process.exit(1)
 }
-process.exit(check && missed ? 1 : 0)
+
+/** @returns the exit status: 1 when a bar that was to be checked is missed */
+async function main({ values, positionals }: ReturnType<typeof options>): Promise<number> {
+  const { json = false, check = false, quick = false, data, peers } = values
+  const all = positionals.length === 0
+  const write = values.write || all
+  const out = terminal(json ? process.stderr : process.stdout)
+  // Before anything is written down, which changes the tree.
+  const run = { commit: commit(), machine: machine() }
+  let missed = false
+  for (const name of all ? NAMES : positionals) {
+    const bench = await load(name)
+    out.heading(`bench ${bench.name}`)
+    const { figures, bars } = await bench.run({ quick, data, peers, log: (line) => out.note(line) })
+    const result = { ...run, figures, bars }
+    if (json) console.log(JSON.stringify({ bench: name, ...result }))
+    else print(out, figures, bars)
+    if (write) keep(name, { date: new Date().toISOString(), quick, load: loadavg()[0]!, ...result })
+    missed ||= bars.some(({ ok }) => !ok)
+  }
+  return check && missed ? 1 : 0
+}
 
 function options() {
-  try {
-    return parseArgs({
+  return parseArguments(
+    {
       allowPositionals: true,
       options: {
         json: { type: 'boolean' },
@@ -66,10 +71,9 @@ function options() {
         peers: { type: 'string' },
         write: { type: 'boolean' },
       },
-    })
-  } catch (error) {
-    throw new Fault(`${(error as Error).message}.`, `${USAGE}, with NAME of ${NAMES.join(', ')}.`)
-  }
+    },
+    USAGE,
+  )
 }
 
 async function load(name: string): Promise<Bench> {
@@ -88,7 +92,7 @@ function keep(name: string, run: Run): void {
   writeFileSync(page, withTable(readFileSync(page, 'utf8'), runs))
 }
 
-function print(figures: Figures, bars: Bar[]): void {
+function print(out: Terminal, figures: Figures, bars: Bar[]): void {
   const width = Math.max(...Object.keys(figures).map((name) => name.length))
   for (const [name, value] of Object.entries(figures)) {
     const bar = bars.find(({ figure }) => figure === name)

@@ -3,6 +3,7 @@ import { constants } from 'node:fs'
 import { access, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { type ParseArgsConfig, parseArgs } from 'node:util'
 
 /** A fault that the person at the keyboard can mend; shown without a stack. */
 export class Fault extends Error {
@@ -18,6 +19,21 @@ export class Fault extends Error {
 export function checkNode(version = process.versions.node): void {
   if (Number(version.split('.')[0]) >= 24) return
   throw new Fault(`Node ${version} is too old to run this.`, 'Run it as `npm start`, which brings its own Node.')
+}
+
+/**
+ * The command line's arguments.
+ * @throws Fault that says how the command is used, when there is one that it does not know
+ */
+export function parseArguments<const T extends ParseArgsConfig>(
+  config: T,
+  usage: string,
+): ReturnType<typeof parseArgs<T>> {
+  try {
+    return parseArgs(config)
+  } catch (error) {
+    throw new Fault(`${(error as Error).message}.`, usage)
+  }
 }
 
 /** Port from the command line or the environment. */

@@ -2,7 +2,6 @@
  * `--seeds N` so many small ones, from `--seed` on, with `--compare` the market's matching against that of others, with `--stragglers` what second attempts are worth,
  * with `--cheaters` what its assurances are. */
 import { writeFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import { seconds, terminal } from '../client/cli/terminal.ts'
 import { trialsOf } from '../simulator/cheaters.ts'
@@ -16,7 +15,7 @@ import { stragglers } from '../simulator/stragglers.ts'
 import { trialsPageOf } from '../simulator/trials-page.ts'
 import type { TrialScore } from '../simulator/verdicts.ts'
 import { readTraces } from '../test/bench/traces.ts'
-import { Fault } from './checks.ts'
+import { Fault, parseArguments } from './checks.ts'
 import { runSeeds } from './simulate-seeds.ts'
 import { tellComparisons, tellReport, tellSeeds, tellStragglers, tellTrials } from './simulate-tell.ts'
 
@@ -109,8 +108,8 @@ function onThread<T>(file: string, workerData: object): Promise<T> {
 }
 
 function options(): Options {
-  try {
-    const { values } = parseArgs({
+  const { values } = parseArguments(
+    {
       options: {
         seed: { type: 'string' },
         tasks: { type: 'string' },
@@ -121,20 +120,18 @@ function options(): Options {
         stragglers: { type: 'boolean' },
         cheaters: { type: 'boolean' },
       },
-    })
-    return {
-      seed: integer('--seed', values.seed ?? '1', 0, 2 ** 32 - 1),
-      tasks: integer('--tasks', values.tasks ?? '10000', 1, 10_000_000),
-      json: values.json ?? false,
-      html: values.html,
-      seeds: values.seeds === undefined ? null : integer('--seeds', values.seeds, 1, 100_000_000),
-      compare: values.compare ?? false,
-      stragglers: values.stragglers ?? false,
-      cheaters: values.cheaters ?? false,
-    }
-  } catch (error) {
-    if (error instanceof Fault) throw error
-    throw new Fault(`${(error as Error).message}.`, USAGE)
+    },
+    USAGE,
+  )
+  return {
+    seed: integer('--seed', values.seed ?? '1', 0, 2 ** 32 - 1),
+    tasks: integer('--tasks', values.tasks ?? '10000', 1, 10_000_000),
+    json: values.json ?? false,
+    html: values.html,
+    seeds: values.seeds === undefined ? null : integer('--seeds', values.seeds, 1, 100_000_000),
+    compare: values.compare ?? false,
+    stragglers: values.stragglers ?? false,
+    cheaters: values.cheaters ?? false,
   }
 }
 

@@ -1,14 +1,13 @@
 /** `npm start`: a whole network on this machine, and real work through it. */
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { parseArgs } from 'node:util'
 import { health } from '../client/account.ts'
 import { terminal } from '../client/cli/terminal.ts'
 import type { Metrics } from '../core/protocol/network.ts'
 import { AGENTS, type Agent, startAgent } from './agents.ts'
 import { buildAgent, buildWeb, buildWorker } from './build.ts'
 import { fuel, type LocalChain, startLocalChain } from './chain.ts'
-import { checkNode, checkPort, checkState, checkUnclaimed, Fault, parsePort } from './checks.ts'
+import { checkNode, checkPort, checkState, checkUnclaimed, Fault, parseArguments, parsePort } from './checks.ts'
 import { type EdgeProcess, spawnEdge } from './edge-process.ts'
 import { DEFAULT_STATE, inRoot } from './paths.ts'
 import { showPayments } from './payments.ts'
@@ -166,24 +165,22 @@ function onSignal(): void {
 }
 
 function options(): Options {
-  try {
-    const { values } = parseArgs({
+  const { values } = parseArguments(
+    {
       options: {
         once: { type: 'boolean' },
         simulate: { type: 'boolean' },
         port: { type: 'string' },
         state: { type: 'string' },
       },
-    })
-    return {
-      once: values.once ?? false,
-      simulate: values.simulate ?? false,
-      port: parsePort(values.port ?? process.env.PORT ?? DEFAULT_PORT),
-      state: resolve(values.state ?? DEFAULT_STATE),
-    }
-  } catch (error) {
-    if (error instanceof Fault) throw error
-    throw new Fault(`${(error as Error).message}.`, USAGE)
+    },
+    USAGE,
+  )
+  return {
+    once: values.once ?? false,
+    simulate: values.simulate ?? false,
+    port: parsePort(values.port ?? process.env.PORT ?? DEFAULT_PORT),
+    state: resolve(values.state ?? DEFAULT_STATE),
   }
 }
 
