@@ -11,6 +11,7 @@ import {
   EXCLUSIONS,
   type Exclusion,
   exclusion,
+  hasRoom,
   hurryWant,
   type Matching,
   merit,
@@ -244,12 +245,24 @@ test('both stay right while tasks and providers come, go and fill up', () => {
         else setRoom(matching, supplies[op.which % supplies.length]!, op.room)
         for (const one of wants) expectBestSupply(matching, one, supplies, T0)
         for (const one of supplies) expectBestWant(matching, one, wants, T0)
+        expectRoom(matching, supplies)
       }
       expect(matching.queued).toBe(wants.length)
     }),
     150,
   )
 })
+
+function expectRoom(matching: Matching, supplies: Supply[]): void {
+  for (const kind of ['text.embed', 'llm.chat'] as const) {
+    for (const model of ['m', 'n']) {
+      const free = supplies.some(
+        ({ room, offers }) => room > 0 && offers.some((o) => o.kind === kind && o.model === model),
+      )
+      expect(hasRoom(matching, { kind, model })).toBe(free)
+    }
+  }
+}
 
 type Rated = Pick<Want, 'kind' | 'model'> & { reputation: number; known: boolean }
 
