@@ -55,7 +55,7 @@ const DUTY_MS = 10_000
 /** After an exchange of so many calls, those of the next while wait a moment for others to come along. */
 const BUSY_CALLS = 3
 const BUSY_MS = 10
-const GATHER_MS = 2
+const GATHER_MS = 1
 /** Calls that may wait at once: each holds memory here and a place in the market. */
 const MOST_WAITING = 10_000
 /** Longer than any call is held. */
