@@ -44,7 +44,7 @@ const LOADS = [
 ]
 type Load1 = (typeof LOADS)[number]
 
-/** Tasks after which the edge's memory is read. */
+/** Tasks after which the edge's memory is read; and again at the end, when a quick machine has done several times as many. */
 const FULL = 100_000
 
 type Network = { edge: EdgeProcess; hello: URL; apiKey: string; providers: Record<number, string[]> }
@@ -73,12 +73,18 @@ async function measure(network: Network, quick: boolean, log: (line: string) => 
   const times = quick ? { warmSeconds: 1, seconds: 2 } : { warmSeconds: 1, seconds: 5 }
   const rounds = quick ? 1 : 3
   const samples: Record<string, { hello: Load; tasks: Sample }[]> = {}
+  const memory = () => round(memoryMb(network.edge.workerd!))
   let total = 0
+  let edge_mb = Number.NaN
+  const count = (tasks: number) => {
+    if (total < FULL && total + tasks >= FULL) edge_mb = memory()
+    total += tasks
+  }
   for (let round = 1; round <= rounds; round++) {
     for (const load of LOADS) {
       const hello = await driveAll(await openHellos(network.hello, load.hello), times)
       const tasks = await driveTasks(network, load, times)
-      total += tasks.total
+      count(tasks.total)
       samples[load.name] = [...(samples[load.name] ?? []), { hello, tasks }]
       const rates = `${Math.round(tasks.perSecond)} tasks/s, hello ${Math.round(hello.perSecond)}/s`
       log(`round ${round}/${rounds}  ${load.name.padEnd(11)}  ${rates}`)
@@ -88,10 +94,14 @@ async function measure(network: Network, quick: boolean, log: (line: string) => 
   if (quick) return figures
   const batches = LOADS.find(({ batch }) => batch > 1)!
   for (let more = 0; total < FULL && more < 30; more++) {
-    total += (await driveTasks(network, batches, { warmSeconds: 0, seconds: 5 })).total
+    count((await driveTasks(network, batches, { warmSeconds: 0, seconds: 5 })).total)
   }
-  const edge_mb = total < FULL ? Number.NaN : memoryMb(network.edge.workerd!)
-  return { ...figures, 'dispatch.edge_mb': round(edge_mb) }
+  return {
+    ...figures,
+    'dispatch.edge_mb': edge_mb,
+    'dispatch.tasks': total,
+    'dispatch.edge_mb_end': memory(),
+  }
 }
 
 async function driveTasks(network: Network, load: Load1, times: Times): Promise<Sample> {
