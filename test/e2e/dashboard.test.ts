@@ -462,7 +462,7 @@ test('everybody can use every page: axe finds nothing in either theme, and all f
     '/': 'Latest tasks',
     '/playground': 'Message',
     '/tasks': 'Your tasks',
-    [`/task?id=${id}`]: 'Accepted and paid',
+    [`/task?id=${id}`]: 'Chosen',
     '/providers': HOSTILE,
     [`/provider?address=${provider}`]: 'Recent tasks',
     '/market': 'Get a quote',

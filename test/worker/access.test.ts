@@ -85,6 +85,7 @@ const ROWS: Record<string, Row> = {
   'GET /v1/tasks': accounts(200),
   'GET /v1/tasks/:id': accounts(200, 'task_not_found'),
   'GET /v1/tasks/:id/forecast': accounts(200, 'task_not_found'),
+  'GET /v1/tasks/:id/decisions': accounts(200, 'task_not_found'),
   'GET /v1/tasks/:id/receipt': accounts('receipt_unsigned', 'task_not_found'),
   'GET /v1/tasks/:id/evidence': accounts('evidence_not_found', 'task_not_found'),
   'GET /v1/tasks/:id/events': accounts(200, 'task_not_found'),

@@ -48,7 +48,7 @@ test('an hour that is over is closed, proves its receipts to a contract, and goe
   const first = await exported(start)
   await rollUp(start + HOUR)
   expect(await exported(start)).toBe(first)
-  expect(await verifyLog([first])).toMatchObject({ ok: true, checks: { length: 4 } })
+  expect(await verifyLog([first])).toMatchObject({ ok: true, checks: { length: 5 } })
   // A head, four tasks, and what came of those of alice.
   expect(first.trim().split('\n')).toHaveLength(6)
 

@@ -170,7 +170,7 @@ export function createEffects(store: MarketStore, network: Network) {
   /** Tells an account at once which tasks have ended; those that are in the archive by then are told with their pack. */
   async function notify(address: Address): Promise<void> {
     const ended = [...book.ended.values()].filter(({ spec }) => spec.requester === address && spec.webhook)
-    await tellWebhooks(ended.map(archived))
+    await tellWebhooks(ended.map((task) => archived(task, [])))
   }
 
   async function tellWebhooks(tasks: ArchivedTask[]): Promise<void> {
@@ -363,7 +363,7 @@ async function logged(task: ArchivedTask): Promise<HistoryTask> {
   return { ...historyTask(task), receipt: await loggedHash(named, sha256) }
 }
 
-export const historyTask = ({ requester, view, digest }: ArchivedTask): HistoryTask => ({
+export const historyTask = ({ requester, view, digest, decisions }: ArchivedTask): HistoryTask => ({
   requester,
-  ...recordOf(view, digest),
+  ...recordOf(view, digest, decisions),
 })

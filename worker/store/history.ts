@@ -6,6 +6,7 @@ import type { Metrics, Minute } from '#core/protocol/network.ts'
 import type { Address } from '#core/protocol/values.ts'
 import { hourOf, type TaskRecord } from '#core/public-log.ts'
 import type { HourTally, RequesterTally } from '#core/requester-reputation.ts'
+import type { Whose } from '#core/task-list.ts'
 import { logHours, minutes, requesterHours, taskPages } from '#drizzle/schema.ts'
 import { used } from '../usage.ts'
 
@@ -183,14 +184,13 @@ export function openHistory(database: D1Database) {
      * Pages with tasks that somebody asked for or ran, of those before a number; the latest first, `limit` at most. A page also
      * holds the tasks of others.
      */
-    async readPagesOf(address: Address, before: number | undefined, limit: number) {
+    async readPagesOf({ by, address }: Whose, before: number | undefined, limit: number) {
+      const named = `"${by}":"${address}"`
       const number = sql<number>`rowid`
       const rows = await db
         .select({ number, tasks: taskPages.tasks })
         .from(taskPages)
-        .where(
-          and(sql`instr(${taskPages.tasks}, ${address}) > 0`, before === undefined ? undefined : lt(number, before)),
-        )
+        .where(and(sql`instr(${taskPages.tasks}, ${named}) > 0`, before === undefined ? undefined : lt(number, before)))
         .orderBy(desc(number))
         .limit(limit)
       return rows.map(({ number, tasks }) => ({ number, tasks: JSON.parse(tasks) as HistoryTask[] }))
