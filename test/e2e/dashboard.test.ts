@@ -464,7 +464,7 @@ test('everybody can use every page: axe finds nothing in either theme, and all f
     '/tasks': 'Your tasks',
     [`/task?id=${id}`]: 'Chosen',
     '/providers': HOSTILE,
-    [`/provider?address=${provider}`]: 'Recent tasks',
+    [`/provider?address=${provider}`]: "Results held against others'",
     '/market': 'Get a quote',
     '/provide': 'Why I get the work I get',
     '/governance': `Open ${wallet.name}`,

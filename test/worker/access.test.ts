@@ -120,6 +120,7 @@ const ROWS: Record<string, Row> = {
   'POST /v1/provider/lanes': signedIn('no_chain'),
   'GET /v1/providers': anyone(200),
   'GET /v1/providers/:address': anyone(200),
+  'GET /v1/providers/:address/history': anyone(200),
   'GET /v1/providers/:address/tasks': anyone(200),
   'PUT /v1/leases/:id/output': signedIn(200, 'lease_not_found'),
   'GET /v1/leases/:id/blobs/:sha256': signedIn(200, 'lease_not_found'),
