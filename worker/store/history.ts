@@ -167,6 +167,17 @@ export function openHistory(database: D1Database) {
       }
     },
 
+    /** The last minute of a market that is kept; 0 before there is one. */
+    async readLastMinute(cell: string): Promise<number> {
+      const [row] = await db
+        .select({ at: minutes.at })
+        .from(minutes)
+        .where(eq(minutes.cell, cell))
+        .orderBy(desc(minutes.at))
+        .limit(1)
+      return row?.at ?? 0
+    },
+
     /** Keeps a market's minutes; a minute saved again is replaced. The metrics belong to the last of them. */
     async saveMinutes(cell: string, counts: Minute[], metrics: Metrics): Promise<void> {
       const rows = counts.map((minute, i) => ({ cell, ...minute, ...(i === counts.length - 1 ? metrics : {}) }))
