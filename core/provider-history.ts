@@ -1,6 +1,6 @@
 /**
  * A provider over time: what came of its attempts in each closed hour of the public log, and how its reputation stood after it; and
- * of the minutes in which its market looked, in how many it was there.
+ * of its market's looks, at how many it was there.
  */
 import * as z from 'zod'
 import { formatAmount, parseAmount } from './money.ts'
@@ -43,7 +43,7 @@ export const ProviderHistory = z
       .array(
         z.object({
           day: Day,
-          minutes: Count.describe('In which its market looked who was there.'),
+          looks: Count.describe('Of its market, who was there: every ten minutes.'),
           active: Count.describe('Of these, those in which this provider was.'),
         }),
       )

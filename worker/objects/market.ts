@@ -440,11 +440,11 @@ export class Market extends DurableObject<Env> {
 
   /** Every minute. */
   async rollUp(now: number): Promise<void> {
-    const active = [...this.book.providers.values()].filter((provider) => isActive(provider, Date.now()))
-    this.presence.look(
-      active.map(({ supply }) => supply.address),
-      now,
-    )
+    const active = () =>
+      [...this.book.providers.values()]
+        .filter((provider) => isActive(provider, Date.now()))
+        .map(({ supply }) => supply.address)
+    this.presence.look(active, now)
     await this.effects.rollUp(now)
     this.publish()
   }
