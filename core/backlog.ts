@@ -98,8 +98,9 @@ function paceOf({ grants }: Book, name: string, now: number): number | null {
   let busySince = Number.NEGATIVE_INFINITY
   let count = 0
   let from = now
-  for (const { want, at } of latestGrants(grants)) {
-    if (classOf(want) !== name) continue
+  for (const { want, rule, at } of latestGrants(grants)) {
+    // A second attempt beside a late one takes nothing from the queue.
+    if (rule === 'late' || classOf(want) !== name) continue
     if (at < busySince || count === MOST_GRANTS) break
     const createdAt = parseTaskId(want.id)?.createdAt ?? at
     busySince = count === 0 ? createdAt : Math.min(busySince, createdAt)

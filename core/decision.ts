@@ -1,7 +1,8 @@
 /**
  * Why a task went to whom it went. A market notes of each decision what it was made by: the winner and the few other offers of its
- * class with most merit, as they stood then. That is in memory alone, and of a hundred decisions a second at most, so that a busy
- * market does not pay for it. What it means is said when somebody asks.
+ * class with most merit, as they stood then. It does so of a hundred decisions a second at most, so that a busy market does not pay for
+ * it, and in memory alone until the task has ended; then they go with it into the archive and the public log. What it means is said
+ * when somebody asks.
  *
  * | rule  | the task goes to                                                     |
  * |-------|----------------------------------------------------------------------|
@@ -26,18 +27,26 @@ type Contender = { address: Address; offer: Ask; excluded: Exclusion | null }
 
 /** `others`: those with most merit, best first. */
 type Decision = { want: Want; at: number; attempt: number; rule: Rule; winner: Contender; others: Contender[] }
-/** A ring: the oldest is overwritten. `inSpell` were noted since `spellFrom`. */
-export type Decisions = { kept: Decision[]; noted: number; spellFrom: number; inSpell: number }
+/** A ring: the oldest is overwritten. `inSpell` were noted since `spellFrom`. `ofTasks`: of those that have not been archived. */
+export type Decisions = {
+  kept: Decision[]
+  noted: number
+  spellFrom: number
+  inSpell: number
+  ofTasks: Map<string, Decision[]>
+}
 
 /** Decisions that are kept, and of those made within so long. */
 const KEPT = 50
 const SPELL_MS = 100
 const MOST_IN_SPELL = 10
+/** Of which decisions are kept until they are archived; of more, those that were given out first go without. */
+const MOST_TASKS = 5_000
 /** Other offers that are kept, and that are looked at to find them. */
 const OTHERS = 4
 const LOOKS = 12
 
-export const createDecisions = (): Decisions => ({ kept: [], noted: 0, spellFrom: 0, inSpell: 0 })
+export const createDecisions = (): Decisions => ({ kept: [], noted: 0, spellFrom: 0, inSpell: 0, ofTasks: new Map() })
 
 /** To be called before the decision takes effect. */
 export function noteDecision(book: Book, match: Match, rule: Rule, now: number): void {
@@ -50,6 +59,20 @@ export function noteDecision(book: Book, match: Match, rule: Rule, now: number):
   const attempt = book.tasks.get(want.id)!.task.attempts.length + 1
   const decision = { want, at: now, attempt, rule, winner, others: othersOf(book, match, now) }
   decisions.kept[decisions.noted++ % KEPT] = decision
+  decisions.ofTasks.set(want.id, [...(decisions.ofTasks.get(want.id) ?? []), decision])
+  if (decisions.ofTasks.size > MOST_TASKS) decisions.ofTasks.delete(decisions.ofTasks.keys().next().value!)
+}
+
+/** What is known of a task that is not archived yet. Of one that is being verified nothing is told before it is over. */
+export function decisionsOf({ decisions, tasks }: Book, task: string): DecisionView[] {
+  return isTold(tasks, task) ? (decisions.ofTasks.get(task) ?? []).map(decisionView) : []
+}
+
+/** The same of one that is being archived, which is not asked for again. */
+export function takeDecisions({ decisions: { ofTasks } }: Book, task: string): DecisionView[] {
+  const own = (ofTasks.get(task) ?? []).map(decisionView)
+  ofTasks.delete(task)
+  return own
 }
 
 function othersOf({ matching, providers }: Book, { want, supply: winner }: Match, now: number): Contender[] {
@@ -73,24 +96,27 @@ const contender = ({ address }: Supply, offer: Ask, excluded: Exclusion | null):
   excluded,
 })
 
-/** Latest first. Of a task that is being verified nothing is told before it is over: who checks it must not know whom. */
-export function latestDecisions(book: Book): DecisionView[] {
-  return told(book).map((decision) => ({
-    ...matchView(decision),
-    others: decision.others.map((other) => ({
-      ...contenderView(decision.want.preference, other),
-      ...(other.excluded !== null && { excluded: publicReason(other.excluded) }),
-    })),
-  }))
-}
+/** Latest first. */
+export const latestDecisions = (book: Book): DecisionView[] => told(book).map(decisionView)
 
 /** The same in short. */
 export const latestMatches = (book: Book, most: number): MatchView[] => told(book).slice(0, most).map(matchView)
 
 function told({ decisions: { kept, noted }, tasks }: Book): Decision[] {
   const latestFirst = Array.from(kept, (_, n) => kept[(noted - 1 - n) % KEPT]!)
-  return latestFirst.filter(({ want }) => !tasks.get(want.id)?.task.spec.assurance)
+  return latestFirst.filter(({ want }) => isTold(tasks, want.id))
 }
+
+/** Of a task that is being verified nothing is told before it is over: who checks it must not know whom. */
+const isTold = (open: Book['tasks'], task: string): boolean => !open.get(task)?.task.spec.assurance
+
+const decisionView = (decision: Decision): DecisionView => ({
+  ...matchView(decision),
+  others: decision.others.map((other) => ({
+    ...contenderView(decision.want.preference, other),
+    ...(other.excluded !== null && { excluded: publicReason(other.excluded) }),
+  })),
+})
 
 function matchView(decision: Decision): MatchView {
   const { want, at, attempt, rule, winner } = decision

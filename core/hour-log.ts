@@ -8,6 +8,7 @@
 import * as z from 'zod'
 import { Sha256 } from './blob-ref.ts'
 import { type Followed, firstProof, follow, followed, type Node, rootByInclusion, rootOfGrowing } from './merkle.ts'
+import type { LoggedDecision } from './protocol/decision.ts'
 import { Hour, hourNumber, TaskRecord } from './public-log.ts'
 import { RequesterTally } from './requester-reputation.ts'
 
@@ -101,6 +102,10 @@ export function isChain(heads: readonly HourHead[], tools: Tools): boolean {
 /** A line after the head. */
 const LINE = z.union([TaskRecord.strict(), RequesterTally])
 
+/** Nobody was passed over: who won by its merit has no less of it than any other that could take the task. */
+const isByMerit = ({ rule, merit, others }: LoggedDecision): boolean =>
+  rule !== 'merit' || others.every((other) => other.excluded !== undefined || other.merit <= merit)
+
 /** One thing that was checked of an hour. */
 export type Check = { what: string; ok: boolean }
 
@@ -133,6 +138,13 @@ export async function checkHour(
       ok: !head.previous || hourNumber(head.previous.hour) < hourNumber(head.hour),
     },
   ]
+  const decisions = rest
+    .flatMap((line) => parsed(TaskRecord, line)?.attempts ?? [])
+    .flatMap((one) => one.decision ?? [])
+  if (decisions.length > 0) {
+    const what = `of the ${decisions.length} decisions that were noted none passed over a better offer`
+    checks.push({ what, ok: decisions.every(isByMerit) })
+  }
   if (!before) return { head, checks }
   const follows = isChain([before, ...between, again], tools)
   return { head, checks: [...checks, { what: `it goes on from ${before.hour}`, ok: follows }] }

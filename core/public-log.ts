@@ -4,6 +4,7 @@
  */
 import * as z from 'zod'
 import { Sha256 } from './blob-ref.ts'
+import { type DecisionView, LoggedDecision } from './protocol/decision.ts'
 import { TaskSummary } from './protocol/network.ts'
 import { AttemptView, type TaskView } from './protocol/task.ts'
 import { Address, Interval, Time } from './protocol/values.ts'
@@ -21,7 +22,13 @@ export const hourNumber = (name: string): number => hourOf(Date.parse(`${name}:0
 /** One line of an hour's export. */
 export const TaskRecord = TaskSummary.extend({
   finishedAt: Time,
-  attempts: z.array(AttemptView.pick({ provider: true, state: true, grantedAt: true, endedAt: true, price: true })),
+  attempts: z.array(
+    AttemptView.pick({ provider: true, state: true, grantedAt: true, endedAt: true, price: true }).extend({
+      decision: LoggedDecision.exactOptional().describe(
+        'Why it went to this provider. Of a hundred attempts a second at most; none of before the edge was last started.',
+      ),
+    }),
+  ),
   receipt: Sha256.exactOptional().describe(
     'Names the receipt of its result, if its provider signed one; see core/receipt.ts.',
   ),
@@ -32,11 +39,15 @@ export type TaskRecord = z.output<typeof TaskRecord>
  * Of a task that has ended.
  * @param digest what it asked for after the model's name; a record names the model alone, in whose class reputations are
  */
-export function recordOf(view: TaskView, digest?: string): TaskRecord {
+export function recordOf(view: TaskView, digest?: string, decisions: readonly DecisionView[] = []): TaskRecord {
   const { id, kind, status, createdAt, provider, price, attempts } = view
   const finishedAt = view.finishedAt!
   const model = digest === undefined ? view.model : view.model.slice(0, -digest.length - 1)
-  const record: TaskRecord = { id, kind, model, status, createdAt, finishedAt, attempts: attempts.map(attemptOf) }
+  const recorded = (attempt: AttemptView) => {
+    const decision = decisions.find((one) => one.attempt === attempt.number)
+    return { ...attemptOf(attempt), ...(decision && { decision: loggedDecision(decision) }) }
+  }
+  const record: TaskRecord = { id, kind, model, status, createdAt, finishedAt, attempts: attempts.map(recorded) }
   if (provider) record.provider = provider
   if (price) record.price = price
   if (attempts[0]) record.waitMs = attempts[0].grantedAt - createdAt
@@ -44,6 +55,14 @@ export function recordOf(view: TaskView, digest?: string): TaskRecord {
   if (last) record.runMs = finishedAt - last.grantedAt
   return record
 }
+
+/** Its attempt names the winner. */
+const loggedDecision = ({ rule, preference, merit, others }: DecisionView): LoggedDecision => ({
+  rule,
+  preference,
+  merit,
+  others: others.map(({ provider, merit, excluded }) => ({ address: provider, merit, ...(excluded && { excluded }) })),
+})
 
 function attemptOf({ provider, state, grantedAt, endedAt, price }: AttemptView): TaskRecord['attempts'][number] {
   return {

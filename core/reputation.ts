@@ -41,7 +41,7 @@ const MOST_DAYS = 30_000
 /** Standard normal quantile of 95 %: the interval between the two bounds holds 90 %. */
 const Z = 1.6448536269514722
 /** How many failures a wrong result counts as: one that fails says so, one that is wrong was meant to be believed. */
-const WRONG = 10
+export const WRONG = 10
 
 /** Of whom nothing is known. */
 export const NEWCOMER: Reputation = { successes: 0, failures: 0, day: 0, outcomes: 0, streak: 0 }

@@ -43,6 +43,22 @@ export const requesterHours = sqliteTable(
   ],
 )
 
+/** What came of each provider's attempts in a closed hour; counted from its lines, see core/provider-history.ts. */
+export const providerHours = sqliteTable(
+  'provider_hours',
+  {
+    provider: text('provider').notNull(),
+    hour: integer('hour').notNull(),
+    succeeded: integer('succeeded').notNull(),
+    failed: integer('failed').notNull(),
+    wrong: integer('wrong').notNull(),
+    checked: integer('checked').notNull(),
+    /** Tokens, as a decimal string. */
+    paid: text('paid').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.provider, table.hour] })],
+)
+
 /** What each market counted in each minute. */
 export const minutes = sqliteTable(
   'minutes',

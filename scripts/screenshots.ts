@@ -5,6 +5,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import type { ProviderList } from '../core/directory.ts'
 import { launchBrowser } from './browser.ts'
 
 const { values } = parseArgs({
@@ -33,11 +34,15 @@ const PAGES = [
   { page: 'status', path: '/status' },
 ] as const
 
+const { providers } = (await (await fetch(new URL('/v1/providers', values.edge))).json()) as ProviderList
+const pages: { page: string; path: string }[] = [...PAGES]
+if (providers[0]) pages.push({ page: 'provider', path: `/provider?address=${providers[0].address}` })
+
 const folder = resolve(values.out)
 await mkdir(folder, { recursive: true })
 for (const { name, ...viewport } of SIZES) {
   for (const colorScheme of ['dark', 'light'] as const) {
-    for (const { page, path } of PAGES) {
+    for (const { page, path } of pages) {
       // This Chromium runs in one process, which does not outlive its page.
       const browser = await launchBrowser()
       const tab = await browser.newPage({ viewport, colorScheme, reducedMotion: 'reduce' })

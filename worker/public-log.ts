@@ -1,3 +1,4 @@
+import { type ProviderTally, providerTallies } from '#core/provider-history.ts'
 import { type RequesterTally, tallies } from '#core/requester-reputation.ts'
 import { CELLS, type Network } from './env.ts'
 import { requesterName } from './requester-reputation.ts'
@@ -9,15 +10,23 @@ export async function* linesOf(history: History, hour: number, last?: RequesterT
   for (const tally of last ?? (await history.readTallies(hour))) yield JSON.stringify(tally)
 }
 
-/** What an hour that is about to be closed ends by. */
-export async function talliesOf(network: Network, hour: number): Promise<RequesterTally[]> {
+/** Of an hour that is about to be closed: what it ends by, and what it says of providers. */
+export async function talliesOf(
+  network: Network,
+  hour: number,
+): Promise<{ requesters: RequesterTally[]; providers: ProviderTally[] }> {
   const counted: ReturnType<typeof tallies> = new Map()
-  for await (const task of tasksOf(network.history, hour)) tallies([task], counted)
+  const providers: ReturnType<typeof providerTallies> = new Map()
+  for await (const task of tasksOf(network.history, hour)) {
+    tallies([task], counted)
+    providerTallies([task], providers)
+  }
   const named = [...counted].map(async ([address, counts]) => ({
     requester: await requesterName(network, address),
     ...counts,
   }))
-  return (await Promise.all(named)).sort((x, y) => (x.requester < y.requester ? -1 : 1))
+  const requesters = (await Promise.all(named)).sort((x, y) => (x.requester < y.requester ? -1 : 1))
+  return { requesters, providers: [...providers.values()] }
 }
 
 async function* tasksOf(history: History, hour: number): AsyncGenerator<HistoryTask> {

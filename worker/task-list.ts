@@ -12,7 +12,7 @@ export async function listTasks({ market, history }: Network, whose: Whose, quer
   const live = query.before === undefined ? await Promise.all(CELLS.map((cell) => market(cell).liveTasks(whose))) : []
   const found = new Map<string, TaskSummary>(live.flat().map((task) => [task.id, task]))
   // Asked after the markets: what was handed over meanwhile is then in both, and counts once.
-  const pages = await history.readPagesOf(whose.address, query.before, PAGES)
+  const pages = await history.readPagesOf(whose, query.before, PAGES)
   let next: number | null = null
   for (const [i, { number, tasks }] of pages.entries()) {
     for (const task of tasks) {

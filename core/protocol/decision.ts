@@ -49,5 +49,16 @@ export const DecisionView = MatchView.extend({
 }).meta({ id: 'DecisionView' })
 export type DecisionView = z.output<typeof DecisionView>
 
+/** A decision as the public log keeps it, beside the attempt that it led to. */
+export const LoggedDecision = z
+  .object({
+    rule: Rule,
+    preference: Preference,
+    merit: z.number(),
+    others: z.array(z.object({ address: Address, merit: z.number(), excluded: PublicReason.exactOptional() })),
+  })
+  .meta({ id: 'LoggedDecision' })
+export type LoggedDecision = z.output<typeof LoggedDecision>
+
 export const DecisionList = z.object({ decisions: z.array(DecisionView) }).meta({ id: 'DecisionList' })
 export type DecisionList = z.output<typeof DecisionList>

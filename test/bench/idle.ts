@@ -15,6 +15,7 @@ const LIMITS: Limit[] = [{ figure: 'cost.usd_idle_1000_day', op: '<=', limit: 0.
 const AGENTS = 1000
 const AT_ONCE = 20
 const WINDOW_MS = 60_000
+const AFTER_CRON_MS = 10_000
 const MINUTES_A_DAY = 1_440
 
 export const bench: Bench = {
@@ -27,6 +28,8 @@ export const bench: Bench = {
       )
       const agents = await openSocketAgents(edge.url, tokens.flat(), 1)
       log(`${AGENTS} agents are connected`)
+      // Of the cron runs one is within the minute, and the first of the edge, which saves more, is before it.
+      await wait(WINDOW_MS - (Date.now() % WINDOW_MS) + AFTER_CRON_MS)
       const from = { cost: await settledCost(edge.url), cpuMs: cpuMs(edge.workerd!), at: Date.now() }
       // An agent that hears nothing asks once a minute whether the edge is there.
       await Promise.race([wait(WINDOW_MS).then(agents.ping), agents.failed])

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { type Book, disconnect } from '#core/book.ts'
 import { DomainError } from '#core/errors.ts'
+import { noteGrant } from '#core/grants.ts'
 import { submit } from '#core/market.ts'
 import { purseId } from '#core/purse.ts'
 import { makeTaskId } from '#core/task-id.ts'
@@ -113,4 +114,19 @@ test('a queue is no reason to refuse while nothing is known of its pace, while i
   expect(ask(book, 1, later + 1_000)).toMatchObject({ code: 'overloaded' })
   join(book, 2, later + 2_000, { free: 100 })
   taken(later + 2_001)
+})
+
+test('second attempts beside late ones do not make the queue look faster than it is', () => {
+  const refusal = (late: number) => {
+    const book = openBook([1])
+    for (let n = 0; n < 100; n++) ask(book, 1, T0)
+    const { provider } = work(book, 100, () => {}, T0 + 1)
+    const { offers } = provider.supply
+    for (const { want } of [...book.tasks.values()].slice(0, late)) {
+      noteGrant(book.grants, { want, supply: provider.supply, offer: offers[0]!, rule: 'late', at: T0 + 5_900 })
+    }
+    return ask(book, 1, T0 + 6_000)
+  }
+  expect(refusal(0)).toMatchObject({ code: 'overloaded' })
+  expect(refusal(50)).toEqual(refusal(0))
 })

@@ -1,6 +1,11 @@
+import { createHash } from 'node:crypto'
+import { keccak256 } from 'viem'
 import { expect, test } from 'vitest'
-import { latestDecisions, latestMatches } from '#core/decision.ts'
+import { decisionsOf, latestDecisions, latestMatches, takeDecisions } from '#core/decision.ts'
+import { checkHour, closeHour } from '#core/hour-log.ts'
 import { formatAmount } from '#core/money.ts'
+import { hourName, hourOf, recordOf } from '#core/public-log.ts'
+import { taskView } from '#core/views.ts'
 import {
   enrol,
   join,
@@ -15,6 +20,7 @@ import {
   T0,
 } from '../support/book.ts'
 
+const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
 const base = (units: number) => formatAmount(BigInt(units))
 const cheapest = (over = {}) => request({ preference: 'cheapest', ...over })
 
@@ -115,4 +121,61 @@ test('of a busy market some are kept, the last fifty are told, and nothing of re
   expect(latestMatches(book, 6)).toMatchObject([{ at: T0 + 500 }, {}, {}, {}, {}, {}])
   const text = JSON.stringify(latestDecisions(book))
   for (const secret of [requesterOf(1), base(77_777), 'hello']) expect(text).not.toContain(secret)
+})
+
+test('a decision stays with its task until that is archived, however many others are made meanwhile', () => {
+  const book = openBook()
+  join(book, 1, T0, { free: 100 })
+  const [id] = order(book, 1, [request()], T0)
+  for (let spell = 1; spell <= 6; spell++) {
+    order(
+      book,
+      1,
+      Array.from({ length: 10 }, () => request()),
+      T0 + spell * 100,
+    )
+  }
+  expect(latestDecisions(book).some(({ task }) => task === id)).toBe(false)
+  expect(decisionsOf(book, id!)).toMatchObject([{ task: id, attempt: 1, rule: 'merit', provider: providerOf(1) }])
+  expect(takeDecisions(book, id!)).toMatchObject([{ task: id }])
+  expect(decisionsOf(book, id!)).toEqual([])
+})
+
+test('of tasks that never end some decisions are kept', () => {
+  const book = openBook()
+  const provider = join(book, 1, T0, { free: 6_000 })
+  const ids: string[] = []
+  for (let spell = 0; spell < 501; spell++) {
+    const many = Array.from({ length: 10 }, () => request())
+    ids.push(...order(book, 1, many, T0 + spell * 100))
+    for (const lease of provider.leases.values()) lease.expiresAt = Number.POSITIVE_INFINITY
+  }
+  expect(decisionsOf(book, ids[9]!)).toEqual([])
+  expect(decisionsOf(book, ids[10]!)).toHaveLength(1)
+  expect(book.decisions.ofTasks.size).toBe(5_000)
+})
+
+test('a log that passes a better offer over is found out, though its roots are right', async () => {
+  const book = openBook()
+  for (const n of [1, 2, 3]) join(book, n, T0, { offers: [offer({ ask: base(n) })] })
+  const [id, second] = order(book, 1, [cheapest(), cheapest()], T0)
+  for (const provider of book.providers.values()) {
+    const results = [...provider.leases.keys()].map((lease) => succeeded(lease))
+    say(book, provider, { seen: provider.lastSeq, results }, T0 + 1)
+  }
+  const lines = [id!, second!].map((one) =>
+    JSON.stringify(recordOf(taskView(book.ended.get(one)!), undefined, decisionsOf(book, one))),
+  )
+  const tools = { hash: async (text: string) => sha256(text), keccak: (hex: string) => keccak256(`0x${hex}`).slice(2) }
+  const check = async (told: string[]) => {
+    const head = await closeHour(hourName(hourOf(T0)), null, told, tools)
+    return (await checkHour([JSON.stringify(head), ...told], null, [], tools)).checks.filter(({ ok }) => !ok)
+  }
+  // The second passed over a provider that had no slot any more.
+  expect(lines[1]).toContain('"excluded":"slot"')
+  expect(await check(lines)).toEqual([])
+  const forged = [lines[0]!, lines[1]!.replace(',"excluded":"slot"', '')]
+  expect(await check(forged)).toEqual([
+    { what: 'of the 2 decisions that were noted none passed over a better offer', ok: false },
+  ])
 })

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { earnedOf, freeOf } from '#core/account.ts'
 import { apply, tick } from '#core/book.ts'
+import { latestDecisions } from '#core/decision.ts'
 import { available } from '#core/purse.ts'
 import { isOver } from '#core/task.ts'
 import { expectNothingIdle, expectSound } from '../support/book-facts.ts'
@@ -46,6 +47,23 @@ test('whatever requesters, providers and the clock do, the books add up and each
     }),
     250,
   )
+})
+
+test('who wins by its merit has no less of it than any other that could take the task', () => {
+  let seen = 0
+  holds(
+    fc.property(runs(60), (ops) => {
+      const world = createWorld()
+      for (const op of ops) step(world, op)
+      for (const { rule, merit, others } of latestDecisions(world.book)) {
+        if (rule !== 'merit') continue
+        for (const other of others) if (!other.excluded) expect(other.merit).toBeLessThanOrEqual(merit)
+        seen += others.length
+      }
+    }),
+    400,
+  )
+  expect(seen).toBeGreaterThan(100)
 })
 
 test('in the end every task has ended once, nothing is held, and every deposit is free, earned or a fee to the unit', () => {

@@ -7,7 +7,10 @@ import { keccak256 } from 'viem'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { expect, test, vi } from 'vitest'
 import { proofOf, verifyLog } from '#client/log.ts'
+import type { ProviderView } from '#core/directory.ts'
 import type { HourHead, LogConsistency } from '#core/hour-log.ts'
+import { parseAmount, splitFee } from '#core/money.ts'
+import type { ProviderHistory } from '#core/provider-history.ts'
 import { hourName, hourOf } from '#core/public-log.ts'
 import type { Receipt } from '#core/receipt.ts'
 import worker from '#worker/index.ts'
@@ -48,7 +51,7 @@ test('an hour that is over is closed, proves its receipts to a contract, and goe
   const first = await exported(start)
   await rollUp(start + HOUR)
   expect(await exported(start)).toBe(first)
-  expect(await verifyLog([first])).toMatchObject({ ok: true, checks: { length: 4 } })
+  expect(await verifyLog([first])).toMatchObject({ ok: true, checks: { length: 5 } })
   // A head, four tasks, and what came of those of alice.
   expect(first.trim().split('\n')).toHaveLength(6)
 
@@ -92,6 +95,19 @@ test('an hour that is over is closed, proves its receipts to a contract, and goe
   expect(root).toBe(`0x${JSON.parse(first.split('\n')[0]!).receipts.root}`)
   expect(await proofOf(receipt, second)).toBeNull()
   expect(await proofOf({ ...receipt, attempt: 2 }, first)).toBeNull()
+
+  const { body: history } = await send<ProviderHistory>('GET', `/v1/providers/${bob.address}/history`)
+  expect(history.until).toBe(hourName(hourOf(start + 2 * HOUR)))
+  expect(history.hours).toMatchObject(
+    [3, 1, 1].map((succeeded, n) => ({ hour: hourName(hourOf(start + n * HOUR)), succeeded, failed: 0, checked: 0 })),
+  )
+  const { body: now } = await send<ProviderView>('GET', `/v1/providers/${bob.address}`)
+  expect(history.hours.at(-1)!.reputation).toEqual(now.reputation)
+  const paid = history.hours.reduce((sum, hour) => sum + parseAmount(hour.paid), 0n)
+  expect(splitFee(paid).earned).toBe(parseAmount(now.earned))
+  expect(history.days.length).toBeGreaterThan(0)
+  for (const { looks, active } of history.days) expect([active, looks]).toEqual([looks, expect.any(Number)])
+  expect((await send('GET', `/v1/providers/0x${'9'.repeat(40)}/history`)).status).toBe(404)
 
   const [head, ...lines] = first.trim().split('\n') as [string, ...string[]]
   const changed: [string, string[]][] = [

@@ -10,7 +10,7 @@ export async function closeHours(network: Network, now: number): Promise<void> {
   let last = await history.readLastHead()
   for (const hour of await history.readOpenHours(CELLS, hourOf(now))) {
     const tallies = await talliesOf(network, hour)
-    const lines = linesOf(history, hour, tallies)
+    const lines = linesOf(history, hour, tallies.requesters)
     const head = await closeHour(hourName(hour), last && previousOf(last), lines, { hash: sha256, keccak })
     await history.saveHead(hour, head, tallies)
     last = head

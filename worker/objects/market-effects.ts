@@ -42,7 +42,7 @@ const IDLE_PURSE_MS = 60_000
 const FEED_MS = 250
 /** How long the word of a task's status lets the leases of the same turn go ahead of it. */
 const STATUS_MS = 1
-/** Minutes saved again at each roll-up, in case one was missed. */
+/** Minutes are saved once they are over, so many at most: of more the edge was away, and they are not known. */
 const MINUTES_SAVED = 5
 
 export type MarketEffects = ReturnType<typeof createEffects>
@@ -61,6 +61,7 @@ export function createEffects(store: MarketStore, network: Network) {
   let telling = false
   let feedSent = new Map<string, string>()
   const feed = { watched: true }
+  let savedMinute: number | null = null
 
   /** Everything that is due by the present truth; also how the outbox comes back after a restart. */
   function deriveSignals(now: number): void {
@@ -170,7 +171,7 @@ export function createEffects(store: MarketStore, network: Network) {
   /** Tells an account at once which tasks have ended; those that are in the archive by then are told with their pack. */
   async function notify(address: Address): Promise<void> {
     const ended = [...book.ended.values()].filter(({ spec }) => spec.requester === address && spec.webhook)
-    await tellWebhooks(ended.map(archived))
+    await tellWebhooks(ended.map((task) => archived(task, [])))
   }
 
   async function tellWebhooks(tasks: ArchivedTask[]): Promise<void> {
@@ -339,8 +340,11 @@ export function createEffects(store: MarketStore, network: Network) {
         writeMarket(store)
       }
       await exportPacks()
-      const minutes = minutesUntil(book.stats, now).filter(({ at }) => at > now - MINUTES_SAVED * MINUTE_MS)
+      savedMinute ??= await network.history.readLastMinute(book.cell)
+      const from = Math.max(savedMinute + MINUTE_MS, now - MINUTES_SAVED * MINUTE_MS)
+      const minutes = minutesUntil(book.stats, now).filter(({ at }) => at >= from && at + MINUTE_MS <= now)
       await network.history.saveMinutes(book.cell, minutes, networkSnapshot(book, now).metrics)
+      savedMinute = minutes.at(-1)?.at ?? savedMinute
       dropOld(store, now)
     },
   }
@@ -363,7 +367,7 @@ async function logged(task: ArchivedTask): Promise<HistoryTask> {
   return { ...historyTask(task), receipt: await loggedHash(named, sha256) }
 }
 
-export const historyTask = ({ requester, view, digest }: ArchivedTask): HistoryTask => ({
+export const historyTask = ({ requester, view, digest, decisions }: ArchivedTask): HistoryTask => ({
   requester,
-  ...recordOf(view, digest),
+  ...recordOf(view, digest, decisions),
 })

@@ -4,8 +4,10 @@
  * Recovery is snapshot, then journal; a page is read when one of its tasks is asked for.
  */
 import { apply, type Book, type BookEvent, createBook } from '#core/book.ts'
+import { takeDecisions } from '#core/decision.ts'
 import type { Accepted } from '#core/idempotency.ts'
 import { type PageTask, turnPages } from '#core/pages.ts'
+import type { DecisionView } from '#core/protocol/decision.ts'
 import type { TaskView } from '#core/protocol/task.ts'
 import type { Address } from '#core/protocol/values.ts'
 import { basisOf, type Exhibit, exhibitsOf, type ReceiptBasis } from '#core/receipt.ts'
@@ -38,6 +40,8 @@ export type ArchivedTask = {
   digest?: string
   receipt?: ReceiptBasis
   exhibits?: Exhibit[]
+  /** Those of its attempts that were noted, as they were given out. */
+  decisions?: DecisionView[]
 }
 
 export type MarketStore = {
@@ -131,7 +135,7 @@ export function pack(store: MarketStore): void {
   storage.transactionSync(() => {
     for (const { items: tasks } of packs) {
       const times = tasks.map(({ spec }) => spec.createdAt)
-      const packed = tasks.map(archived)
+      const packed = tasks.map((task) => archived(task, takeDecisions(book, task.spec.id)))
       store.lastPack++
       storage.sql.exec(
         'insert into archive(id, first, last, journal, tasks) values(?, ?, ?, ?, ?)',
@@ -266,7 +270,7 @@ export function dropOld({ storage }: MarketStore, now: number): void {
   used.market.rowsWritten += old.length + Number(old.length > 0) + keys.rowsWritten
 }
 
-export function archived(task: Task): ArchivedTask {
+export function archived(task: Task, decisions: DecisionView[]): ArchivedTask {
   const { requester, webhook, variant } = task.spec
   const receipt = basisOf(task)
   const exhibits = exhibitsOf(task)
@@ -277,6 +281,7 @@ export function archived(task: Task): ArchivedTask {
     ...(variant?.digest && { digest: variant.digest }),
     ...(receipt && { receipt }),
     ...(exhibits && { exhibits }),
+    ...(decisions.length > 0 && { decisions }),
   }
 }
 

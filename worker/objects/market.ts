@@ -14,10 +14,11 @@ import {
 } from '#core/book.ts'
 import { lengthOf } from '#core/chat-joint.ts'
 import { type CostView, costOf, type IsolateUsage, keepUsage, noUsages } from '#core/cost.ts'
-import { latestDecisions } from '#core/decision.ts'
+import { decisionsOf, latestDecisions } from '#core/decision.ts'
 import { providerList, providerView } from '#core/directory.ts'
 import { DomainError } from '#core/errors.ts'
 import { forecastRecord } from '#core/forecast-record.ts'
+import { isActive } from '#core/health.ts'
 import { type Idempotency, tasksOfEarlier } from '#core/idempotency.ts'
 import { isTooDeep } from '#core/json.ts'
 import { believedLane, chargesWithVouchers, dueTo, type SeenLane, type Signed, signedFor } from '#core/lane.ts'
@@ -63,6 +64,7 @@ import {
   writeMarket,
 } from './market-store.ts'
 import type { Start } from './output-log.ts'
+import { openPresence, type Presence } from './presence.ts'
 import { createWaiters, rouse, taskEnded, type Waiters, whenEnded, whenRoused } from './waiters.ts'
 
 /** With this many tasks open, calls are worth a moment's wait for others to share their journal row. */
@@ -85,6 +87,7 @@ export class Market extends DurableObject<Env> {
   private readonly store: MarketStore
   private readonly book: Book
   private readonly effects: MarketEffects
+  private readonly presence: Presence
   private readonly waiters: Waiters = createWaiters(() => this.publish())
   private readonly mailboxes: Mailboxes = new Map()
   private readonly usages = noUsages()
@@ -99,6 +102,7 @@ export class Market extends DurableObject<Env> {
     this.store = loadMarket(ctx.storage, ctx.id.name!, Date.now())
     this.book = this.store.book
     this.effects = createEffects(this.store, this.network)
+    this.presence = openPresence(ctx.storage)
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair('ping', 'pong'))
     for (const socket of ctx.getWebSockets()) this.resume(socket)
     pardon(this.book, Date.now())
@@ -378,6 +382,12 @@ export class Market extends DurableObject<Env> {
     return providerView(this.book, address, Date.now())
   }
 
+  /** On which days a provider was there; null when nobody registered by this address. */
+  presenceOf(address: Address) {
+    const provider = this.book.providers.get(address)
+    return provider ? this.presence.of(address, provider.registeredAt, Date.now()) : null
+  }
+
   books() {
     return booksOf(this.book)
   }
@@ -428,7 +438,13 @@ export class Market extends DurableObject<Env> {
     return this.effects.recall(account)
   }
 
+  /** Every minute. */
   async rollUp(now: number): Promise<void> {
+    const active = () =>
+      [...this.book.providers.values()]
+        .filter((provider) => isActive(provider, Date.now()))
+        .map(({ supply }) => supply.address)
+    this.presence.look(active, now)
     await this.effects.rollUp(now)
     this.publish()
   }
@@ -619,7 +635,7 @@ export class Market extends DurableObject<Env> {
 
   private inMemory(id: string): ArchivedTask | undefined {
     const task = openOf(this.book, id)?.task ?? this.book.ended.get(id)
-    return task && archived(task)
+    return task && archived(task, decisionsOf(this.book, id))
   }
 
   /** One alarm for whatever comes first; set again only when something comes earlier. */

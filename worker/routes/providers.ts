@@ -3,6 +3,7 @@ import * as z from 'zod'
 import { ProviderList, ProviderListQuery, ProviderView } from '#core/directory.ts'
 import { DomainError } from '#core/errors.ts'
 import { Address } from '#core/protocol/values.ts'
+import { historyOf, ProviderHistory } from '#core/provider-history.ts'
 import { TaskList, TaskListQuery } from '#core/task-list.ts'
 import { type Env, networkOf } from '../env.ts'
 import { operation } from '../middleware/operation.ts'
@@ -35,6 +36,26 @@ export const providers = new Hono<{ Bindings: Env }>()
       const view = await networkOf(c.env).market().provider(c.req.valid('param').address)
       if (!view) throw new DomainError('provider_not_found')
       return c.json(view)
+    },
+  )
+  .get(
+    '/:address/history',
+    operation({
+      summary: 'Read what came of a provider over time',
+      details:
+        'Hour by hour what came of its work, how much of it was held against the results of others, what was paid for it and how its reputation stood; and how much of each day it was there.',
+      access: 'anyone',
+      params: ProviderPath,
+      answers: { 200: ProviderHistory },
+      errors: ['provider_not_found'],
+    }),
+    async (c) => {
+      const { address } = c.req.valid('param')
+      const { market, history } = networkOf(c.env)
+      const days = await market().presenceOf(address)
+      if (!days) throw new DomainError('provider_not_found')
+      const [head, tallies] = await Promise.all([history.readLastHead(), history.readProviderHours(address)])
+      return c.json({ until: head?.hour ?? null, hours: historyOf(tallies), days })
     },
   )
   .get(

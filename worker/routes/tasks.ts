@@ -2,6 +2,7 @@ import { Hono } from 'hono'
 import * as z from 'zod'
 import { DomainError, SUBMIT_ERRORS } from '#core/errors.ts'
 import { SubmitHeaders } from '#core/lane.ts'
+import { DecisionList } from '#core/protocol/decision.ts'
 import { TaskForecast } from '#core/protocol/forecast.ts'
 import { SubmitTasks, TaskView, TaskViews, WaitQuery, WatchEvent } from '#core/protocol/task.ts'
 import type { Address } from '#core/protocol/values.ts'
@@ -147,6 +148,22 @@ export const tasks = new Hono<{ Bindings: Env }>()
     async (c) => {
       const { id, cell } = known(c.req.param('id'))
       return c.json(await readReceipt(networkOf(c.env), cell, c.get('principal').address, id))
+    },
+  )
+  .get(
+    '/:id/decisions',
+    operation({
+      summary: 'Read why a task went to whom it went',
+      details:
+        'A decision for each attempt that was noted: the rule, the winner, and the few other offers with most merit, each with its merit or why it was no candidate. Of a task with an assurance there are none before it is over, and of a busy market a hundred a second are noted.',
+      access: 'tasks:read',
+      answers: { 200: DecisionList },
+      errors: READ_ERRORS,
+    }),
+    async (c) => {
+      const { id, cell } = known(c.req.param('id'))
+      const task = await networkOf(c.env).market(cell).task(c.get('principal').address, id)
+      return c.json({ decisions: fromJson(unwrap(task)).decisions ?? [] })
     },
   )
   .get(

@@ -1,19 +1,22 @@
 /** The history in D1. Written in batches by effects and cron, read by pages; never on the path of a task. */
-import { and, asc, between, desc, eq, gt, inArray, lt, lte, notInArray, sql } from 'drizzle-orm'
+import { and, asc, between, desc, eq, getTableColumns, gt, inArray, lt, lte, notInArray, sql } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/d1'
 import type { HourHead } from '#core/hour-log.ts'
 import type { Metrics, Minute } from '#core/protocol/network.ts'
 import type { Address } from '#core/protocol/values.ts'
+import type { ProviderHour, ProviderTally } from '#core/provider-history.ts'
 import { hourOf, type TaskRecord } from '#core/public-log.ts'
 import type { HourTally, RequesterTally } from '#core/requester-reputation.ts'
-import { logHours, minutes, requesterHours, taskPages } from '#drizzle/schema.ts'
+import type { Whose } from '#core/task-list.ts'
+import { logHours, minutes, providerHours, requesterHours, taskPages } from '#drizzle/schema.ts'
 import { used } from '../usage.ts'
 
 export type HistoryTask = TaskRecord & { requester: Address }
 
 /** Rows a statement may carry: D1 binds at most 100 parameters. */
 const MINUTES_A_STATEMENT = 8
-const TALLIES_A_STATEMENT = 25
+const REQUESTERS_A_STATEMENT = 25
+const PROVIDERS_A_STATEMENT = 14
 /** Pages read at a time. */
 const PAGES_A_READ = 16
 /** Hours listed: two years. */
@@ -72,18 +75,24 @@ export function openHistory(database: D1Database) {
       return rows.map(({ hour }) => hour)
     },
 
-    /** Closes an hour with the lines it ends by; closing it again changes nothing. */
-    async saveHead(hour: number, head: HourHead, tallies: RequesterTally[]): Promise<void> {
-      const rows = tallies.map((tally) => ({ hour, ...tally }))
-      const parts = Array.from({ length: Math.ceil(rows.length / TALLIES_A_STATEMENT) }, (_, i) =>
-        rows.slice(i * TALLIES_A_STATEMENT, (i + 1) * TALLIES_A_STATEMENT),
-      )
+    /** Closes an hour with the lines it ends by and what it says of providers; closing it again changes nothing. */
+    async saveHead(
+      hour: number,
+      head: HourHead,
+      { requesters, providers }: { requesters: RequesterTally[]; providers: ProviderTally[] },
+    ): Promise<void> {
+      const at = <T extends object>(tally: T) => ({ hour, ...tally })
       const results = await db.batch([
         db
           .insert(logHours)
           .values({ hour, head: JSON.stringify(head) })
           .onConflictDoNothing(),
-        ...parts.map((part) => db.insert(requesterHours).values(part).onConflictDoNothing()),
+        ...partsOf(requesters.map(at), REQUESTERS_A_STATEMENT).map((part) =>
+          db.insert(requesterHours).values(part).onConflictDoNothing(),
+        ),
+        ...partsOf(providers.map(at), PROVIDERS_A_STATEMENT).map((part) =>
+          db.insert(providerHours).values(part).onConflictDoNothing(),
+        ),
       ])
       for (const { meta } of results) used.database.rowsWritten += meta.rows_written
     },
@@ -111,6 +120,13 @@ export function openHistory(database: D1Database) {
             requester === undefined ? undefined : eq(requesterHours.requester, requester),
           ),
         ),
+
+    /** What came of a provider's attempts in closed hours, the earliest first. */
+    readProviderHours(provider: Address): Promise<ProviderHour[]> {
+      const { provider: _, ...columns } = getTableColumns(providerHours)
+      const own = db.select(columns).from(providerHours).where(eq(providerHours.provider, provider))
+      return own.orderBy(asc(providerHours.hour))
+    },
 
     async readLastHead(): Promise<HourHead | null> {
       const [row] = await db.select().from(logHours).orderBy(desc(logHours.hour)).limit(1)
@@ -151,6 +167,17 @@ export function openHistory(database: D1Database) {
       }
     },
 
+    /** The last minute of a market that is kept; 0 before there is one. */
+    async readLastMinute(cell: string): Promise<number> {
+      const [row] = await db
+        .select({ at: minutes.at })
+        .from(minutes)
+        .where(eq(minutes.cell, cell))
+        .orderBy(desc(minutes.at))
+        .limit(1)
+      return row?.at ?? 0
+    },
+
     /** Keeps a market's minutes; a minute saved again is replaced. The metrics belong to the last of them. */
     async saveMinutes(cell: string, counts: Minute[], metrics: Metrics): Promise<void> {
       const rows = counts.map((minute, i) => ({ cell, ...minute, ...(i === counts.length - 1 ? metrics : {}) }))
@@ -183,14 +210,13 @@ export function openHistory(database: D1Database) {
      * Pages with tasks that somebody asked for or ran, of those before a number; the latest first, `limit` at most. A page also
      * holds the tasks of others.
      */
-    async readPagesOf(address: Address, before: number | undefined, limit: number) {
+    async readPagesOf({ by, address }: Whose, before: number | undefined, limit: number) {
+      const named = `"${by}":"${address}"`
       const number = sql<number>`rowid`
       const rows = await db
         .select({ number, tasks: taskPages.tasks })
         .from(taskPages)
-        .where(
-          and(sql`instr(${taskPages.tasks}, ${address}) > 0`, before === undefined ? undefined : lt(number, before)),
-        )
+        .where(and(sql`instr(${taskPages.tasks}, ${named}) > 0`, before === undefined ? undefined : lt(number, before)))
         .orderBy(desc(number))
         .limit(limit)
       return rows.map(({ number, tasks }) => ({ number, tasks: JSON.parse(tasks) as HistoryTask[] }))
@@ -207,3 +233,6 @@ export function openHistory(database: D1Database) {
     },
   }
 }
+
+const partsOf = <T>(rows: T[], size: number): T[][] =>
+  Array.from({ length: Math.ceil(rows.length / size) }, (_, i) => rows.slice(i * size, (i + 1) * size))
