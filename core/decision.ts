@@ -180,10 +180,13 @@ function bestBy({ winner, want }: Decision, next: Contender | undefined, advanta
 
 const SAID: Record<Advantage, (winner: Contender, next: Contender) => string> = {
   price: (winner, next) => `price ${formatAmount(winner.offer.ask)}, the next asks ${formatAmount(next.offer.ask)}`,
-  speed: (winner, next) => `speed ${winner.offer.speed}, the next has ${next.offer.speed}`,
+  speed: (winner, next) => `speed ${rough(winner.offer.speed)}, the next has ${rough(next.offer.speed)}`,
   warm: () => 'it has the model loaded, and the next has not',
   reputation: (winner, next) => `reputation ${winner.offer.reputation}, the next has ${next.offer.reputation}`,
 }
+
+/** To three digits: nobody reads more of a speed. */
+const rough = (speed: number): number => (speed < 1000 ? Number(speed.toPrecision(3)) : Math.round(speed))
 
 /** ' Of more merit: 2 had no free slot.' */
 function passedOver({ want, winner, others }: Decision): string {
