@@ -29,9 +29,18 @@ export async function doctor(given: Given, json: boolean): Promise<number> {
   if (json) process.stdout.write(`${JSON.stringify({ ok: isWell, checks })}\n`)
   else {
     const { columns, paints } = screenOf(process.stdout)
-    process.stdout.write(`${checks.flatMap((check) => linesOf(check, columns, paints)).join('\n')}\n`)
+    const lines = checks.flatMap((check) => linesOf(check, columns, paints))
+    process.stdout.write(`${[...lines, '', ...wrap(verdict(checks), columns)].join('\n')}\n`)
   }
   return isWell ? 0 : 1
+}
+
+/** The last line: whether the agent can do its work. */
+export function verdict(checks: readonly Check[]): string {
+  const count = (ok: Check['ok']) => checks.filter((check) => check.ok === ok).length
+  const [bad, missing] = [count(false), count(null)]
+  if (bad > 0) return `${bad === 1 ? 'One thing has' : `${bad} things have`} to be mended first: see ✗ above.`
+  return missing > 0 ? 'Ready: the agent works; what is marked - it does without.' : 'Ready: all is as it should be.'
 }
 
 export function linesOf(

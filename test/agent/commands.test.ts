@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { generatePrivateKey } from 'viem/accounts'
 import { expect, test } from 'vitest'
-import { examine } from '#agent/commands/doctor.ts'
+import { examine, verdict } from '#agent/commands/doctor.ts'
 import { unitFor } from '#agent/commands/install.ts'
 import { openControl, tellAgent } from '#agent/control.ts'
 import { startOpenAiServer } from '../support/openai-server.ts'
@@ -40,6 +40,14 @@ test('the doctor names what is wrong and how to mend it', async () => {
   expect(verdicts('edge').sort()).toEqual([false, true])
   expect(checks.find(({ found }) => found === `${upstream.url}: m`)?.ok).toBe(true)
   for (const { ok, mend } of checks) if (ok === false) expect(mend).toMatch(/./)
+})
+
+test('the doctor ends by whether the agent can work', () => {
+  const check = (ok: boolean | null) => ({ name: 'disk', ok, found: '9 GB' })
+  expect(verdict([check(true), check(true)])).toBe('Ready: all is as it should be.')
+  expect(verdict([check(true), check(null)])).toMatch(/^Ready: the agent works/)
+  expect(verdict([check(false), check(null)])).toMatch(/^One thing has to be mended first/)
+  expect(verdict([check(false), check(false)])).toMatch(/^2 things have to be mended first/)
 })
 
 test('a clock that is off is found by the edge’s own', async () => {
