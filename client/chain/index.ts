@@ -7,6 +7,6 @@ export * from './court.ts'
 export * from './governance.ts'
 export * from './root.ts'
 export * from './stake.ts'
-export { tokensOf } from './token.ts'
+export { tokensOf, transfer } from './token.ts'
 // biome-ignore-end lint/performance/noReExportAll: every file beside it has its own names
 // biome-ignore-end lint/performance/noBarrelFile: what the package exports is in one place

@@ -50,6 +50,12 @@ export function addChainCommands(program: Command, cli: () => Cli): void {
   command('balance', 'tokens and accounts of an address on the chain')
     .argument('[address]', 'whose; yours unless told', address)
     .action(async (whose: Address | undefined, options: ChainOptions) => (await money()).balance(cli(), whose, options))
+  command('transfer', 'send tokens to an address')
+    .argument('<to>', 'who gets them', address)
+    .argument('<tokens>', 'how many', amount)
+    .action(async (to: Address, tokens: string, options: ChainOptions) =>
+      (await money()).transfer(cli(), to, tokens, options),
+    )
   command('deposit', 'move tokens into an account, in one transaction')
     .argument('<tokens>', 'how many', amount)
     .option('--signer <address>', 'who may spend them (default: the key of the edge for you)', address)

@@ -1,9 +1,10 @@
-/** `daicn balance`, `deposit`, `withdraw`, `lanes`, `lock`, `unlock` and `release`. */
+/** `daicn balance`, `transfer`, `deposit`, `withdraw`, `lanes`, `lock`, `unlock` and `release`. */
 import { formatAmount, parseAmount } from '#core/money.ts'
 import type { AccountView } from '#core/protocol/account.ts'
 import type { Address } from '#core/protocol/values.ts'
 import * as accounts from '../chain/accounts.ts'
 import { type Chain, chainTime } from '../chain/chain.ts'
+import { transfer as sendTokens } from '../chain/token.ts'
 import { addressOf, type ChainOptions, openToRead, openWallet, sentView, tellSent } from './chain.ts'
 import { type Cli, open, print, UsageError } from './cli.ts'
 
@@ -37,6 +38,14 @@ export async function balance(cli: Cli, named: Address | undefined, options: Cha
     for (const { signer, free, locked } of held.accounts) {
       cli.out.item('account', `${tokens(free)} free, ${tokens(locked)} locked; spent by ${signer}`)
     }
+  })
+}
+
+export async function transfer(cli: Cli, to: Address, amount: string, options: ChainOptions): Promise<void> {
+  const sent = await sendTokens(await openWallet(cli, options), to, parseAmount(amount))
+  print(cli, { ...sentView(sent), amount, to }, () => {
+    cli.out.done('sent', `${amount} tokens to ${to}`)
+    tellSent(cli, sent)
   })
 }
 

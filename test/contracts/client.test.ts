@@ -472,6 +472,8 @@ test('each command does what it says, from the first deposit to the last vote', 
   }
 
   const money = async () => {
+    expect(await run('payer', 'transfer', provider, '1.5')).toMatchObject({ to: provider, amount: '1.5' })
+    expect(await run('payer', 'balance')).toMatchObject({ tokens: '98.5' })
     await run('payer', 'deposit', '6', '--signer', own)
     await run('payer', 'lock', provider, '2')
     expect(await run('payer', 'lanes')).toMatchObject([{ receiver: provider, locked: '2', unlockAt: null }])
