@@ -24,7 +24,8 @@ const LIMITS: Limit[] = [1000, 5000].flatMap((count): Limit[] => [
 ])
 
 const PACED = 20
-const PACE_MS = 100
+/** Between two, so that there are 10,000 deliveries a second whatever the number of sockets: what all can carry. */
+const paceMs = (count: number): number => count / 10
 /** Messages of a burst, so that it is as many deliveries whatever the number of sockets. */
 const DELIVERIES = 100_000
 const OPENING_MS = 60_000
@@ -63,14 +64,15 @@ type Measured = { paced: Sent; burst: Sent; reset?: Sent }
 async function measure(target: Target, count: number, reset?: () => Promise<void>): Promise<Measured> {
   const watched = await watch(target, count)
   await watched.send(3, 50)
-  const paced = await watched.send(PACED, PACE_MS)
+  const pace = paceMs(count)
+  const paced = await watched.send(PACED, pace)
   const burst = await watched.send(Math.max(20, Math.floor(DELIVERIES / count)), 0)
   if (!reset) {
     watched.close()
     return { paced, burst }
   }
-  const sending = watched.send(PACED, PACE_MS)
-  await wait((PACED * PACE_MS) / 2)
+  const sending = watched.send(PACED, pace)
+  await wait((PACED * pace) / 2)
   await reset()
   while (watched.closed < count) await wait(10)
   await watched.resume()
@@ -133,7 +135,7 @@ async function measureFeed(world: World, count: number, log: (line: string) => v
   const body = { kind: 'llm.chat', model: 'bench/fanout', input }
   for (let task = 0; task < 20; task++) {
     await call({ edge: world.url, key: apiKey }, 'POST', '/v1/tasks', { body })
-    await wait(PACE_MS * 2)
+    await wait(200)
   }
   await wait(2_000)
   for (const socket of sockets) socket.terminate()
