@@ -54,6 +54,8 @@ export function connect(connection: Connection) {
     task: (id: string, options?: Signal) => tasks.read(to, id, options),
     /** When a task will start and finish, as quantiles from now on; null is not known, or has been. */
     forecast: (id: string, options?: Signal) => tasks.forecast(to, id, options),
+    /** Why each attempt at a task went to whom it went: who was considered, and why not. */
+    decisions: (id: string, options?: Signal) => tasks.decisions(to, id, options),
     /** A task once it has ended, in whatever way. */
     wait: (id: string, options?: Signal) => tasks.wait(to, id, options),
     /** What happens to a task, from its beginning to its end. Leaving the loop leaves the task as it is. */

@@ -1,6 +1,7 @@
 /** Tasks as a requester writes and reads them, typed by their kind, and all that can be done with one. */
 import type * as z from 'zod'
 import type { BlobView } from '#core/protocol/blob.ts'
+import type { DecisionList } from '#core/protocol/decision.ts'
 import type { TaskForecast } from '#core/protocol/forecast.ts'
 import type { Quote } from '#core/protocol/quote.ts'
 import type { SubmitTask, TaskView, WatchEvent } from '#core/protocol/task.ts'
@@ -66,6 +67,10 @@ export const read = (connection: Connection, id: string, { signal }: Signal = {}
 /** When a task will start and finish, from now on. */
 export const forecast = (connection: Connection, id: string, { signal }: Signal = {}) =>
   insist<TaskForecast>(connection, 'GET', `${pathOf(id)}/forecast`, { signal })
+
+/** Why its attempts went to whom they went; of those that were noted. */
+export const decisions = async (connection: Connection, id: string, { signal }: Signal = {}) =>
+  (await insist<DecisionList>(connection, 'GET', `${pathOf(id)}/decisions`, { signal })).decisions
 
 /** A task once it has ended, or as it is when the edge would hold the answer no longer. */
 export const awhile = (connection: Connection, id: string, { signal }: Signal = {}) =>

@@ -14,6 +14,7 @@ import { reputation } from './reputation.ts'
 import { assuranceOf, cancel, quote, type RunOptions, run } from './run.ts'
 import { terminal } from './terminal.ts'
 import { watchNetwork, watchTask } from './watch.ts'
+import { why } from './why.ts'
 
 const EXIT_CODES = `
 Exit codes:
@@ -136,6 +137,10 @@ program
   .command('cancel <task>')
   .description('cancel a task, at whatever stage')
   .action((task: string) => cancel(cli(), task))
+program
+  .command('why <task>')
+  .description('who was considered for a task, and why it went to whom it went')
+  .action((task: string) => why(cli(), task))
 program
   .command('receipt <task>')
   .description('the signed receipt of a task that has succeeded')

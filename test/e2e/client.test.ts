@@ -120,6 +120,9 @@ test('a receipt verifies without a network, and fails by the field that was chan
   const { value } = await json(['run', '--kind', 'text.embed', 'a boat at dawn'])
   const task = value as { id: string; price: string; provider: string; output: { embeddings: number[][] } }
   await writeFile(join(where.cwd, 'task.json'), JSON.stringify(task))
+  const reasons = await run('why', task.id)
+  expect([reasons.code, reasons.stdout]).toEqual([0, expect.stringMatching(/attempt 1[\s\S]+chosen/)])
+  expect(reasons.stdout).toContain(task.provider)
   const { code, stdout } = await run('receipt', task.id)
   expect(code).toBe(0)
   const receipt = JSON.parse(stdout)
