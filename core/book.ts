@@ -585,9 +585,10 @@ function queue({ matching }: Book, { want, turn }: OpenTask): void {
 function grant(book: Book, open: OpenTask, match: Match, rule: Rule, now: number): void {
   const { supply, offer } = match
   noteGrant(book.grants, { want: open.want, supply, offer, rule, at: now })
-  noteDecision(book, match, rule, now)
+  const decision = noteDecision(book, match, rule, now)
   const { ask, digest } = offer
-  const event: TaskEvent = { type: 'granted', provider: supply.address, ask, ...(digest !== null && { digest }) }
+  const given = { provider: supply.address, ask, ...(digest !== null && { digest }), ...(decision && { decision }) }
+  const event: TaskEvent = { type: 'granted', ...given }
   record(book, { type: 'task', at: now, id: open.task.spec.id, event })
 }
 

@@ -1,8 +1,7 @@
 /**
  * Why a task went to whom it went. A market notes of each decision what it was made by: the winner and the few other offers of its
- * class with most merit, as they stood then. It does so of a hundred decisions a second at most, so that a busy market does not pay for
- * it, and in memory alone until the task has ended; then they go with it into the archive and the public log. What it means is said
- * when somebody asks.
+ * class with most merit, as they stood then; of a hundred decisions a second at most, so that a busy market hardly pays for it. It is
+ * written down with the attempt, and goes with its task into the archive and the public log.
  *
  * | rule  | the task goes to                                                     |
  * |-------|----------------------------------------------------------------------|
@@ -21,59 +20,43 @@ import { inOrder } from './ordered-index.ts'
 import { Advantage, type DecisionView, type MatchView, type PublicReason, type Rule } from './protocol/decision.ts'
 import type { Preference } from './protocol/quote.ts'
 import type { Address } from './protocol/values.ts'
+import { isOver, type Task } from './task.ts'
 
 /** An offer as it stood when a task was given out, and why it was no candidate; null when it was one. */
 type Contender = { address: Address; offer: Ask; excluded: Exclusion | null }
 
 /** `others`: those with most merit, best first. */
 type Decision = { want: Want; at: number; attempt: number; rule: Rule; winner: Contender; others: Contender[] }
-/** A ring: the oldest is overwritten. `inSpell` were noted since `spellFrom`. `ofTasks`: of those that have not been archived. */
-export type Decisions = {
-  kept: Decision[]
-  noted: number
-  spellFrom: number
-  inSpell: number
-  ofTasks: Map<string, Decision[]>
-}
+/** The last: a ring, of which the oldest is overwritten. `inSpell` were noted since `spellFrom`. */
+export type Decisions = { kept: DecisionView[]; noted: number; spellFrom: number; inSpell: number }
 
 /** Decisions that are kept, and of those made within so long. */
 const KEPT = 50
 const SPELL_MS = 100
 const MOST_IN_SPELL = 10
-/** Of which decisions are kept until they are archived; of more, those that were given out first go without. */
-const MOST_TASKS = 5_000
 /** Other offers that are kept, and that are looked at to find them. */
 const OTHERS = 4
 const LOOKS = 12
 
-export const createDecisions = (): Decisions => ({ kept: [], noted: 0, spellFrom: 0, inSpell: 0, ofTasks: new Map() })
+export const createDecisions = (): Decisions => ({ kept: [], noted: 0, spellFrom: 0, inSpell: 0 })
 
-/** To be called before the decision takes effect. */
-export function noteDecision(book: Book, match: Match, rule: Rule, now: number): void {
+/** To be called before the decision takes effect. @returns null of a busy market, which notes no more just now */
+export function noteDecision(book: Book, match: Match, rule: Rule, now: number): DecisionView | null {
   const { decisions } = book
   if (now - decisions.spellFrom >= SPELL_MS) Object.assign(decisions, { spellFrom: now, inSpell: 0 })
-  if (decisions.inSpell === MOST_IN_SPELL) return
+  if (decisions.inSpell === MOST_IN_SPELL) return null
   decisions.inSpell++
   const { want, supply, offer } = match
   const winner = contender(supply, offer, null)
   const attempt = book.tasks.get(want.id)!.task.attempts.length + 1
-  const decision = { want, at: now, attempt, rule, winner, others: othersOf(book, match, now) }
-  decisions.kept[decisions.noted++ % KEPT] = decision
-  decisions.ofTasks.set(want.id, [...(decisions.ofTasks.get(want.id) ?? []), decision])
-  if (decisions.ofTasks.size > MOST_TASKS) decisions.ofTasks.delete(decisions.ofTasks.keys().next().value!)
+  const view = decisionView({ want, at: now, attempt, rule, winner, others: othersOf(book, match, now) })
+  decisions.kept[decisions.noted++ % KEPT] = view
+  return view
 }
 
-/** What is known of a task that is not archived yet. Of one that is being verified nothing is told before it is over. */
-export function decisionsOf({ decisions, tasks }: Book, task: string): DecisionView[] {
-  return isTold(tasks, task) ? (decisions.ofTasks.get(task) ?? []).map(decisionView) : []
-}
-
-/** The same of one that is being archived, which is not asked for again. */
-export function takeDecisions({ decisions: { ofTasks } }: Book, task: string): DecisionView[] {
-  const own = (ofTasks.get(task) ?? []).map(decisionView)
-  ofTasks.delete(task)
-  return own
-}
+/** What was noted of a task. Of one that is being verified nothing is told before it is over: who checks it must not know whom. */
+export const decisionsOf = (task: Task): DecisionView[] =>
+  task.spec.assurance && !isOver(task) ? [] : task.attempts.flatMap(({ decision }) => decision ?? [])
 
 function othersOf({ matching, providers }: Book, { want, supply: winner }: Match, now: number): Contender[] {
   const tree = matching.listings.get(want.kind)?.get(want.model)?.[want.preference]
@@ -89,26 +72,23 @@ function othersOf({ matching, providers }: Book, { want, supply: winner }: Match
   return others
 }
 
-/** A copy, for what is known of an offer changes. */
 const contender = ({ address }: Supply, offer: Ask, excluded: Exclusion | null): Contender => ({
   address,
-  offer: { ...offer },
+  offer,
   excluded,
 })
 
-/** Latest first. */
-export const latestDecisions = (book: Book): DecisionView[] => told(book).map(decisionView)
-
-/** The same in short. */
-export const latestMatches = (book: Book, most: number): MatchView[] => told(book).slice(0, most).map(matchView)
-
-function told({ decisions: { kept, noted }, tasks }: Book): Decision[] {
+/** Latest first; of a task that is being verified, once it is over. */
+export function latestDecisions({ decisions: { kept, noted }, tasks }: Book): DecisionView[] {
   const latestFirst = Array.from(kept, (_, n) => kept[(noted - 1 - n) % KEPT]!)
-  return latestFirst.filter(({ want }) => isTold(tasks, want.id))
+  return latestFirst.filter(({ task }) => !tasks.get(task)?.task.spec.assurance)
 }
 
-/** Of a task that is being verified nothing is told before it is over: who checks it must not know whom. */
-const isTold = (open: Book['tasks'], task: string): boolean => !open.get(task)?.task.spec.assurance
+/** The same in short. */
+export const latestMatches = (book: Book, most: number): MatchView[] =>
+  latestDecisions(book)
+    .slice(0, most)
+    .map(({ others: _, ...match }) => match)
 
 const decisionView = (decision: Decision): DecisionView => ({
   ...matchView(decision),

@@ -25,7 +25,7 @@ export const TaskRecord = TaskSummary.extend({
   attempts: z.array(
     AttemptView.pick({ provider: true, state: true, grantedAt: true, endedAt: true, price: true }).extend({
       decision: LoggedDecision.exactOptional().describe(
-        'Why it went to this provider. Of a hundred attempts a second at most; none of before the edge was last started.',
+        'Why it went to this provider. Of a hundred attempts a second at most.',
       ),
     }),
   ),

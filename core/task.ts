@@ -11,6 +11,7 @@ import { type Checked, type Delivery, judge, mostResults } from './assurance.ts'
 import { currentAttempt, deliverersOf, leasedAttempts, mayHaveSecond, triesOf } from './attempts.ts'
 import type { Variant } from './capability.ts'
 import { addTexts, lengthOf } from './chat-joint.ts'
+import type { DecisionView } from './protocol/decision.ts'
 import type { Signed } from './protocol/lease.ts'
 import type { Preference } from './protocol/quote.ts'
 import { isEnded, type TaskError, type TaskStatus } from './protocol/task.ts'
@@ -67,12 +68,13 @@ type AttemptState =
   | { is: 'lost'; at: number }
   | { is: 'superseded'; at: number }
 
-/** `units`: what it was paid for, each at its ask. `digest`: of the model that was offered, if it named one. */
+/** `units`: what it was paid for, each at its ask. `digest`: of the model that was offered, if it named one. `decision`: why, if noted. */
 export type Attempt = {
   number: number
   provider: Address
   ask: bigint
   digest?: string
+  decision?: DecisionView
   grantedAt: number
   units: number
   state: AttemptState
@@ -116,7 +118,7 @@ export type Task = {
 }
 
 export type TaskEvent =
-  | { type: 'granted'; provider: Address; ask: bigint; digest?: string }
+  | { type: 'granted'; provider: Address; ask: bigint; digest?: string; decision?: DecisionView }
   | { type: 'started'; attempt: number }
   /** `output` and `usage` are those of the whole task, `units` those of this attempt; `drawn` for a spot check. */
   | {
@@ -202,13 +204,13 @@ export function transition(task: Task, event: TaskEvent, now: number): Transitio
 
 function grant(
   task: Task,
-  { provider, ask, digest }: Extract<TaskEvent, { type: 'granted' }>,
+  { provider, ask, digest, decision }: Extract<TaskEvent, { type: 'granted' }>,
   now: number,
 ): Transition {
   const { state } = task
   if (state.is !== 'queued' && !mayHaveSecond(task)) throw new Error(`task ${task.spec.id} is ${state.is}, not queued`)
   const number = task.attempts.length + 1
-  const offered = { provider, ask, ...(digest !== undefined && { digest }) }
+  const offered = { provider, ask, ...(digest !== undefined && { digest }), ...(decision && { decision }) }
   const attempt: Attempt = { number, ...offered, grantedAt: now, units: 0, state: { is: 'granted' } }
   const leased: TaskState =
     state.is === 'leased' || state.is === 'running'

@@ -171,7 +171,7 @@ export function createEffects(store: MarketStore, network: Network) {
   /** Tells an account at once which tasks have ended; those that are in the archive by then are told with their pack. */
   async function notify(address: Address): Promise<void> {
     const ended = [...book.ended.values()].filter(({ spec }) => spec.requester === address && spec.webhook)
-    await tellWebhooks(ended.map((task) => archived(task, [])))
+    await tellWebhooks(ended.map(archived))
   }
 
   async function tellWebhooks(tasks: ArchivedTask[]): Promise<void> {

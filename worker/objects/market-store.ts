@@ -4,7 +4,7 @@
  * Recovery is snapshot, then journal; a page is read when one of its tasks is asked for.
  */
 import { apply, type Book, type BookEvent, createBook } from '#core/book.ts'
-import { takeDecisions } from '#core/decision.ts'
+import { decisionsOf } from '#core/decision.ts'
 import type { Accepted } from '#core/idempotency.ts'
 import { type PageTask, turnPages } from '#core/pages.ts'
 import type { DecisionView } from '#core/protocol/decision.ts'
@@ -131,11 +131,12 @@ export function writeMarket(store: MarketStore): void {
 export function pack(store: MarketStore): void {
   const { book, storage, row } = store
   if (book.ended.size === 0) return
-  const packs = [...bySize([...book.ended.values()], (task) => sizeOf(task.state) + sizeOf(task.deliveries) + 1000)]
+  const size = ({ state, deliveries, attempts }: Task) => sizeOf(state) + sizeOf(deliveries) + sizeOf(attempts) + 1000
+  const packs = [...bySize([...book.ended.values()], size)]
   storage.transactionSync(() => {
     for (const { items: tasks } of packs) {
       const times = tasks.map(({ spec }) => spec.createdAt)
-      const packed = tasks.map((task) => archived(task, takeDecisions(book, task.spec.id)))
+      const packed = tasks.map(archived)
       store.lastPack++
       storage.sql.exec(
         'insert into archive(id, first, last, journal, tasks) values(?, ?, ?, ?, ?)',
@@ -270,10 +271,11 @@ export function dropOld({ storage }: MarketStore, now: number): void {
   used.market.rowsWritten += old.length + Number(old.length > 0) + keys.rowsWritten
 }
 
-export function archived(task: Task, decisions: DecisionView[]): ArchivedTask {
+export function archived(task: Task): ArchivedTask {
   const { requester, webhook, variant } = task.spec
   const receipt = basisOf(task)
   const exhibits = exhibitsOf(task)
+  const decisions = decisionsOf(task)
   return {
     requester,
     view: taskView(task),

@@ -14,7 +14,7 @@ import {
 } from '#core/book.ts'
 import { lengthOf } from '#core/chat-joint.ts'
 import { type CostView, costOf, type IsolateUsage, keepUsage, noUsages } from '#core/cost.ts'
-import { decisionsOf, latestDecisions } from '#core/decision.ts'
+import { latestDecisions } from '#core/decision.ts'
 import { providerList, providerView } from '#core/directory.ts'
 import { DomainError } from '#core/errors.ts'
 import { forecastRecord } from '#core/forecast-record.ts'
@@ -635,7 +635,7 @@ export class Market extends DurableObject<Env> {
 
   private inMemory(id: string): ArchivedTask | undefined {
     const task = openOf(this.book, id)?.task ?? this.book.ended.get(id)
-    return task && archived(task, decisionsOf(this.book, id))
+    return task && archived(task)
   }
 
   /** One alarm for whatever comes first; set again only when something comes earlier. */
