@@ -6,7 +6,7 @@ import type { DecisionList } from '#core/protocol/decision.ts'
 import type { EdgeFrame, Poll } from '#core/protocol/lease.ts'
 import type { ModelView } from '#core/protocol/model.ts'
 import type { Minute, NetworkFrame, NetworkSnapshot } from '#core/protocol/network.ts'
-import type { ReputationList } from '#core/public-log.ts'
+import type { ReputationList, TaskRecord } from '#core/public-log.ts'
 import worker from '#worker/index.ts'
 import type { Market } from '#worker/objects/market.ts'
 import { nextAlarm, ring } from '../support/alarm.ts'
@@ -232,6 +232,31 @@ test.each(['from', 'to'])('a series whose %s is no time is refused', async (name
   for (const value of ['', 'noon', '-1', '1.5', '1e400']) {
     refused(await send('GET', `/v1/network/series?${name}=${value}`), 'invalid_request', `?${name}`)
   }
+})
+
+test('why a task went to whom it went outlives the market that gave it out, and is told to its requester and the public log', async () => {
+  const model = 'reasons'
+  const [alice, bob, carol] = [
+    await requester(),
+    await provider([{ ...OFFER, model }]),
+    await provider([{ ...OFFER, model, ask: '0.000002' }]),
+  ]
+  await Promise.all([poll(bob, { free: 0 }), poll(carol, { free: 0 })])
+  const { id } = await submit(alice, { ...CHAT, model })
+  await evictDurableObject(market())
+  const [lease] = (await poll(bob, { free: 1 })).leases
+  await evictDurableObject(market())
+  await poll(bob, { seen: lease!.seq, results: [succeeded(lease!.id)] })
+  await evictDurableObject(market())
+  const { body } = await send<DecisionList>('GET', `/v1/tasks/${id}/decisions`, alice)
+  expect(body.decisions).toMatchObject([{ task: id, attempt: 1, rule: 'turn', provider: bob.address }])
+  await scheduled()
+  const { merit, preference, rule } = body.decisions[0]!
+  const { results } = await bindings.DB.prepare('select tasks from task_pages where tasks like ?').bind(`%${id}%`).all()
+  const records = JSON.parse(results[0]!.tasks as string) as TaskRecord[]
+  expect(records.find((record) => record.id === id)!.attempts).toMatchObject([
+    { decision: { merit, preference, rule } },
+  ])
 })
 
 test('nothing is decided by the history: without its rows all goes on', async () => {
