@@ -100,6 +100,20 @@ test('a result counts once: sent again it is confirmed, from an older attempt it
   expect(late.results).toEqual([{ lease: first!.id, accepted: false, code: 'task_finished' }])
   const stolen = await poll(bob, { seen: first!.seq, results: [succeeded(second!.id)] })
   expect(stolen.results).toEqual([{ lease: second!.id, accepted: false, code: 'lease_not_found' }])
+  // The same once the task is in the archive.
+  const isPacked = () =>
+    runInDurableObject(
+      market(),
+      (_: Market, { storage }) =>
+        storage.sql.exec('select id from archive where tasks like ?', `%${task.id}%`).toArray().length > 0,
+    )
+  while (!(await isPacked())) await ring(await nextAlarm())
+  const much = await poll(carol, { seen: second!.seq, results: [succeeded(second!.id)] })
+  expect(much.results).toEqual([{ lease: second!.id, accepted: true }])
+  for (const result of [succeeded(first!.id), succeeded(second!.id)]) {
+    const { results } = await poll(bob, { seen: first!.seq, results: [result] })
+    expect(results).toEqual([{ lease: result.lease, accepted: false, code: 'task_finished' }])
+  }
   expect(await read(alice, task.id)).toMatchObject({ provider: carol.address, output: { content: 'hello there' } })
 })
 

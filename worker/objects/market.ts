@@ -265,7 +265,7 @@ export class Market extends DurableObject<Env> {
     const call = fromJson(json)
     // An earlier poll that still waits ends here: the provider is asking again.
     rouse(this.waiters, who)
-    const results = poll(this.book, provider, call, Date.now())
+    const results = this.acknowledged(who, poll(this.book, provider, call, Date.now()))
     const answer = () => {
       disconnect(this.book, provider)
       done(toJson({ ...this.answer(provider, call.seen), results, ...markOf(call) }))
@@ -277,6 +277,16 @@ export class Market extends DurableObject<Env> {
     }
     provider.reachable = true
     whenRoused(this.waiters, who, Date.now() + call.waitSeconds * 1000, answer)
+  }
+
+  /** A result whose answer was lost comes again; it was accepted, also where its task is in the archive by now. */
+  private acknowledged(who: Address, results: ResultReceipt[]): ResultReceipt[] {
+    return results.map((result) => {
+      const given = result.code === 'task_finished' ? parseLeaseId(result.lease) : null
+      const attempts = given && findArchived(this.store, [given.task]).get(given.task)?.view.attempts
+      const { provider, state } = attempts?.[given!.attempt - 1] ?? {}
+      return provider === who && state === 'succeeded' ? { lease: result.lease, accepted: true } : result
+    })
   }
 
   why(address: Address): Promise<Outcome<Why>> {
@@ -469,7 +479,7 @@ export class Market extends DurableObject<Env> {
       return
     }
     if (frame.type === 'output') return this.passOn(session.address, frame)
-    const results = poll(this.book, provider, frame, Date.now())
+    const results = this.acknowledged(session.address, poll(this.book, provider, frame, Date.now()))
     provider.reachable = true
     // What this call brought about is in its answer, and need not be told before it.
     socket.serializeAttachment({
