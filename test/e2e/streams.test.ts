@@ -121,7 +121,8 @@ test('streams whose providers are killed at random tokens go on as if nothing ha
     `seed ${seed}: ${done.length} streams, ${gaps.length} lost their provider in ${kills} kills, 0 broken; ` +
       `resume gap p50 ${p50} ms, p95 ${p95} ms, most ${Math.round(gaps.at(-1)!)} ms`,
   )
-  expect(p95).toBeLessThan(GAP_MS)
+  // Of few streams the 95th percentile is the slowest, which says nothing: one in twenty, rounded up, may take longer.
+  expect(gaps.filter((gap) => gap >= GAP_MS).length).toBeLessThanOrEqual(Math.ceil(gaps.length / 20))
   await Promise.all(fleet.map(({ program }) => program.kill()))
 })
 
