@@ -13,6 +13,7 @@
  * | late  | the best other that is free, beside one that is late; see core/speculation.ts |
  */
 import type { Book } from './book.ts'
+import { PASSED, roughSpeed } from './decision-words.ts'
 import { WANTS } from './explain.ts'
 import { type Ask, type Exclusion, type Match, merit, offerExclusion, type Supply, type Want } from './matching.ts'
 import { formatAmount } from './money.ts'
@@ -160,13 +161,10 @@ function bestBy({ winner, want }: Decision, next: Contender | undefined, advanta
 
 const SAID: Record<Advantage, (winner: Contender, next: Contender) => string> = {
   price: (winner, next) => `price ${formatAmount(winner.offer.ask)}, the next asks ${formatAmount(next.offer.ask)}`,
-  speed: (winner, next) => `speed ${rough(winner.offer.speed)}, the next has ${rough(next.offer.speed)}`,
+  speed: (winner, next) => `speed ${roughSpeed(winner.offer.speed)}, the next has ${roughSpeed(next.offer.speed)}`,
   warm: () => 'it has the model loaded, and the next has not',
   reputation: (winner, next) => `reputation ${winner.offer.reputation}, the next has ${next.offer.reputation}`,
 }
-
-/** To three digits: nobody reads more of a speed. */
-const rough = (speed: number): number => (speed < 1000 ? Number(speed.toPrecision(3)) : Math.round(speed))
 
 /** ' Of more merit: 2 had no free slot.' */
 function passedOver({ want, winner, others }: Decision): string {
@@ -179,13 +177,6 @@ function passedOver({ want, winner, others }: Decision): string {
   }
   if (counts.size === 0) return ''
   return ` Of more merit: ${[...counts].map(([reason, count]) => `${count} ${PASSED[reason]}`).join(', ')}.`
-}
-
-const PASSED: Record<PublicReason, string> = {
-  slot: 'had no free slot',
-  avoided: 'failed it a moment before',
-  drawn: 'was not drawn',
-  terms: 'did not meet its terms',
 }
 
 function publicReason(reason: Exclusion): PublicReason {

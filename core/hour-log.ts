@@ -123,7 +123,8 @@ export async function checkHour(
   const [first = '', ...rest] = lines
   const head = parsed(HourHead, first)
   if (!head) return { head: null, checks: [{ what: 'it begins with the head of a closed hour', ok: false }] }
-  const wrong = rest.findIndex((line) => parsed(LINE, line) === null)
+  const told = rest.map((line) => parsed(LINE, line))
+  const wrong = told.indexOf(null)
   const form = wrong < 0 ? `its ${rest.length} lines are records` : `line ${wrong + 2} is a record`
   if (wrong >= 0) return { head, checks: [{ what: form, ok: false }] }
   const again = await closeHour(head.hour, head.previous, rest, tools)
@@ -138,8 +139,8 @@ export async function checkHour(
       ok: !head.previous || hourNumber(head.previous.hour) < hourNumber(head.hour),
     },
   ]
-  const decisions = rest
-    .flatMap((line) => parsed(TaskRecord, line)?.attempts ?? [])
+  const decisions = told
+    .flatMap((line) => (line && 'attempts' in line ? line.attempts : []))
     .flatMap((one) => one.decision ?? [])
   if (decisions.length > 0) {
     const what = `of the ${decisions.length} decisions that were noted none passed over a better offer`

@@ -1,13 +1,7 @@
 /** `daicn why`. */
-import type { DecisionView, PublicReason } from '#core/protocol/decision.ts'
+import { contendersOf, roughSpeed } from '#core/decision-words.ts'
 import { type Cli, open, print } from './cli.ts'
 
-const PASSED: Record<PublicReason, string> = {
-  slot: 'had no free slot',
-  avoided: 'failed it just before',
-  drawn: 'was not drawn',
-  terms: 'did not meet its terms',
-}
 const HEAD = ['provider', 'ask', 'speed', 'reputation', 'merit', '']
 
 /** Who was considered for a task of ours, and why it went to whom it went. */
@@ -19,23 +13,15 @@ export async function why(cli: Cli, task: string): Promise<void> {
       cli.out.heading(`attempt ${decision.attempt}`)
       cli.out.line(decision.explanation)
       cli.out.line()
-      cli.out.table(HEAD, contendersOf(decision))
+      cli.out.table(HEAD, contendersOf(decision).map(row))
     }
   })
 }
 
-const contendersOf = ({ others, ...winner }: DecisionView): string[][] => [
-  row(winner, 'chosen'),
-  ...others.map((other) => row(other, other.excluded ? PASSED[other.excluded] : 'could have taken it')),
-]
-
-const row = (
-  { provider, ask, speed, reputation, warm, merit }: DecisionView['others'][number],
-  outcome: string,
-): string[] => [
+const row = ({ provider, ask, speed, reputation, warm, merit, outcome }: ReturnType<typeof contendersOf>[number]) => [
   provider,
   ask,
-  `${speed < 1000 ? Number(speed.toPrecision(3)) : Math.round(speed)}${warm ? '' : ', not loaded'}`,
+  `${roughSpeed(speed)}${warm ? '' : ', not loaded'}`,
   reputation.toFixed(2),
   merit.toFixed(3),
   outcome,
