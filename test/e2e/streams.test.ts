@@ -11,7 +11,7 @@ import { MODEL, PROMPT_TOKENS, startTokenServer, tokensFor } from '../support/to
 import { startUpstreamAgent, type UpstreamAgent } from '../support/upstream-agent.ts'
 
 /** How many streams must lose their provider; `STREAMS=200` is the long form, which takes some minutes. */
-const STREAMS = Number(process.env.STREAMS ?? 8)
+const STREAMS = Number(process.env.STREAMS ?? 24)
 const OPEN = 12
 const AGENTS = 4
 /** With one of them gone the others have just room enough, so that each kill meets about as many streams. */
@@ -121,8 +121,7 @@ test('streams whose providers are killed at random tokens go on as if nothing ha
     `seed ${seed}: ${done.length} streams, ${gaps.length} lost their provider in ${kills} kills, 0 broken; ` +
       `resume gap p50 ${p50} ms, p95 ${p95} ms, most ${Math.round(gaps.at(-1)!)} ms`,
   )
-  // Of few streams the 95th percentile is the slowest, which says nothing: one in twenty, rounded up, may take longer.
-  expect(gaps.filter((gap) => gap >= GAP_MS).length).toBeLessThanOrEqual(Math.ceil(gaps.length / 20))
+  expect(p95).toBeLessThan(GAP_MS)
   await Promise.all(fleet.map(({ program }) => program.kill()))
 })
 
