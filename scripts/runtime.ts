@@ -22,6 +22,12 @@ export type Runtime = {
 }
 
 /**
+ * The young objects of an isolate have at most three times so many megabytes, of which the engine would take several times as many
+ * and give none back. Under load the edge has some 260 MB in all with it and 400 without, and is as fast.
+ */
+const V8_FLAGS = '--max-semi-space-size=8'
+
+/**
  * Requests enter by a socket of the Worker itself. Miniflare's own port runs a proxy Worker in front of ours, and with
  * assets a router as well: a bare hello serves 2,400 and 900 requests a second there where the socket serves 8,700.
  */
@@ -33,6 +39,8 @@ export async function startRuntime(options: RuntimeOptions): Promise<Runtime> {
     const pid = workerdOf(process.pid)
     release = pid === undefined ? () => {} : dieWithUs(pid)
   }
+  // The one way in which Miniflare takes them.
+  process.env.MINIFLARE_WORKERD_V8_FLAGS ??= V8_FLAGS
   const settings: V4MiniflareOptions = {
     host: '127.0.0.1',
     port: 0,
