@@ -135,9 +135,10 @@ export const TaskViews = z.object({ tasks: z.array(TaskView) })
 
 /**
  * What a watcher of one task is told, in order. The event id of an output is `<attempt>.<index + 1>`, the cursor from which
- * a watcher that lost its connection resumes; the other events repeat the state, so they need none. `offset` is where the delta
- * begins in the task's whole text, in UTF-16 units: a later attempt goes on where the last one ended. `beside` is what came with
- * it beside that text, and `besideOffset` how long all that came before it beside the text is.
+ * a watcher that lost its connection resumes; the other events repeat the state, so they need none. Pieces that came together are
+ * told in one output, which has the index of the last. `offset` is where the delta begins in the task's whole text, in UTF-16 units:
+ * a later attempt goes on where the last one ended. `beside` is what came with it beside that text, and `besideOffset` how long all
+ * that came before it beside the text is.
  */
 export const WatchEvent = z
   .discriminatedUnion('type', [

@@ -43,8 +43,8 @@ export type Sent = { lost: number; twice: number; p50: number; p99: number; perS
 const AT_ONCE = 50
 const MOST = 4096
 const PAD = 'x'.repeat(200)
-/** A message in whatever frame it comes in: its number, and when it was published. */
-const MESSAGE = /T(\d+)@([\d.]+);/
+/** A message, in whatever frame it comes and with which others: its number, and when it was published. */
+const MESSAGE = /T(\d+)@([\d.]+);/g
 
 export async function watch(target: Target, count: number): Promise<Watched> {
   const watchers = Array.from({ length: count }, (): Watcher => ({ socket: null, told: new Uint8Array(MOST), next: 0 }))
@@ -65,7 +65,7 @@ export async function watch(target: Target, count: number): Promise<Watched> {
       resolve()
     })
     socket.on('message', (data) => {
-      const text = data.toString('latin1', 0, 200)
+      const text = data.toString('latin1')
       if (greeting && !listens) {
         if (greeting.until(text)) {
           listens = true
@@ -73,16 +73,16 @@ export async function watch(target: Target, count: number): Promise<Watched> {
         } else socket.send(greeting.say)
         return
       }
-      const message = MESSAGE.exec(text)
-      if (!message) return
-      const number = Number(message[1])
-      if (watcher.told[number]) twice++
-      else {
-        got++
-        latencies.push(performance.now() - Number(message[2]))
+      for (const [, digits, sentAt] of text.matchAll(MESSAGE)) {
+        const number = Number(digits)
+        if (watcher.told[number]) twice++
+        else {
+          got++
+          latencies.push(performance.now() - Number(sentAt))
+        }
+        watcher.told[number] = 1
+        watcher.next = number + 1
       }
-      watcher.told[number] = 1
-      watcher.next = number + 1
     })
     socket.on('close', () => {
       if (watcher.socket === socket) {

@@ -67,12 +67,14 @@ test('a chat is streamed in chunks that join to its content', async () => {
   expect([streams, input]).toEqual([true, { messages: talk(model).messages, max_tokens: 20 }])
   const first = (await stream.next()).data as Chunk
   expect(first.choices[0]!.delta).toEqual({ role: 'assistant', content: '' })
-  await put(id, 0, ['hel', 'lo '])
-  expect(((await stream.next()).data as Chunk).choices[0]!.delta).toEqual({ content: 'hel' })
+  for (const [from, delta] of ['hel', 'lo '].entries()) {
+    await put(id, from, [delta])
+    expect(((await stream.next()).data as Chunk).choices[0]!.delta).toEqual({ content: delta })
+  }
   await poll(bob, { seen: seq, results: [succeeded(id)] })
 
   const chunks = await chunksOf(stream)
-  expect(`hel${contentOf(chunks)}`).toBe('hello there')
+  expect(`hello ${contentOf(chunks)}`).toBe('hello there')
   const [end, usage] = chunks.slice(-2)
   expect(end!.choices[0]).toMatchObject({ delta: {}, finish_reason: 'stop' })
   expect(usage).toMatchObject({

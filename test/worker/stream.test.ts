@@ -55,10 +55,16 @@ const asWatchEvent = ({ event, data }: ServerEvent<Record<string, unknown>>) => 
 
 const indexOf = (event: WatchEvent) => (event.type === 'output' ? event.index : -1)
 
-/** The text of the outputs, which must come once each and in order, from `first` on. */
-function textOf(events: WatchEvent[], first = 0): string {
+/** The text of the outputs, each of which must go on where the one before ended, the first at `offset`. */
+function textOf(events: WatchEvent[], offset = 0): string {
   const outputs = events.filter((event) => event.type === 'output')
-  expect(outputs.map(({ index }) => index)).toEqual(outputs.map((_, i) => first + i))
+  let end = offset
+  for (const output of outputs) {
+    expect(output.offset).toBe(end)
+    end += output.delta.length
+  }
+  const indexes = outputs.map(({ index }) => index)
+  expect(indexes).toEqual([...new Set(indexes)].sort((x, y) => x - y))
   return outputs.map(({ delta }) => delta).join('')
 }
 
@@ -121,7 +127,7 @@ test("the first of the output may come by the provider's socket, once, and only 
   own.send({ ...first, lease: `${task.id}.2`, deltas: ['no'] })
   expect(await put(task, 0, ['hel', 'lo'])).toBe(2)
   await finish(task, 'hello')
-  expect(textOf(await watcher.rest(), 1)).toBe('lo')
+  expect(textOf(await watcher.rest(), 3)).toBe('lo')
   for (const socket of [stranger, own]) socket.close()
 })
 
@@ -198,22 +204,48 @@ test('a task that does not stream can be watched to its end', async () => {
   expect(doneOf(await socket.rest())).toMatchObject({ status: 'succeeded' })
 })
 
-test('a socket that says nothing has a window of outputs on its way, the next when it asks, and at the end the rest in one', async () => {
+test('a socket that says nothing has a window of outputs on its way, and the rest in one when it asks, or at the end', async () => {
   const task = await streaming()
-  const socket = await watchBySocket(task.id)
+  const sockets = [await watchBySocket(task.id), await watchBySocket(task.id)] as const
+  const output = await openSocket<Next>(`/v1/leases/${task.lease.id}/output`, task.bob)
+  await output.next()
   const words = Array.from({ length: 2_600 }, (_, i) => `${i} `)
-  for (let from = 0; from < words.length; from += 650) await put(task, from, words.slice(from, from + 650))
-  expect(await socket.next()).toMatchObject({ type: 'status', status: 'leased' })
-  const heard = []
-  for (const last of [1_023, 2_047]) {
-    do heard.push(await socket.next())
-    while (indexOf(heard.at(-1)!) < last)
-    if (last === 1_023) socket.send('more')
+  for (const [from, word] of words.entries()) output.send({ from, deltas: [word] })
+  output.send('next')
+  expect(await output.next()).toEqual({ next: words.length })
+  const heard: WatchEvent[][] = [[], []]
+  for (const [i, socket] of sockets.entries()) {
+    do heard[i]!.push(await socket.next())
+    while (indexOf(heard[i]!.at(-1)!) < 1_023)
   }
+  sockets[0].send('more')
+  heard[0]!.push(await sockets[0].next())
+  expect(textOf(heard[0]!)).toBe(words.join(''))
   await finish(task, words.join(''))
-  const [rest, done, ...others] = await socket.rest()
-  expect(textOf(heard) + textOf([rest!], 2_048)).toBe(words.join(''))
+  expect((await sockets[0].rest()).map(({ type }) => type)).toEqual(['done'])
+  const [rest, done, ...others] = await sockets[1].rest()
+  expect(textOf([...heard[1]!, rest!])).toBe(words.join(''))
   expect([done!.type, others]).toEqual(['done', []])
+})
+
+test('many watchers are told what came together in one output, and who resumes from it gets the rest', async () => {
+  const task = await streaming()
+  const watchers = await Promise.all(Array.from({ length: 100 }, () => watchBySocket(task.id)))
+  const output = await openSocket<Next>(`/v1/leases/${task.lease.id}/output`, task.bob)
+  await output.next()
+  const words = Array.from({ length: 200 }, (_, i) => `${i} `)
+  for (const [from, word] of words.entries()) output.send({ from, deltas: [word] })
+  const first: WatchEvent[] = []
+  do first.push(await watchers[0]!.next())
+  while (indexOf(first.at(-1)!) < words.length - 1)
+  expect(first.length).toBeLessThan(words.length)
+  const { index, offset, delta } = first.find((event) => event.type === 'output')!
+  const resumed = await watchBySocket(task.id, `1.${index + 1}`)
+  await finish(task, words.join(''))
+  const texts = await Promise.all(watchers.slice(1).map(async (watcher) => textOf(await watcher.rest())))
+  expect(new Set([textOf(first), ...texts])).toEqual(new Set([words.join('')]))
+  const told = offset + delta.length
+  expect(textOf(await resumed.rest(), told)).toBe(words.join('').slice(told))
 })
 
 test('a result that overtakes the last of the output still tells the whole text', async () => {

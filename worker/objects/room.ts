@@ -21,6 +21,9 @@ export type Watcher = {
 
 type Status = Extract<WatchEvent, { type: 'status' }>
 
+/** What was told last: the outputs from one index on, of so many as there were. */
+type Said = { log: OutputLog; from: number; until: number; next: number; text: string }
+
 export type Room = {
   task: string
   /** By attempt, in order. */
@@ -28,7 +31,10 @@ export type Room = {
   /** Attempts up to this one may tell nothing more. */
   sealed: number
   status: Status | null
-  said: { log: OutputLog; index: number; text: string } | null
+  said: Said | null
+  /** When watchers were told last; whether they soon will be. */
+  toldAt: number
+  telling: boolean
   heardAt: number
 }
 
@@ -38,6 +44,8 @@ export const openRoom = (task: string, heardAt: number): Room => ({
   sealed: 0,
   status: null,
   said: null,
+  toldAt: 0,
+  telling: false,
   heardAt,
 })
 
@@ -60,16 +68,19 @@ export function logOf(room: Room, attempt: number, start: Start): OutputLog {
   return log
 }
 
-/** Tells a watcher what it was not told yet, as far as it can take it. */
+/**
+ * Tells a watcher what it was not told yet, as far as it can take it. Texts that nothing comes beside are told in one output, which has
+ * the index of the last.
+ */
 export function catchUp(room: Room, socket: WebSocket): void {
   let watcher = socket.deserializeAttachment() as Watcher
   for (const [attempt, log] of room.logs) {
     if (attempt < watcher.attempt || log.deltas.length === 0) continue
     if (attempt > watcher.attempt) watcher = { ...watcher, attempt, index: 0 }
     while (watcher.index < log.deltas.length && watcher.left > 0) {
-      const { index } = watcher
-      sendText(socket, outputText(room, attempt, log, index))
-      watcher = { ...watcher, index: index + 1, offset: offsetOf(log, index + 1), left: watcher.left - 1 }
+      const { text, next } = outputFrom(room, attempt, log, watcher.index)
+      sendText(socket, text)
+      watcher = { ...watcher, index: next, offset: offsetOf(log, next), left: watcher.left - 1 }
     }
     if (watcher.left === 0) break
   }
@@ -77,45 +88,31 @@ export function catchUp(room: Room, socket: WebSocket): void {
 }
 
 /** An output as it is sent: the same to every watcher, so that it is made once for all who are as far. */
-function outputText(room: Room, attempt: number, log: OutputLog, index: number): string {
-  if (room.said?.log !== log || room.said.index !== index) {
+function outputFrom(room: Room, attempt: number, log: OutputLog, from: number): Said {
+  if (room.said?.log !== log || room.said.from !== from || room.said.until !== log.deltas.length) {
+    const beside = log.beside.get(from)
+    let next = from + 1
+    if (!beside) while (next < log.deltas.length && !log.beside.has(next)) next++
     const event: WatchEvent = {
       type: 'output',
       attempt,
-      index,
-      offset: offsetOf(log, index)!,
-      delta: log.deltas[index]!,
+      index: next - 1,
+      offset: offsetOf(log, from)!,
+      delta: log.deltas.slice(from, next).join(''),
+      ...(beside && { beside: beside.piece, besideOffset: beside.offset }),
     }
-    const beside = log.beside.get(index)
-    if (beside) Object.assign(event, { beside: beside.piece, besideOffset: beside.offset })
-    room.said = { log, index, text: JSON.stringify(event) }
+    room.said = { log, from, until: log.deltas.length, next, text: JSON.stringify(event) }
   }
-  return room.said.text
-}
-
-/** The rest of each attempt in one piece, which takes less than the outputs that a slow watcher was not told yet. */
-function catchUpAtOnce(room: Room, socket: WebSocket): void {
-  let watcher = socket.deserializeAttachment() as Watcher
-  // What comes beside a text has no shorter form.
-  if ([...room.logs.values()].some(({ beside }) => beside.size > 0)) {
-    socket.serializeAttachment({ ...watcher, left: Number.POSITIVE_INFINITY } satisfies Watcher)
-    catchUp(room, socket)
-    return
-  }
-  for (const [attempt, log] of room.logs) {
-    if (attempt > watcher.attempt) watcher = { ...watcher, attempt, index: 0 }
-    const { index } = watcher
-    const offset = offsetOf(log, index)
-    if (attempt < watcher.attempt || offset === null || offset === log.end) continue
-    send(socket, { type: 'output', attempt, index, offset, delta: log.deltas.slice(index).join('') })
-    watcher = { ...watcher, index: log.deltas.length, offset: log.end }
-  }
-  socket.serializeAttachment(watcher satisfies Watcher)
+  return room.said
 }
 
 /** Tells the end. The result may overtake the last of the output on its way here: what is missing of the text is in the result. */
 export function complete(room: Room, watchers: WebSocket[], task: TaskView): void {
-  for (const socket of watchers) catchUpAtOnce(room, socket)
+  for (const socket of watchers) {
+    const watcher = socket.deserializeAttachment() as Watcher
+    socket.serializeAttachment({ ...watcher, left: Number.POSITIVE_INFINITY } satisfies Watcher)
+    catchUp(room, socket)
+  }
   for (const socket of watchers) tellRest(room, socket, task)
   for (const socket of watchers) send(socket, { type: 'done', task })
 }

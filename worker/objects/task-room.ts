@@ -13,6 +13,8 @@ import { catchUp, complete, logOf, openRoom, type Room, send, statusOf, type Wat
 const CHECK_MS = 15_000
 /** A room of which nothing was heard for so long, and to which no socket leads, is forgotten. */
 const FORGOTTEN_MS = 600_000
+/** Where watchers are many, a room tells them what is new so seldom that it spends half of its time with that at most. */
+const WATCHER_MS = 0.05
 /** Tasks of which it is known that they are over: what comes late must not open their rooms again. */
 const OVER_KEPT = 1_000
 
@@ -89,7 +91,25 @@ export class TaskRoom extends DurableObject<Env> {
       if (room.status?.status === event.status && room.status.attempt === event.attempt) return
       room.status = event
     }
+    this.tellNews(room)
     for (const socket of this.watchers(task)) send(socket, event)
+  }
+
+  /** Tells watchers what is new, soon: with what comes until then. */
+  private tellNewsSoon(room: Room): void {
+    if (room.telling) return
+    const wait = room.toldAt + Math.floor(this.watchers(room.task).length * WATCHER_MS) - Date.now()
+    if (wait <= 0) this.tellNews(room)
+    else {
+      room.telling = true
+      setTimeout(() => this.tellNews(room), wait)
+    }
+  }
+
+  private tellNews(room: Room): void {
+    room.telling = false
+    room.toldAt = Date.now()
+    for (const socket of this.watchers(room.task)) catchUp(room, socket)
   }
 
   /** From the market: the attempt is over. @returns all that watchers were or will be told of it, from now on the same */
@@ -108,9 +128,7 @@ export class TaskRoom extends DurableObject<Env> {
     if (this.over.has(task)) return { next: frame.from + frame.deltas.length }
     const room = this.room(task)
     const log = logOf(room, attempt, start)
-    if (attempt > room.sealed && addDeltas(log, frame)) {
-      for (const socket of this.watchers(task)) catchUp(room, socket)
-    }
+    if (attempt > room.sealed && addDeltas(log, frame)) this.tellNewsSoon(room)
     return { next: log.deltas.length }
   }
 
