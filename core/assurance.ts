@@ -124,6 +124,7 @@ export type Delivery = {
   output: Record<string, unknown>
   usage: Usage
   units: number
+  devices?: string[]
   signed?: Signed
 }
 

@@ -9,6 +9,7 @@ import type { Backlog } from './backlog.ts'
 import { bitsOf } from './capability.ts'
 import { addCharge, type Charges } from './charges.ts'
 import { createDecisions, type Decisions, noteDecision } from './decision.ts'
+import { addDeviceEarnings, type DeviceEarnings } from './device-earnings.ts'
 import { advance, createFairness, type Fairness, stamp } from './fairness.ts'
 import { createGrants, type Grants, noteGrant } from './grants.ts'
 import type { Accepted } from './idempotency.ts'
@@ -135,6 +136,8 @@ export type Provider = {
   succeeded: number
   failed: number
   earned: bigint
+  /** Of that, as far as it is known. */
+  byDevice: DeviceEarnings
   /** What its account has acknowledged of `earned`. */
   credited: bigint
   /** Sum of the prices of its work; see core/charges.ts for who was charged what of it. */
@@ -480,6 +483,7 @@ function register(book: Book, address: Address, registration: Register, at: numb
     succeeded: 0,
     failed: 0,
     earned: 0n,
+    byDevice: new Map(),
     credited: 0n,
     charged: 0n,
     charges: new Map(),
@@ -687,6 +691,7 @@ function applyEffect(book: Book, open: OpenTask, effect: Effect, at: number): vo
       purse.captured += effect.price
       purse.held -= effect.price
       provider.earned += earned
+      if (effect.devices) addDeviceEarnings(provider, effect.devices, earned)
       provider.charged += effect.price
       addCharge(provider.charges, spec, effect.price, provider.charged)
       book.fees += fee

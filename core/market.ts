@@ -4,6 +4,7 @@ import { checkBacklog } from './backlog.ts'
 import { apply, type Book, fill, openOf, type Provider, place, purseOf, record, tick } from './book.ts'
 import { fieldOf, splitDigest } from './capability.ts'
 import { joinOutput, joinUsage } from './continuation.ts'
+import { devicesNamed } from './device-earnings.ts'
 import { DomainError, type ErrorCode, type ErrorDetails } from './errors.ts'
 import type { Idempotency } from './idempotency.ts'
 import { LEASE_MS, parseLeaseId } from './lease.ts'
@@ -257,13 +258,13 @@ function takeResult(book: Book, provider: Provider, { lease, outcome }: Result, 
     return { lease, accepted: false, code: 'lease_not_found' }
   }
   if (!task) return { lease, accepted: false, code: 'task_finished' }
-  const refused = end(book, parsed.task, toEvent(book, task, parsed.attempt, outcome), now)
+  const refused = end(book, parsed.task, toEvent(provider, task, parsed.attempt, outcome), now)
   if (refused === null || refused === 'already_accepted') return { lease, accepted: true }
   return { lease, accepted: false, code: refused }
 }
 
 /** A result as an event of its task; an output that does not fit the task's kind is a failure of the attempt. */
-function toEvent(book: Book, task: Task, attempt: number, outcome: Result['outcome']): TaskEvent {
+function toEvent(provider: Provider, task: Task, attempt: number, outcome: Result['outcome']): TaskEvent {
   const { spec, prefix } = task
   switch (outcome.status) {
     case 'failed':
@@ -281,15 +282,16 @@ function toEvent(book: Book, task: Task, attempt: number, outcome: Result['outco
       }
       const output = joinOutput(prefix, outcome.output)
       const usage = joinUsage(prefix, outcome.usage)
-      const drawn = spec.assurance && { drawn: isDrawn(book, task, attempt) }
-      return { type: 'succeeded', attempt, output, usage, units, ...(signed && { signed }), ...drawn }
+      const devices = devicesNamed(provider.registration, outcome.devices)
+      const drawn = spec.assurance && { drawn: isDrawn(provider, spec) }
+      const made = { output, usage, units, ...(devices && { devices }), ...(signed && { signed }) }
+      return { type: 'succeeded', attempt, ...made, ...drawn }
     }
   }
 }
 
-/** Whether the result of this attempt is to be checked by another, by the lot of the task and what is known of the provider. */
-function isDrawn(book: Book, { spec, attempts }: Task, attempt: number): boolean {
-  const { reputations } = book.providers.get(attempts[attempt - 1]!.provider)!
+/** Whether a result of this provider is to be checked by another, by the lot of the task and what is known of the provider. */
+function isDrawn({ reputations }: Provider, spec: TaskSpec): boolean {
   const { streak } = reputations.get(classOf(spec)) ?? NEWCOMER
   return (spec.lot ?? 0) < spotRate(spec.kind, streak)
 }

@@ -124,11 +124,11 @@ function unlisted(provider: Provider): Provider {
 
 /**
  * Before version 3 a provider had one reputation, which no public log bears out: it begins anew; and nobody kept who was
- * charged what.
+ * charged what. Later still nobody kept which device had earned what.
  */
-function listed({ reputations = new Map(), charged = 0n, ...provider }: Provider): Provider {
+function listed({ reputations = new Map(), charged = 0n, byDevice = new Map(), ...provider }: Provider): Provider {
   const { loaded = null, streak = 0 } = provider.supply as Partial<Supply>
   const offers = asksOf(provider.registration, reputations, loaded)
   const supply = { ...provider.supply, offers, loaded, streak }
-  return { ...provider, reputations, charged, charges: new Map(), supply }
+  return { ...provider, reputations, charged, byDevice, charges: new Map(), supply }
 }

@@ -120,13 +120,14 @@ export type Task = {
 export type TaskEvent =
   | { type: 'granted'; provider: Address; ask: bigint; digest?: string; decision?: DecisionView }
   | { type: 'started'; attempt: number }
-  /** `output` and `usage` are those of the whole task, `units` those of this attempt; `drawn` for a spot check. */
+  /** `output` and `usage` are those of the whole task, `units` and `devices` those of this attempt; `drawn` for a spot check. */
   | {
       type: 'succeeded'
       attempt: number
       output: Record<string, unknown>
       usage: Usage
       units: number
+      devices?: string[]
       signed?: Signed
       drawn?: boolean
     }
@@ -145,7 +146,8 @@ export type Effect =
   | { type: 'seal' }
   /** The attempt is over; its provider must be told to stop when it still works on it. */
   | { type: 'release'; provider: Address; attempt: number; revoke: boolean }
-  | { type: 'capture'; provider: Address; price: bigint }
+  /** `devices`: those that made what is paid for, where that is known. */
+  | { type: 'capture'; provider: Address; price: bigint; devices?: string[] }
   | { type: 'score'; provider: Address; outcome: Outcome }
   | { type: 'end' }
 
@@ -240,9 +242,8 @@ function succeed(task: Task, event: Extract<TaskEvent, { type: 'succeeded' }>, n
     return refuse(task, event.attempt)
   }
   if (task.spec.assurance) return deliver(task, attempt, event, now)
-  const { provider } = attempt
   const { output, usage, signed } = event
-  const effects: Effect[] = [{ type: 'capture', provider, price: attempt.ask * BigInt(event.units) }]
+  const effects: Effect[] = [capture(attempt, event)]
   let next = withAttempt(task, event.attempt, { units: event.units, state: { is: 'succeeded', at: now } })
   for (const number of leased) {
     const revoke = number !== event.attempt
@@ -300,8 +301,9 @@ const NO_QUORUM: TaskError = { code: 'no_quorum', message: 'The results of its p
 function conclude(task: Task, agreed: number[], before: Effect[], now: number): Transition {
   const effects = [...before]
   let next = task
-  for (const { attempt, units } of task.deliveries!) {
-    const { provider, ask, state } = task.attempts[attempt - 1]!
+  for (const delivery of task.deliveries!) {
+    const { attempt, units } = delivery
+    const { state } = task.attempts[attempt - 1]!
     const { at } = state as Extract<AttemptState, { is: 'delivered' }>
     const isRight = agreed.includes(attempt)
     next = withAttempt(
@@ -309,7 +311,7 @@ function conclude(task: Task, agreed: number[], before: Effect[], now: number): 
       attempt,
       isRight ? { units, state: { is: 'succeeded', at } } : { state: { is: 'refuted', at } },
     )
-    if (isRight) effects.push({ type: 'capture', provider, price: ask * BigInt(units) })
+    if (isRight) effects.push(capture(task.attempts[attempt - 1]!, delivery))
   }
   for (const [provider, outcome] of outcomesOf(next.attempts.map(standing)))
     effects.push({ type: 'score', provider, outcome })
@@ -318,6 +320,11 @@ function conclude(task: Task, agreed: number[], before: Effect[], now: number): 
   const units = next.attempts.reduce((sum, attempt) => sum + attempt.units, 0)
   const state: TaskState = { is: 'succeeded', at: now, attempt, output, usage, units, price: paid(next) }
   return { task: { ...next, state: signed ? { ...state, signed } : state }, effects }
+}
+
+/** Pays an attempt for its result. */
+function capture({ provider, ask }: Attempt, { units, devices }: Pick<Delivery, 'units' | 'devices'>): Effect {
+  return { type: 'capture', provider, price: ask * BigInt(units), ...(devices && { devices }) }
 }
 
 const standing = ({ provider, state }: Attempt) => ({ provider, state: state.is })

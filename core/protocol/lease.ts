@@ -7,6 +7,7 @@ import { Kind, Prefix, Usage } from './work.ts'
 const Mark = Count.describe(
   'Said back in the answer to the poll that has it, and in no other: from then on the edge counts on no more than its `free`.',
 )
+export const DeviceId = z.string().min(1).max(100)
 const LeaseId = z.string().min(3).max(80)
 const TaskErrorSchema = z.strictObject({ code: z.string().min(1).max(60), message: z.string().max(2000) })
 
@@ -34,6 +35,14 @@ export const Result = z
         status: z.literal('succeeded'),
         output: z.record(z.string(), z.unknown()),
         usage: Usage,
+        devices: z
+          .array(DeviceId)
+          .min(1)
+          .max(LIMITS.devices)
+          .exactOptional()
+          .describe(
+            'Ids of the registered devices that made it, for `GET /v1/provider/earnings`; with one that is not registered, none counts.',
+          ),
         signed: Signed.optional().describe("The provider's part of the receipt; without it there is none."),
       }),
       z.strictObject({ status: z.literal('failed'), error: TaskErrorSchema }),

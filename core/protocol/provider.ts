@@ -1,7 +1,7 @@
 /** Providers: what they register, and why they get the work they get. */
 import * as z from 'zod'
 import { isAsk } from '../money.ts'
-import { Signature } from './lease.ts'
+import { DeviceId, Signature } from './lease.ts'
 import { Preference, ReasonCounts } from './quote.ts'
 import { Address, Amount, Bytes32, Count, LIMITS, Name, Region } from './values.ts'
 import { Kind } from './work.ts'
@@ -29,7 +29,7 @@ export type Offer = z.output<typeof Offer>
 /** One that a provider computes with. */
 export const Device = z
   .strictObject({
-    id: z.string().min(1).max(100).describe('The uuid of the card, or of a part of a divided one.'),
+    id: DeviceId.describe('The uuid of the card, or of a part of a divided one.'),
     kind: z.enum(['nvidia', 'amd', 'apple', 'cpu']),
     name: z.string().max(120),
     memoryBytes: z.int().min(0),
@@ -37,6 +37,26 @@ export const Device = z
   })
   .meta({ id: 'Device' })
 export type Device = z.output<typeof Device>
+
+/** What a provider has earned, which nobody else is told device by device. */
+export const Earnings = z
+  .object({
+    earned: Amount.describe('In all, less the fee of the network.'),
+    devices: z
+      .array(
+        z.object({
+          id: DeviceId,
+          kind: Device.shape.kind.nullable(),
+          name: z.string().nullable().describe('As it is registered; null, like `kind`, for one that is so no more.'),
+          tasks: z.int().describe('Paid results that it made, alone or together with others.'),
+          earned: Amount.describe('By these; of what several made together, an equal share.'),
+        }),
+      )
+      .describe('Those that are registered, then others that earned.'),
+    unknown: Amount.describe('The rest: what was paid for without a result that names its devices.'),
+  })
+  .meta({ id: 'Earnings' })
+export type Earnings = z.output<typeof Earnings>
 
 /** By which chats are sealed to a provider; see core/sealed.ts. */
 export const SealingKey = z

@@ -38,6 +38,8 @@ function expectMoney(book: Book, ended: Map<string, Task>): void {
   assert.equal(book.fees, fees)
   for (const { supply, ...provider } of book.providers.values()) {
     assert.equal(provider.earned, earned.get(supply.address) ?? 0n)
+    const known = [...provider.byDevice.values()].reduce((sum, one) => sum + one.earned, 0n)
+    assert.equal(known <= provider.earned, true)
   }
   for (const purse of book.purses.values()) {
     let open = 0n

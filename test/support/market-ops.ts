@@ -7,7 +7,7 @@ import type { Register } from '#core/protocol/provider.ts'
 import type { Region } from '#core/protocol/values.ts'
 import type { TaskRequest } from '#core/request.ts'
 import { providerOf, registration, request } from './book.ts'
-import { type Op, PROVIDERS, REQUESTERS, type ResultOp } from './market-world.ts'
+import { DEVICES, type Op, PROVIDERS, REQUESTERS, type ResultOp } from './market-world.ts'
 
 const requester = fc.nat(REQUESTERS - 1)
 const provider = fc.nat(PROVIDERS - 1)
@@ -59,7 +59,12 @@ const registrations: fc.Arbitrary<Register> = fc
     ),
   })
   .map(({ slots, region, offers }) =>
-    registration({ slots, ...(region && { region }), offers: offers.map((offer) => ({ kind: 'llm.chat', ...offer })) }),
+    registration({
+      slots,
+      ...(region && { region }),
+      devices: DEVICES.slice(0, slots).map((id) => ({ id, kind: 'nvidia', name: '', memoryBytes: 0 })),
+      offers: offers.map((offer) => ({ kind: 'llm.chat', ...offer })),
+    }),
   )
 
 const results: fc.Arbitrary<ResultOp> = fc.record({

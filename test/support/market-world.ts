@@ -83,6 +83,8 @@ export type World = {
 
 export const REQUESTERS = 3
 export const PROVIDERS = 4
+/** Of a provider, the first few are registered. */
+export const DEVICES = ['a', 'b', 'c']
 const DEPOSIT = 50n * ONE_TOKEN
 
 /** What a book has learned of a class whose tasks run for a second, so that those that take longer are late. */
@@ -257,19 +259,19 @@ function call(world: World, op: Extract<Op, { do: 'poll' }>): unknown {
 function resultsOf(told: string[], agent: Agent, { lease, is, twice }: ResultOp): Result[] {
   const among = agent.leases.length > 0 && lease % 4 !== 0 ? agent.leases : told
   const id = among[Math.floor(lease / 4) % among.length]!
-  const result: Result = { lease: id, outcome: outcomeOf(is) }
+  const result: Result = { lease: id, outcome: outcomeOf(is, DEVICES.slice(lease % 3, 1 + (lease % 5))) }
   return twice ? [result, result] : [result]
 }
 
-function outcomeOf(is: ResultOp['is']): Result['outcome'] {
-  const usage = { inputTokens: 5, outputTokens: 3 }
+function outcomeOf(is: ResultOp['is'], devices: string[]): Result['outcome'] {
+  const made = { usage: { inputTokens: 5, outputTokens: 3 }, ...(devices.length > 0 && { devices }) }
   switch (is) {
     case 'good':
-      return { status: 'succeeded', output: { content: 'x', finishReason: 'stop' }, usage }
+      return { status: 'succeeded', output: { content: 'x', finishReason: 'stop' }, ...made }
     case 'other':
-      return { status: 'succeeded', output: { content: 'y', finishReason: 'stop' }, usage }
+      return { status: 'succeeded', output: { content: 'y', finishReason: 'stop' }, ...made }
     case 'bad output':
-      return { status: 'succeeded', output: { content: 1 }, usage }
+      return { status: 'succeeded', output: { content: 1 }, ...made }
     case 'failed':
       return { status: 'failed', error: { code: 'broken', message: 'it broke' } }
     case 'returned':
