@@ -115,6 +115,7 @@ const ROWS: Record<string, Row> = {
   'POST /v1/provider/register': signedIn(200),
   'POST /v1/provider/poll': signedIn(200),
   'GET /v1/provider/why': signedIn(200),
+  'GET /v1/provider/earnings': signedIn(200),
   'GET /v1/provider/socket': signedIn(101),
   'GET /v1/provider/vouchers': signedIn('no_chain'),
   'POST /v1/provider/lanes': signedIn('no_chain'),

@@ -97,6 +97,8 @@ test.each([['3', version3]])(
     for (const id of [expected.keyed, expected.stream]) {
       expect(await task(id)).toMatchObject({ status: 'succeeded', output: { content: 'as before' } })
     }
+    const { address, earned } = (await market().providers(undefined)).providers[0]!
+    expect(await market().earnings(address)).toEqual({ value: { earned, devices: [], unknown: earned } })
     const books = await market().books()
     await evictDurableObject(market())
     expect(await market().books()).toEqual(books)

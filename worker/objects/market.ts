@@ -15,6 +15,7 @@ import {
 import { lengthOf } from '#core/chat-joint.ts'
 import { type CostView, costOf, type IsolateUsage, keepUsage, noUsages } from '#core/cost.ts'
 import { latestDecisions } from '#core/decision.ts'
+import { earningsOf } from '#core/device-earnings.ts'
 import { providerList, providerView } from '#core/directory.ts'
 import { DomainError } from '#core/errors.ts'
 import { forecastRecord } from '#core/forecast-record.ts'
@@ -31,7 +32,7 @@ import { forecastView } from '#core/outlook-view.ts'
 import type { TaskForecast } from '#core/protocol/forecast.ts'
 import { type EdgeFrame, type Poll, type PollAnswer, ProviderFrame, type ResultReceipt } from '#core/protocol/lease.ts'
 import type { TaskSummary } from '#core/protocol/network.ts'
-import type { Register, Why } from '#core/protocol/provider.ts'
+import type { Earnings, Register, Why } from '#core/protocol/provider.ts'
 import type { Quote } from '#core/protocol/quote.ts'
 import type { TaskView } from '#core/protocol/task.ts'
 import type { Address } from '#core/protocol/values.ts'
@@ -260,8 +261,7 @@ export class Market extends DurableObject<Env> {
   }
 
   private poll({ done }: Reply, who: Address, json: Json<Poll>): void {
-    const provider = this.book.providers.get(who)
-    if (!provider) throw new DomainError('not_registered')
+    const provider = this.registered(who)
     const call = fromJson(json)
     // An earlier poll that still waits ends here: the provider is asking again.
     rouse(this.waiters, who)
@@ -290,11 +290,11 @@ export class Market extends DurableObject<Env> {
   }
 
   why(address: Address): Promise<Outcome<Why>> {
-    return outcomeOf(() => {
-      const provider = this.book.providers.get(address)
-      if (!provider) throw new DomainError('not_registered')
-      return why(this.book, provider, Date.now())
-    })
+    return outcomeOf(() => why(this.book, this.registered(address), Date.now()))
+  }
+
+  earnings(address: Address): Promise<Outcome<Earnings>> {
+    return outcomeOf(() => earningsOf(this.registered(address)))
   }
 
   /** What requesters were charged for this provider's work since its charges came to `after`. */
@@ -623,6 +623,12 @@ export class Market extends DurableObject<Env> {
     const untold = [...provider.leases.values()].filter((lease) => lease.seq > seen).length
     setRoom(this.book.matching, provider.supply, Math.max(0, free - untold))
     provider.reachable = true
+  }
+
+  private registered(address: Address): Provider {
+    const provider = this.book.providers.get(address)
+    if (!provider) throw new DomainError('not_registered')
+    return provider
   }
 
   private owned(requester: Address, id: string): TaskView {

@@ -4,7 +4,7 @@ import { DomainError } from '#core/errors.ts'
 import { parseLeaseId } from '#core/lease.ts'
 import { BlobPath } from '#core/protocol/blob.ts'
 import { EdgeFrame, OutputAnswer, OutputFrame, Poll, PollAnswer, ProviderFrame } from '#core/protocol/lease.ts'
-import { Register, Registered, Why } from '#core/protocol/provider.ts'
+import { Earnings, Register, Registered, Why } from '#core/protocol/provider.ts'
 import type { Address } from '#core/protocol/values.ts'
 import { parseTaskId } from '#core/task-id.ts'
 import { readBlob } from '../blobs.ts'
@@ -57,6 +57,17 @@ export const provider = new Hono<{ Bindings: Env }>()
       errors: ['not_registered'],
     }),
     async (c) => c.json(unwrap(await networkOf(c.env).market().why(c.get('principal').address))),
+  )
+  .get(
+    '/earnings',
+    operation({
+      summary: 'What this provider has earned, device by device',
+      details: 'By the `devices` that its results named. Nobody else is told.',
+      access: 'session',
+      answers: { 200: Earnings },
+      errors: ['not_registered'],
+    }),
+    async (c) => c.json(unwrap(await networkOf(c.env).market().earnings(c.get('principal').address))),
   )
   .get(
     '/socket',
