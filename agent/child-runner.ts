@@ -10,6 +10,8 @@ import type { FromHost, ToHost } from './runner-host.ts'
 export type ChildRunnerOptions = {
   kind: Kind
   model: string
+  /** Where its work is made; without it, its module says so with each outcome, if it can. */
+  devices?: string[]
   /** URL of the module that exports `createRunner`. */
   module: URL
   /** What its process may do besides reading its own code; the owner's own code may do all. */
@@ -42,7 +44,7 @@ type Request = {
 type Host = { process: ChildProcess; requests: Map<number, Request> }
 
 export function createChildRunner(options: ChildRunnerOptions): Runner {
-  const { kind, model, patienceMs, abortMs = 2000, idleMs = 10 * 60_000 } = options
+  const { kind, model, devices, patienceMs, abortMs = 2000, idleMs = 10 * 60_000 } = options
   let host: Host | undefined
   let idle: NodeJS.Timeout | undefined
   let lastId = 0
@@ -153,7 +155,7 @@ export function createChildRunner(options: ChildRunnerOptions): Runner {
     async run(input, { signal, onDelta, maxUnits, prefix }): Promise<Outcome> {
       const answer = await request({ type: 'run', input, maxUnits, prefix }, { signal, onDelta })
       if (answer.type !== 'done') throw new RunnerError('runner_failed', 'the runner answered something else')
-      return answer.outcome
+      return { ...answer.outcome, ...(devices && { devices }) }
     },
     async close() {
       clearTimeout(idle)

@@ -3,6 +3,7 @@ import { pathToFileURL } from 'node:url'
 import type { Kind } from '#core/protocol/work.ts'
 import { isBundle } from './bundle.ts'
 import { createChildRunner } from './child-runner.ts'
+import { PROCESSOR } from './devices/device.ts'
 import type { Log } from './log.ts'
 import type { Grants } from './permissions.ts'
 import type { Runner } from './runner.ts'
@@ -54,6 +55,7 @@ export function localRunners(kinds: Kind[], log: Log): Runner[] {
     createChildRunner({
       kind,
       model,
+      devices: [PROCESSOR],
       module: new URL(file, import.meta.url),
       patienceMs,
       grants,

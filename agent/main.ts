@@ -51,6 +51,11 @@ program
   )
   .option('--runner <kind/model=file>', 'a runner of your own, see docs/provider.md; repeat for more', collect)
   .option('--image <name@digest>', 'an image whose programs may run here in containers; repeat for more', collect)
+  .option(
+    '--device <url=id>',
+    'on which of its devices a model server computes, where the agent cannot see it; repeat for more servers, with commas for several devices, with none for not known',
+    collect,
+  )
   .option('--price <kind=amount>', 'tokens to ask for a unit of a kind; repeat for more', collect)
   .option('--slots <n>', 'tasks at once over all kinds and edges (default: what the runners can take)')
   .option('--idle <minutes>', 'work only when nobody has touched the machine for so long')

@@ -18,7 +18,8 @@ export type RunOptions = {
   prefix?: Prefix | undefined
 }
 
-export type Outcome = { output: Record<string, unknown>; usage: Usage }
+/** `devices`: ids of those of this machine on which it was made, where that is known. */
+export type Outcome = { output: Record<string, unknown>; usage: Usage; devices?: string[] }
 
 /** What a runner is given: an input that has passed INPUTS[kind], content as its bytes however it came. */
 export type RunnerInput<K extends Kind> = K extends 'doc.ocr'

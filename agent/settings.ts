@@ -37,6 +37,7 @@ export type Given = {
   runner?: string[]
   image?: string[]
   price?: string[]
+  device?: string[]
   slots?: string
   idle?: string
   schedule?: string[]
@@ -59,6 +60,8 @@ export type Settings = {
   region: Region | undefined
   kinds: Kind[]
   upstreams: string[]
+  /** On which devices model servers compute, by their origins: the owner's word, in place of what the agent sees. */
+  placing: Record<string, string[]>
   /** By which vouchers are checked and claimed; without it, by the one that the edge names. */
   rpc: string | undefined
   /** What an ether is worth in tokens, base units. */
@@ -132,6 +135,11 @@ export function fromToml(text: string): Given {
           ([kind, ask]) => `${kind}=${textOf(`price.${kind}`, ask)}`,
         )
         break
+      case 'device':
+        given.device = Object.entries(tableOf(key, value)).map(
+          ([url, ids]) => `${url}=${texts(`device."${url}"`, ids).join()}`,
+        )
+        break
       default:
         throw new RangeError(`${key} is no setting`)
     }
@@ -148,6 +156,7 @@ function settingsOf(given: Given, state: string, file: string): Settings {
     runner = [],
     image = [],
     price = [],
+    device = [],
     rpc,
     slots,
     schedule = [],
@@ -162,6 +171,7 @@ function settingsOf(given: Given, state: string, file: string): Settings {
     region: region === undefined ? undefined : oneOf('--region', region, Region.options),
     kinds: runners.map((kind) => oneOf('--runners', kind, Kind.options)),
     upstreams: upstream.map((url) => origin('--upstream', url)),
+    placing: Object.fromEntries(device.map(placeOf)),
     rpc: rpc === undefined ? undefined : rpcUrl(rpc),
     etherPrice: amount('--ether-price', given.etherPrice ?? DEFAULT_ETHER_PRICE),
     credit: amount('--credit', given.credit ?? DEFAULT_CREDIT),
@@ -184,6 +194,12 @@ function ownRunner(text: string): OwnRunner {
   if (!kind || !model || !file)
     throw new RangeError(`--runner ${text}: write kind/model=file, as in text.embed/letters=own-runner.mjs`)
   return { kind: oneOf('--runner', kind, Kind.options), model: model.slice(0, 200), file: resolve(file) }
+}
+
+function placeOf(text: string): [string, string[]] {
+  const [, url, ids] = /^(.+)=([^=]*)$/.exec(text) ?? []
+  if (!url) throw new RangeError(`--device ${text}: write URL=ID, as in http://127.0.0.1:8000=GPU-...`)
+  return [origin('--device', url), ids!.split(',').filter((id) => id !== '')]
 }
 
 function imagesOf(texts: string[]): AllowedImage[] {

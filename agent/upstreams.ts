@@ -1,8 +1,11 @@
 /** Looks for servers on this machine that speak the OpenAI protocol, and for the models each of them has. */
 
 import type { Kind } from '#core/protocol/work.ts'
+import type { Ask, FoundDevice } from './devices/device.ts'
+import { devicesOf } from './devices/server.ts'
 import { call } from './http.ts'
 import type { Log } from './log.ts'
+import { placed } from './placed.ts'
 import type { Probe, Runner } from './runner.ts'
 import { createEmbedRunner } from './runners/embed-upstream.ts'
 import { createUpstreamRunner } from './runners/openai-upstream.ts'
@@ -37,6 +40,7 @@ type ModelEntry = {
 type Props = { total_slots?: number; default_generation_settings?: { n_ctx?: number } }
 type Tags = { models?: { name: string; digest?: string; details?: { quantization_level?: string } }[] }
 type Shown = { capabilities?: string[] }
+type Loaded = { models?: { name: string; size_vram?: number }[] }
 
 export type Search = {
   /** Asked for by name: silence from them is told. */
@@ -48,9 +52,16 @@ export type Search = {
   /** What may be offered. */
   kinds: Kind[]
   apiKey: string | undefined
+  /** Of this machine. */
+  devices: Promise<FoundDevice[]>
+  /** Where servers compute by their owner's word, by their origins; nothing where that is not to be said. */
+  placing: Record<string, string[]>
+  /** What the tools for cards print. */
+  askTool: Ask
 }
 
-export async function findUpstreams({ named, usual, edges, kinds, apiKey }: Search, log: Log): Promise<Runner[]> {
+export async function findUpstreams(search: Search, log: Log): Promise<Runner[]> {
+  const { named, usual, edges, kinds, apiKey } = search
   const urls = [...new Set([...named, ...usual])].filter((url) => !edges.includes(url))
   const found = await Promise.all(
     urls.map(async (url) => {
@@ -62,7 +73,12 @@ export async function findUpstreams({ named, usual, edges, kinds, apiKey }: Sear
         missing('no OpenAI-compatible server answers there', 'start the server, or correct --upstream')
       if (models?.length === 0) missing('the server has no models', 'load one, for example: ollama pull MODEL')
       if ((models?.length ?? 0) > MODELS) missing(`only the first ${MODELS} of ${models?.length} models are probed`)
-      return Promise.all((models ?? []).slice(0, MODELS).map((model) => describe(url, model, key)))
+      const isAlone = models?.length === 1
+      const described = (models ?? []).slice(0, MODELS).map(async (model) => {
+        const runner = await describe(url, model, key)
+        return placed(runner, () => lookFor(search, { url, model: runner.model, isAlone, apiKey: key }))
+      })
+      return Promise.all(described)
     }),
   )
   return found.flat().filter(({ kind }) => kinds.includes(kind))
@@ -95,6 +111,23 @@ async function describe(url: string, entry: ModelEntry, apiKey: string | undefin
   if (isEmbedder) return createEmbedRunner(upstream)
   const capabilities = [...EVERY_SERVER, ...(BY_SERVER[entry.owned_by ?? ''] ?? [])]
   return createUpstreamRunner({ ...upstream, known: { ...known, capabilities } })
+}
+
+type Wanted = { url: string; model: string; isAlone: boolean; apiKey: string | undefined }
+
+/** On which devices the server has the model, which has just worked. */
+async function lookFor(
+  { placing, devices, askTool }: Search,
+  { url, model, isAlone, apiKey }: Wanted,
+): Promise<string[] | undefined> {
+  const said = placing[url]
+  if (said) return said.length > 0 ? said : undefined
+  const here = await devices
+  const loaded = (await look<Loaded>(`${url}/api/ps`, apiKey))?.models
+  if (!Array.isArray(loaded)) return devicesOf({ url, cardBytes: undefined, isAlone }, here, askTool)
+  // ollama also passes on to models that are elsewhere, which it has not loaded.
+  const own = loaded.find(({ name }) => name === model || name === `${model}:latest`)
+  return own && devicesOf({ url, cardBytes: own.size_vram, isAlone: loaded.length === 1 }, here, askTool)
 }
 
 /**

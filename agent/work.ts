@@ -17,7 +17,7 @@ export async function runLease(
     const runner = runners.find(({ kind, model }) => kind === lease.kind && model === lease.model)
     if (!runner) throw new RunnerError('not_offered', `${lease.kind} ${lease.model} is not offered here`)
     // Only in its turn, for the inputs of many leases together may be more than the memory holds.
-    const { output, usage } = await turns(runner, async () => {
+    const { output, usage, devices } = await turns(runner, async () => {
       signal.throwIfAborted()
       const { maxUnits, prefix } = lease
       return runner.run(await openInput(), { signal, onDelta, maxUnits, prefix })
@@ -25,7 +25,7 @@ export async function runLease(
     const bytes = Buffer.byteLength(JSON.stringify(output))
     if (bytes > LIMITS.outputBytes)
       throw new RunnerError('output_too_large', `the output has ${bytes} bytes, the limit is ${LIMITS.outputBytes}`)
-    return { lease: lease.id, outcome: { status: 'succeeded', output, usage } }
+    return { lease: lease.id, outcome: { status: 'succeeded', output, usage, ...(devices && { devices }) } }
   } catch (error) {
     const { code, message } = toRunnerError(error)
     return {

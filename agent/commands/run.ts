@@ -5,7 +5,7 @@ import { GAUGES } from '../bounds.ts'
 import { containerRunners } from '../container-runners.ts'
 import { openControl } from '../control.ts'
 import type { FoundDevice } from '../devices/device.ts'
-import { findDevices } from '../devices/devices.ts'
+import { askTool, findDevices } from '../devices/devices.ts'
 import { probeAll } from '../discovery.ts'
 import { createLive, type Live } from '../live.ts'
 import { localRunners, ownRunners } from '../local-runners.ts'
@@ -98,6 +98,9 @@ async function work(given: Given, settings: Settings, log: Log, live: Live | und
   }
   const devices = await looking
   for (const { id, name, memoryBytes, freeBytes } of devices) log('device', { id, name, memoryBytes, freeBytes })
+  for (const id of Object.values(settings.placing).flat())
+    if (devices.every((device) => device.id !== id))
+      log('error', { reason: `--device ${id}: this machine has no such device`, mend: 'name one of the above' })
   const spool = join(settings.state, 'spool')
   station = await startStation({ settings, account, found, devices, spool, log, vigil: VIGIL, gauges: GAUGES })
   const unwatch = watchSettings(given, settings, station, log)
@@ -118,7 +121,7 @@ function watchSettings(given: Given, first: Settings, station: Station, log: Log
     try {
       const next = loadSettings(given)
       station.apply(next)
-      const later = (['edges', 'kinds', 'upstreams', 'own', 'images', 'log'] as const).filter(
+      const later = (['edges', 'kinds', 'upstreams', 'placing', 'own', 'images', 'log'] as const).filter(
         (key) => JSON.stringify(next[key]) !== JSON.stringify(first[key]),
       )
       log('settings', later.length > 0 ? { later: later.join(', ') } : {})
@@ -131,11 +134,12 @@ function watchSettings(given: Given, first: Settings, station: Station, log: Log
 }
 
 async function candidates(settings: Settings, devices: Promise<FoundDevice[]>, log: Log): Promise<Runner[]> {
-  const { kinds, upstreams: named, own, edges, images } = settings
+  const { kinds, upstreams: named, own, edges, images, placing } = settings
   const local = [...localRunners(kinds, log), ...ownRunners(own, log)]
   if (kinds.includes('wasi.run')) local.push(createWasiRunner())
   if (images.length > 0) local.push(...containerRunners(kinds, images, await devices))
   if (!UPSTREAM_KINDS.some((kind) => kinds.includes(kind))) return local
-  const search = { named, usual: USUAL, edges, kinds, apiKey: process.env.DAICN_UPSTREAM_KEY }
+  const apiKey = process.env.DAICN_UPSTREAM_KEY
+  const search = { named, usual: USUAL, edges, kinds, apiKey, devices, placing, askTool }
   return [...local, ...(await findUpstreams(search, log))]
 }

@@ -6,6 +6,9 @@ export type FoundDevice = Device & { driver?: string | undefined }
 /** What a tool prints, or undefined where it is missing, fails, or takes too long. */
 export type Ask = (program: string, args: string[]) => Promise<string | undefined>
 
+/** The processor's id, which no card has. */
+export const PROCESSOR = 'CPU'
+
 export const MIB = 1024 ** 2
 
 /** A count of MiB as a tool writes it; undefined for '[N/A]' and the like. */

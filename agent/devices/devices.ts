@@ -5,7 +5,7 @@ import type { Device } from '#core/protocol/provider.ts'
 import { LIMITS } from '#core/protocol/values.ts'
 import { findAmd } from './amd.ts'
 import { findApple } from './apple.ts'
-import type { Ask, FoundDevice } from './device.ts'
+import { type Ask, type FoundDevice, PROCESSOR } from './device.ts'
 import { findNvidia } from './nvidia.ts'
 
 /** nvidia-smi may take seconds to wake a card. */
@@ -18,7 +18,7 @@ export async function findDevices(
   const memory = { total: totalmem(), free: freeMemory() }
   const cards = platform === 'darwin' ? [findApple(ask, memory)] : [findNvidia(ask), findAmd(ask)]
   const processor: FoundDevice = {
-    id: 'CPU',
+    id: PROCESSOR,
     kind: 'cpu',
     name: `${cpus()[0]?.model.trim() || process.arch}, ${availableParallelism()} threads`.slice(0, 120),
     memoryBytes: memory.total,

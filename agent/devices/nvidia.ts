@@ -51,6 +51,19 @@ export function parseParts(list: string): Map<string, FoundDevice[]> {
   return parts
 }
 
+/** The cards, or parts of divided ones, on which any of these processes computes. */
+export async function findUsed(ask: Ask, pids: ReadonlySet<number>): Promise<string[]> {
+  const rows = await ask('nvidia-smi', ['--query-compute-apps=pid,gpu_uuid', '--format=csv,noheader'])
+  return [...new Set(parseApps(rows ?? '').flatMap(({ pid, device }) => (pids.has(pid) ? [device] : [])))]
+}
+
+/** Rows of `--query-compute-apps=pid,gpu_uuid`: a process on several cards has several. */
+export const parseApps = (csv: string): { pid: number; device: string }[] =>
+  csv.split('\n').flatMap((line) => {
+    const [, pid, device] = /^\s*(\d+), ((?:GPU|MIG)-\S+)\s*$/.exec(line) ?? []
+    return device === undefined ? [] : [{ pid: Number(pid), device }]
+  })
+
 function withoutUndefined<T extends object>(value: { [K in keyof T]: T[K] }): FoundDevice {
   return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as FoundDevice
 }

@@ -5,6 +5,7 @@
 import { CONTAINER_LIMITS } from '#core/program-limits.ts'
 import type { ContainerKind } from '#core/protocol/work.ts'
 import { findImage, type Image, proveContainer, runContained } from '../container.ts'
+import { PROCESSOR } from '../devices/device.ts'
 import { LEAVE, programOutputOf } from '../program-output.ts'
 import type { Runner, RunnerInput } from '../runner.ts'
 import type { AllowedImage } from '../settings.ts'
@@ -72,7 +73,7 @@ export function createContainerRunner(
     async run(input, { signal }) {
       const { seconds, ...given } = input as RunnerInput<ContainerKind>
       const parts = partsOf(image!, given, seconds, outputBytes)
-      const output = await places(async (gpu) => {
+      return places(async (gpu) => {
         signal.throwIfAborted()
         const end = await runContained({
           ...bounds,
@@ -84,9 +85,9 @@ export function createContainerRunner(
           seconds,
           signal,
         })
-        return programOutputOf(end, outputBytes)
+        const output = programOutputOf(end, outputBytes)
+        return { output, usage: { inputTokens: 0, outputTokens: 0 }, devices: [gpu ?? PROCESSOR] }
       })
-      return { output, usage: { inputTokens: 0, outputTokens: 0 } }
     },
     /** The image's own program may do anything, so a container is started and proved, and its start is the speed. */
     async probe(signal) {

@@ -6,6 +6,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { WASI_LIMITS } from '#core/program-limits.ts'
+import { PROCESSOR } from '../devices/device.ts'
 import { measure } from '../measure.ts'
 import { BROKE_OFF, LEAVE, type ProgramOutput, programOutputOf } from '../program-output.ts'
 import { type Runner, RunnerError, type RunnerInput } from '../runner.ts'
@@ -85,7 +86,7 @@ export function createWasiRunner(): Runner {
     const folder = await mkdtemp(join(tmpdir(), 'daicn-wasi-'))
     try {
       const output = await work(input as Input, folder, signal)
-      return { output, usage: { inputTokens: 0, outputTokens: 0 } }
+      return { output, usage: { inputTokens: 0, outputTokens: 0 }, devices: [PROCESSOR] }
     } finally {
       await rm(folder, { recursive: true, force: true })
     }

@@ -121,7 +121,8 @@ describe.skipIf(!ready).concurrent('programs', () => {
     const ld = process.report.getReport() as unknown as { sharedObjects: string[] }
     const start = `/daicn/${basename(ld.sharedObjects.find((path) => /\/ld-/.test(path))!)}`
     const input = { args: [start, ...loader, code], stdin: Buffer.from(stdin), files, outputs, seconds }
-    const { output } = await runner.run(input, { signal, onDelta: () => {}, maxUnits: seconds })
+    const { output, devices } = await runner.run(input, { signal, onDelta: () => {}, maxUnits: seconds })
+    expect(devices).toEqual(['CPU'])
     const { exitCode, stdout, files: left } = output as ProgramOutput
     return { exitCode, stdout: Buffer.from(stdout, 'base64').toString(), files: left }
   }

@@ -28,7 +28,14 @@ test('settings have an origin for the edge and defaults for the rest', () => {
 
 test('agent.toml says the same, and the command line goes before it', async () => {
   const state = await mkdtemp(join(tmpdir(), 'settings-'))
-  const toml = `edge = "https://edge.example"\nname = "desk"\nslots = 3\nrunners = ["doc.ocr"]\n[price]\n"doc.ocr" = "0.02"\n`
+  const toml = `edge = "https://edge.example"\nname = "desk"\nslots = 3\nrunners = ["doc.ocr"]
+[price]
+"doc.ocr" = "0.02"
+[device]
+"http://127.0.0.1:8000/" = "GPU-1"
+"http://127.0.0.1:8001" = ["GPU-1", "GPU-2"]
+"http://127.0.0.1:8002" = []
+`
   await writeFile(join(state, 'agent.toml'), toml)
   expect(loadSettings({ state, name: 'lap' })).toMatchObject({
     edges: ['https://edge.example'],
@@ -36,6 +43,11 @@ test('agent.toml says the same, and the command line goes before it', async () =
     kinds: ['doc.ocr'],
     slots: 3,
     prices: new Map([['doc.ocr', '0.02']]),
+    placing: {
+      'http://127.0.0.1:8000': ['GPU-1'],
+      'http://127.0.0.1:8001': ['GPU-1', 'GPU-2'],
+      'http://127.0.0.1:8002': [],
+    },
   })
 })
 
@@ -55,6 +67,7 @@ test.each<[Given, string]>([
   [{ edge: ['http://e'], runners: ['x'] }, '--runners'],
   [{ edge: ['http://e'], slots: '0' }, '--slots'],
   [{ edge: ['http://e'], price: ['doc.ocr=-1'] }, '--price'],
+  [{ edge: ['http://e'], device: ['GPU-1'] }, '--device'],
   [{ edge: ['http://e'], region: 'moon' }, '--region'],
   [{ edge: ['http://e'], config: '/nowhere/agent.toml' }, '/nowhere/agent.toml'],
 ])('wrong settings %j are refused by the name of the option', (given, flag) => {

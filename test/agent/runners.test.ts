@@ -23,6 +23,7 @@ async function run(runner: typeof embed, input: Lease['input'], onDelta = (_: st
   const work = await openInput({ kind, input } as Lease, none, { timing: TIMING, random: Math.random, signal })
   const outcome = await runner!.run(work, { signal, onDelta, maxUnits: 100 })
   OUTPUTS[kind].parse(outcome.output)
+  expect(outcome.devices).toEqual(['CPU'])
   return outcome
 }
 

@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from 'vitest'
-import { probeAll } from '#agent/discovery.ts'
+import { type Found, probeAll } from '#agent/discovery.ts'
 import type { LogEvent, LogFields } from '#agent/log.ts'
 import type { RunOptions } from '#agent/runner.ts'
 import { findUpstreams, UPSTREAM_KINDS } from '#agent/upstreams.ts'
@@ -17,10 +17,15 @@ async function serve(...models: Parameters<typeof startOpenAiServer>) {
 function search(parts: Partial<Parameters<typeof findUpstreams>[0]>) {
   const lines: { event: LogEvent; fields: LogFields }[] = []
   const log = (event: LogEvent, fields: LogFields = {}) => void lines.push({ event, fields })
-  const found = findUpstreams(
-    { named: [], usual: [], edges: ['https://edge.example'], kinds: [...UPSTREAM_KINDS], apiKey: undefined, ...parts },
-    log,
-  )
+  const nothing = {
+    named: [],
+    usual: [],
+    edges: ['https://edge.example'],
+    kinds: [...UPSTREAM_KINDS],
+    apiKey: undefined,
+  }
+  const machine = { devices: Promise.resolve([]), placing: {}, askTool: async () => undefined }
+  const found = findUpstreams({ ...nothing, ...machine, ...parts }, log)
   return { found, lines, log }
 }
 
@@ -140,6 +145,39 @@ test('a server for embeddings is offered for them, in the order of the texts, an
   )
   behaviour.fail = 500
   await expect(offer!.runner.check!(AbortSignal.timeout(5000))).rejects.toThrow()
+})
+
+const CARDS = ['GPU-1', 'GPU-2'].map((id) => ({ id, kind: 'nvidia' as const, name: '', memoryBytes: 0 }))
+const CPU = { id: 'CPU', kind: 'cpu', name: '', memoryBytes: 0 } as const
+
+test.each<[what: string, devices: string[] | undefined, Partial<Parameters<typeof search>[0]>, loaded?: object[]]>([
+  ['a machine without a card', ['CPU'], { devices: Promise.resolve([CPU]) }],
+  [
+    'what ollama has not on a card',
+    ['CPU'],
+    {},
+    [
+      { name: 'm:latest', size_vram: 0 },
+      { name: 'n', size_vram: 9 },
+    ],
+  ],
+  [
+    'what ollama has on the one card',
+    ['GPU-1'],
+    { devices: Promise.resolve([CARDS[0]!, CPU]) },
+    [{ name: 'm', size_vram: 9 }],
+  ],
+  ['what ollama passes on to elsewhere', undefined, { devices: Promise.resolve([CPU]) }, []],
+  ["its owner's word", ['GPU-2'], {}, [{ name: 'm', size_vram: 0 }]],
+  ["its owner's silence", undefined, { devices: Promise.resolve([CPU]) }],
+])('the result of a server names where it was made: %s', async (what, devices, machine, loaded) => {
+  const { url, behaviour } = await serve()
+  behaviour.loaded = loaded
+  const said = { "its owner's word": ['GPU-2'], "its owner's silence": [] }[what]
+  const placing: Record<string, string[]> = said ? { [url]: said } : {}
+  const { found, log } = search({ named: [url], placing, devices: Promise.resolve([...CARDS, CPU]), ...machine })
+  const [{ runner }] = (await probeAll(await found, log, AbortSignal.timeout(5000))) as [Found]
+  expect((await runner.run(chat(), options())).devices).toEqual(devices)
 })
 
 test('of a model that chats and of which ollama makes vectors too, chats are offered', async () => {

@@ -31,7 +31,8 @@ type Parts = {
 
 async function run(module: Uint8Array, { args = [], stdin = '', files = {}, outputs = [], seconds = 20 }: Parts = {}) {
   const input = { module, args, stdin: Buffer.from(stdin), files, outputs, seconds }
-  const { output } = await runner.run(input, { signal, onDelta: () => {}, maxUnits: seconds })
+  const { output, devices } = await runner.run(input, { signal, onDelta: () => {}, maxUnits: seconds })
+  expect(devices).toEqual(['CPU'])
   const { exitCode, stdout, stderr, files: left } = output as OutputOf<'wasi.run'>
   const text = (base64: string) => Buffer.from(base64, 'base64').toString()
   return { exitCode, stdout: text(stdout), stderr: text(stderr), files: left }

@@ -19,6 +19,8 @@ export async function startOpenAiServer(models: Model[] = [{ id: 'm', owned_by: 
     cuts: false,
     /** What ollama says of a model. */
     shows: undefined as string[] | undefined,
+    /** What ollama says of the models that it has loaded. */
+    loaded: undefined as object[] | undefined,
   }
 
   const server = createServer(async (request, response) => {
@@ -30,6 +32,7 @@ export async function startOpenAiServer(models: Model[] = [{ id: 'm', owned_by: 
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value))
     if (request.url === '/v1/models') return json(200, { object: 'list', data: models })
     if (request.url === '/api/show' && behaviour.shows) return json(200, { capabilities: behaviour.shows })
+    if (request.url === '/api/ps' && behaviour.loaded) return json(200, { models: behaviour.loaded })
     if (request.url === '/v1/embeddings' && behaviour.embeds > 0 && !behaviour.fail) {
       const length = behaviour.cuts ? (body.dimensions ?? behaviour.embeds) : behaviour.embeds
       const vectors = [body.input].flat().map((text: string) => Array.from({ length }, (_, i) => text.length / (i + 1)))
