@@ -8,7 +8,7 @@ import { LaneView } from '#core/lane.ts'
 import type { AccountView } from '#core/protocol/account.ts'
 import type { ForecastView } from '#core/protocol/forecast.ts'
 import type { OutputFrame, Poll, PollAnswer, Signed } from '#core/protocol/lease.ts'
-import type { Register, Why } from '#core/protocol/provider.ts'
+import type { Earnings, Register, Why } from '#core/protocol/provider.ts'
 import { type Address, LIMITS } from '#core/protocol/values.ts'
 import { type Hash, ReceiptDomain, receiptTypedData, type Statement } from '#core/receipt.ts'
 import { signInTypedData } from '#core/sign-in.ts'
@@ -38,6 +38,7 @@ export type Edge = {
   /** What units of each class sell for; anybody may ask. */
   forecast: (signal: AbortSignal) => Promise<Pick<ForecastView, 'classes'>>
   account: (signal: AbortSignal) => Promise<AccountView>
+  earnings: (signal: AbortSignal) => Promise<Earnings>
   why: (signal: AbortSignal) => Promise<Why>
   register: (body: Register, signal: AbortSignal) => Promise<{ cell: string; leaseSeconds: number }>
   poll: (body: Partial<Poll> & { free: number }, signal: AbortSignal) => Promise<PollAnswer>
@@ -161,6 +162,7 @@ export function createEdge(url: string, signer: Signer, now: () => number): Edge
     origin,
     forecast: async (signal) => (await call('GET', '/v1/forecast', { signal })) as ForecastView,
     account: async (signal) => (await authorized('GET', '/v1/account', undefined, signal)) as AccountView,
+    earnings: async (signal) => (await authorized('GET', '/v1/provider/earnings', undefined, signal)) as Earnings,
     why: async (signal) => (await authorized('GET', '/v1/provider/why', undefined, signal)) as Why,
     register: async (body, signal) =>
       (await authorized('POST', '/v1/provider/register', body, signal)) as { cell: string; leaseSeconds: number },

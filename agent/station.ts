@@ -1,6 +1,6 @@
 /** One agent at all its edges: what it offers to each, and what its owner may ask of it while it runs. */
 import type { PrivateKeyAccount } from 'viem/accounts'
-import type { Device, Offer, Register, Why } from '#core/protocol/provider.ts'
+import type { Device, Earnings, Offer, Register, Why } from '#core/protocol/provider.ts'
 import { LIMITS } from '#core/protocol/values.ts'
 import { SEALED } from '#core/sealed.ts'
 import { type Agent, type AgentView, startAgent } from './agent.ts'
@@ -47,8 +47,8 @@ export type StationView = {
   devices: Device[]
   edges: (AgentView & { edge: string })[]
 }
-/** What an edge says of the provider; `earned` in tokens. */
-export type Standing = { edge: string; earned: string | null; why: Why | null }
+/** What an edge says of the provider. */
+export type Standing = { edge: string; earnings: Earnings | null; why: Why | null }
 
 export type Station = {
   view: () => StationView
@@ -241,10 +241,10 @@ const indexOf = (edge: Edge): Promise<Index> =>
 
 async function standingAt(edge: Edge): Promise<Standing> {
   const signal = AbortSignal.timeout(LOOK_MS)
-  const [account, why] = await Promise.allSettled([edge.account(signal), edge.why(signal)])
+  const [earnings, why] = await Promise.allSettled([edge.earnings(signal), edge.why(signal)])
   return {
     edge: edge.origin,
-    earned: account.status === 'fulfilled' ? account.value.earned : null,
+    earnings: earnings.status === 'fulfilled' ? earnings.value : null,
     why: why.status === 'fulfilled' ? why.value : null,
   }
 }

@@ -1,7 +1,8 @@
 /** What the running agent does, what it has earned, and why it gets the work it gets. */
+import type { Earnings } from '#core/protocol/provider.ts'
 import { tellAgent } from '../control.ts'
 import { panelOf } from '../panel.ts'
-import { type Paints, screenOf, wrap } from '../screen.ts'
+import { cut, type Paints, padEnd, padStart, printable, screenOf, widthOf, wrap } from '../screen.ts'
 import type { Standing, StationView } from '../station.ts'
 
 type Status = StationView & { standings: Standing[] }
@@ -30,11 +31,13 @@ export function linesOf(status: Status, now: number, columns: number, paints: Pa
 }
 
 /** @param edge named where there are several */
-function standingOf({ earned, why }: Standing, edge: string, columns: number, { strong, faint }: Paints): string[] {
+function standingOf({ earnings, why }: Standing, edge: string, columns: number, paints: Paints): string[] {
+  const { strong, faint } = paints
   const indented = (text: string, by: number) => wrap(text, columns - by).map((line) => ' '.repeat(by) + line)
   return [
     '',
-    `  ${strong('earned')}  ${earned === null ? 'not known, for the edge does not say' : `${earned} tokens in all`}${edge && faint(`  ${edge}`)}`,
+    `  ${strong('earned')}  ${earnings ? `${earnings.earned} tokens in all` : 'not known, for the edge does not say'}${edge && faint(`  ${edge}`)}`,
+    ...(earnings ? devicesOf(earnings, columns, paints) : []),
     ...(why?.advice ?? []).flatMap((advice) => indented(advice, 4)),
     ...(why?.offers ?? []).flatMap(({ kind, model, ranks, waiting, recent }) => [
       '',
@@ -44,4 +47,27 @@ function standingOf({ earned, why }: Standing, edge: string, columns: number, { 
       ),
     ]),
   ]
+}
+
+const INDENT = 4
+const GAP = 2
+/** Of a device's id, enough to tell two alike apart. */
+const ID_COLUMNS = 14
+
+/** A table of what each device has earned, and what is left of all that. */
+function devicesOf({ devices, unknown }: Earnings, columns: number, { faint }: Paints): string[] {
+  const rows = devices.map(({ id, name, tasks, earned }) => [
+    printable(`${name ?? 'no longer registered'}  ${cut(id, ID_COLUMNS)}`),
+    tasks.toLocaleString('en'),
+    earned,
+  ])
+  const table = [['by device', 'tasks', 'tokens'], ...rows, ...(unknown === '0' ? [] : [['not known', '', unknown]])]
+  const [tasksWidth, earnedWidth] = [1, 2].map((i) => Math.max(...table.map((row) => widthOf(row[i]!))) + GAP)
+  const most = columns - INDENT - tasksWidth! - earnedWidth!
+  const nameWidth = Math.min(most, Math.max(...table.map(([name]) => widthOf(name!))))
+  return table.map(([name, tasks, earned], i) => {
+    const cells = padStart(tasks!, tasksWidth!) + padStart(earned!, earnedWidth!)
+    const line = ' '.repeat(INDENT) + padEnd(cut(name!, nameWidth), nameWidth) + cells
+    return i === 0 ? faint(line) : line
+  })
 }
