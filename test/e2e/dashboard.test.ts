@@ -451,6 +451,39 @@ test('the page to provide sees an agent come online', async () => {
   expect(faults).toEqual([])
 })
 
+test('a provider that is signed in sees what each of its devices earned', async () => {
+  const { edge: url, key } = await signedIn()
+  const provider = { edge: url, key }
+  const CARD = 'GPU-3f2b8a10-6a1c-4c55-9d1e-0c2d7f1a9b01'
+  const body = {
+    slots: 1,
+    offers: [{ kind: 'llm.chat', model: 'own', ask: '0.000001', speed: 1 }],
+    devices: [
+      { id: CARD, kind: 'nvidia', name: HOSTILE, memoryBytes: 1 },
+      { id: 'CPU', kind: 'cpu', name: 'a processor', memoryBytes: 1 },
+    ],
+  }
+  await call(provider, 'POST', '/v1/provider/register', { body })
+  const input = { messages: [{ role: 'user' as const, content: '?' }], max_tokens: 1000 }
+  const made = { output: { content: 'x', finishReason: 'stop' }, usage: { inputTokens: 0, outputTokens: 1000 } }
+  for (const devices of [[CARD], [CARD], null]) {
+    await requester.daicn.submit({ kind: 'llm.chat', model: 'own', input })
+    const poll = (body: object) => call<PollAnswer>(provider, 'POST', '/v1/provider/poll', { body })
+    const [lease] = (await poll({ free: 1, waitSeconds: 20 })).leases
+    const outcome = { status: 'succeeded', ...made, ...(devices && { devices }) }
+    await poll({ free: 0, results: [{ lease: lease!.id, outcome }] })
+  }
+  await page.getByRole('link', { name: 'Provide', exact: true }).click()
+  const rows = page.getByRole('table', { name: 'Earnings by device' }).getByRole('row')
+  await rows.last().waitFor()
+  const told = (name: string) => rows.filter({ hasText: name }).getByRole('cell').allTextContents()
+  // A thousand units at 0.000001, less the fee.
+  expect(await told(HOSTILE)).toEqual(['2', '0.00198 DAICN'])
+  expect(await told('a processor')).toEqual(['0', '0 DAICN'])
+  expect(await told('Not known')).toEqual(['—unknown', '0.00099 DAICN'])
+  expect(faults).toEqual([])
+})
+
 test('everybody can use every page: axe finds nothing in either theme, and all fits a small phone', async () => {
   const { id, provider } = await connect(await signedIn()).run({
     kind: 'llm.chat',
