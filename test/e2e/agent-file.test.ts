@@ -113,6 +113,10 @@ test('one file from the edge is a provider that is paid for its first task', asy
   expect(status.edges[0].works).toContainEqual(
     expect.objectContaining({ model: MODEL, succeeded: 1, earned: task.price }),
   )
+  // The model server has opened no card, and the own runner says itself where it works.
+  const { devices, earned, unknown } = status.standings[0].earnings
+  expect(devices).toContainEqual(expect.objectContaining({ id: 'CPU', earned }))
+  expect(unknown).toBe('0')
   const mine = status.standings[0].why.offers.find(({ model }: { model: string }) => model === MODEL)
   expect(mine).toMatchObject({ recent: { won: 1 } })
 
