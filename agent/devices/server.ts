@@ -20,14 +20,16 @@ export async function devicesOf(
   devices: FoundDevice[],
   ask: Ask,
 ): Promise<string[] | undefined> {
-  const { hostname, port } = new URL(url)
+  const { hostname, port, protocol } = new URL(url)
   if (!HERE.test(hostname)) return undefined
   const cards = devices.filter(({ kind }) => kind !== 'cpu')
   const [first, ...others] = cards
-  if (!first || cardBytes === 0) return [PROCESSOR]
+  if (cardBytes === 0) return [PROCESSOR]
   const isOnCard = cardBytes !== undefined
-  if (isOnCard && others.length === 0) return [first.id]
-  const processes = await processesOn(Number(port || 80))
+  if (isOnCard && others.length === 0) return first && [first.id]
+  const processes = await processesOn(Number(port || (protocol === 'https:' ? 443 : 80)))
+  // A card that no tool of ours knows is no device.
+  if (!first) return processes?.cardFiles?.length ? undefined : [PROCESSOR]
   if (!processes) return undefined
   const used = await findUsed(ask, processes.pids)
   if (used.some((id) => !cards.some((card) => card.id === id))) return undefined

@@ -93,6 +93,8 @@ onLinux('a server computes on the cards on which its processes are seen', async 
   // It has opened no card.
   expect(await of({}, two, seen())).toEqual(['CPU'])
   expect(await of({}, [CPU], seen())).toEqual(['CPU'])
+  // It is on a card that no tool here knows.
+  expect(await of({ cardBytes: 9 }, [CPU], seen())).toBeUndefined()
   expect(await of({ url: url.replace('127.0.0.1', '192.0.2.1') }, [CPU], seen())).toBeUndefined()
 })
 
