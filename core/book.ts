@@ -394,7 +394,10 @@ export function fill(book: Book, provider: Provider, now: number): void {
   while (provider.supply.room > 0) {
     const match = bestWant(book.matching, provider.supply, now)
     if (!match) return
-    grant(book, book.tasks.get(match.want.id)!, match, match.want.drawn ? 'lot' : 'turn', now)
+    const open = book.tasks.get(match.want.id)!
+    // Who comes first must not be who checks: those who may were not there when it was to be drawn, or the draw was forgotten.
+    if (open.task.deliveries && !match.want.drawn) place(book, open, now)
+    else grant(book, open, match, match.want.drawn ? 'lot' : 'turn', now)
   }
 }
 

@@ -233,6 +233,27 @@ test('who gives a further result is drawn, waited for while it is busy, and draw
   expect([drawn!.address, other.supply.address]).toContain(holderOf(book, id!))
 })
 
+test('a check whose draw was forgotten is drawn among all who are there, not given to who asks first', () => {
+  const holders = new Set<string | null>()
+  for (let lot = 0.05; lot < 1; lot += 0.1) {
+    const book = market(4)
+    // All are busy, so that whom is drawn is waited for.
+    order(book, 1, [request(), request(), request()], T0)
+    const [id] = order(book, 1, [checked(quorum(2, 2), lot)], T0)
+    const isFirst = ({ leases }: Provider) => [...leases.values()].some(({ task }) => task === id)
+    const first = [...book.providers.values()].find(isFirst)!
+    const others = [...book.providers.values()].filter((one) => one !== first)
+    say(book, first, { seen: 1, results: [succeeded([...first.leases.keys()][0]!, RIGHT)] }, T0)
+    const { want } = book.tasks.get(id!)!
+    expect(want.drawn).not.toBeNull()
+    want.drawn = null
+    const asks = others[0]!
+    say(book, asks, { free: 1, seen: 1, results: [succeeded([...asks.leases.keys()][0]!)] }, T0 + 1)
+    holders.add(holderOf(book, id!) ?? want.drawn!.address)
+  }
+  expect(holders.size).toBe(3)
+})
+
 test('a result sent again counts once, under the lease of another not at all, and one that could not be compared is none', () => {
   const book = market(4)
   const [id] = order(book, 1, [checked(quorum(3, 2))], T0)

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { earnedOf, freeOf } from '#core/account.ts'
-import { apply, tick } from '#core/book.ts'
+import { apply, type BookEvent, tick } from '#core/book.ts'
 import { latestDecisions } from '#core/decision.ts'
 import { available } from '#core/purse.ts'
 import { isOver } from '#core/task.ts'
@@ -117,6 +117,10 @@ test('what was written down gives the same book again, from the start and from a
   )
 })
 
+/** Of what is due in one step, as deadlines of two tasks, either may be first. */
+const inAnyOrder = (events: BookEvent[]): string[] =>
+  events.map((event) => JSON.stringify(event, (_, value) => (typeof value === 'bigint' ? `${value}n` : value))).sort()
+
 test('a market that slept goes on as one that lost only its connections', () => {
   holds(
     fc.property(runs(80), fc.nat(), fc.nat(), (ops, cut, later) => {
@@ -136,7 +140,7 @@ test('a market that slept goes on as one that lost only its connections', () => 
         expect(woken.answers.at(-1)).toEqual(world.answers.at(-1))
         expect(woken.journal).toHaveLength(world.journal.length)
       }
-      expect(woken.journal).toEqual(world.journal)
+      expect(inAnyOrder(woken.journal)).toEqual(inAnyOrder(world.journal))
       expect(durable(woken.book)).toEqual(durable(world.book))
     }),
     120,
@@ -169,7 +173,7 @@ test('the random runs reach what they are meant to: every end, retries, late res
     }),
     300,
   )
-  expect([...seen].sort()).toEqual([
+  const wanted = [
     '"code":"attempt_over"',
     '"code":"lease_not_found"',
     '"code":"task_finished"',
@@ -190,5 +194,6 @@ test('the random runs reach what they are meant to: every end, retries, late res
     'retried',
     'shared',
     'succeeded',
-  ])
+  ]
+  expect(wanted.filter((one) => !seen.has(one))).toEqual([])
 })

@@ -14,6 +14,7 @@ import {
   record,
   tick,
 } from '#core/book.ts'
+import { createDecisions } from '#core/decision.ts'
 import { estimate, finished } from '#core/forecast/eta.ts'
 import { createGrants } from '#core/grants.ts'
 import { cancel, poll, register, sealed, submit } from '#core/market.ts'
@@ -284,7 +285,8 @@ export function sleepAndWake(world: World): World {
   const { book, ...rest } = world
   for (const provider of book.providers.values()) disconnect(book, provider)
   book.ended.clear()
-  Object.assign(book, { grants: createGrants(), backlogs: new Map() })
+  Object.assign(book, { grants: createGrants(), backlogs: new Map(), decisions: createDecisions() })
+  for (const { want } of book.tasks.values()) want.drawn = null
   const written = writeWhole(book, world.pages)
   return { ...structuredClone(rest), pages: written.pages, book: readBack(written, world.now) }
 }
