@@ -29,8 +29,10 @@ const PULLERS = 4
 const SLOTS = 16
 const UNRULY = 0.01
 const MODEL = 'soak/pull'
-/** Time between two kills of the edge in the first half of the time, and between two looks at it. */
+/** Time between two kills of the edge in the first quarter of the time, and between two looks at it. */
 const KILL_MS = 20_000
+/** A process takes some minutes to take all the memory that it needs: it has the second quarter for that. */
+const KILLING = 1 / 4
 const LOOK_MS = 1_000
 /** What has grown by more than this over the second half creeps; a soak that is shorter than this many minutes cannot tell. */
 const CREEP = 0.05
@@ -72,13 +74,16 @@ export async function soak({ minutes, perSecond, log }: SoakPlan): Promise<Soake
       await Promise.all(open)
     })()
     const looking = (async () => {
-      for (; performance.now() < until; await wait(LOOK_MS)) {
+      for (let told = 0; performance.now() < until; await wait(LOOK_MS)) {
         const value = memoryMb(world.workerd() ?? 0)
         if (value > 0) looks.push({ at: performance.now(), value })
+        const minute = Math.floor((performance.now() - began) / 60_000)
+        if (minute > told) log(`minute ${minute}: ${waits.length} tasks, the edge takes ${Math.round(value)} MB`)
+        told = minute
       }
     })()
     const killing = (async () => {
-      for (; performance.now() + KILL_MS < (began + until) / 2 + KILL_MS / 2; ) {
+      for (; performance.now() + KILL_MS / 2 < began + (until - began) * KILLING; ) {
         await wait(KILL_MS)
         downs.push(await world.crash())
         log(`the edge was killed, and served again after ${Math.round(downs.at(-1)!)} ms; ${waits.length} tasks so far`)
