@@ -24,6 +24,13 @@ const LOCAL: { kind: Kind; model: string; file: string; patienceMs: number; gran
     patienceMs: 60_000,
     grants: { threads: true },
   },
+  {
+    kind: 'image.upscale',
+    model: 'esrgan-slim-2x',
+    file: './runners/image-upscale.ts',
+    patienceMs: 60_000,
+    grants: {},
+  },
   { kind: 'llm.chat', model: 'daicn-tiny', file: './runners/llama.ts', patienceMs: 30_000, grants: { native: true } },
 ]
 

@@ -12,12 +12,13 @@
  * when it is below the rate of the provider whose result came (`spotRate`). That is the rule of BOINC's adaptive replication. Who gives
  * a further result is drawn by the lot too (core/verifier.ts).
  *
- * | kind       | two results agree when their distance is at most the tolerance (0 unless told)                     |
- * |------------|----------------------------------------------------------------------------------------------------|
- * | llm.chat   | the share of their words that are not in both; 0 asks for the very same text and tool calls        |
- * | doc.ocr    | the share of their words that are not in both; 0 asks for the very same text                       |
- * | programs   | 0 for the very same exit code, output and files, else 1                                            |
- * | text.embed | 1 - the least cosine of two vectors of the same text; 0.001 unless told, for hardware rounds apart |
+ * | kind          | two results agree when their distance is at most the tolerance (0 unless told)                     |
+ * |---------------|----------------------------------------------------------------------------------------------------|
+ * | llm.chat      | the share of their words that are not in both; 0 asks for the very same text and tool calls        |
+ * | doc.ocr       | the share of their words that are not in both; 0 asks for the very same text                       |
+ * | image.upscale | 0 for the very same bytes, else 1                                                                  |
+ * | programs      | 0 for the very same exit code, output and files, else 1                                            |
+ * | text.embed    | 1 - the least cosine of two vectors of the same text; 0.001 unless told, for hardware rounds apart |
  */
 import * as z from 'zod'
 import { canonicalJson } from './canonical-json.ts'
@@ -73,6 +74,7 @@ const FLOORS: Record<Kind, number> = {
   'llm.chat': 0.05,
   'text.embed': 0.05,
   'doc.ocr': 0.01,
+  'image.upscale': 0.05,
   'wasi.run': 0.01,
   'container.run': 0.01,
   'gpu.exec': 0.01,
@@ -175,6 +177,7 @@ export function distance(kind: Kind, one: Output, other: Output): number {
     }
     case 'doc.ocr':
       return textDistance((one as OutputOf<'doc.ocr'>).text, (other as OutputOf<'doc.ocr'>).text)
+    case 'image.upscale':
     case 'wasi.run':
     case 'container.run':
     case 'gpu.exec':

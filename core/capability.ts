@@ -18,6 +18,7 @@ const HONOURED: Record<Kind, readonly string[]> = {
   'llm.chat': ['messages', 'max_tokens', 'max_completion_tokens', 'temperature', 'top_p', 'stop', 'seed'],
   'text.embed': ['texts'],
   'doc.ocr': ['image', 'mediaType'],
+  'image.upscale': ['image', 'mediaType'],
   'wasi.run': ['module', ...PROGRAM],
   'container.run': PROGRAM,
   'gpu.exec': PROGRAM,

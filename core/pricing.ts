@@ -6,11 +6,13 @@
  * | llm.chat                          | one output token; an input token counts a quarter |
  * | text.embed                        | four bytes of UTF-8 text, about one token         |
  * | doc.ocr                           | one page                                          |
+ * | image.upscale                     | one pixel of the image that goes in               |
  * | wasi.run, container.run, gpu.exec | one second that it may run, used or not           |
  */
 import { parseAmount } from './money.ts'
 import { programSeconds } from './program-limits.ts'
 import type { InputOf, Kind, ProgramKind, Usage } from './protocol/work.ts'
+import { pixelsOf } from './upscale.ts'
 
 const INPUT_TOKENS_A_UNIT = 4
 const BYTES_A_TOKEN = 4
@@ -24,6 +26,7 @@ export const UNITS: Record<Kind, { unit: string; perMillion: boolean; defaultBid
   'llm.chat': { unit: 'output token', perMillion: true, defaultBid: parseAmount('0.00001') },
   'text.embed': { unit: 'token', perMillion: true, defaultBid: parseAmount('0.000001') },
   'doc.ocr': { unit: 'page', perMillion: false, defaultBid: parseAmount('0.01') },
+  'image.upscale': { unit: 'pixel', perMillion: true, defaultBid: parseAmount('0.0000001') },
   'wasi.run': { unit: 'second', perMillion: false, defaultBid: parseAmount('0.0001') },
   'container.run': { unit: 'second', perMillion: false, defaultBid: parseAmount('0.0001') },
   'gpu.exec': { unit: 'second', perMillion: false, defaultBid: parseAmount('0.002') },
@@ -46,6 +49,8 @@ export function maxUnits(kind: Kind, input: unknown): number {
       return embedUnits((input as InputOf<'text.embed'>).texts)
     case 'doc.ocr':
       return 1
+    case 'image.upscale':
+      return pixelsOf((input as InputOf<'image.upscale'>).image)
     case 'wasi.run':
     case 'container.run':
     case 'gpu.exec':

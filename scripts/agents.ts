@@ -11,7 +11,7 @@ export type AgentPlan = { id: string; name: string; kinds: Kind[] /** A model se
 
 /** Every kind has a provider, and chats have two, so that work is spread. */
 export const AGENTS: AgentPlan[] = [
-  { id: '1', name: 'north', kinds: ['text.embed', 'llm.chat'] },
+  { id: '1', name: 'north', kinds: ['text.embed', 'image.upscale', 'llm.chat'] },
   { id: '2', name: 'south', kinds: ['doc.ocr', 'llm.chat'] },
 ]
 

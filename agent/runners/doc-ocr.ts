@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { imageSize } from '../image-size.ts'
+import { imageSize } from '#core/image-size.ts'
 import { measure } from '../measure.ts'
 import { type Runner, RunnerError, type RunnerInput } from '../runner.ts'
 import { weightsDigest } from '../weights.ts'

@@ -102,7 +102,7 @@ keys
 const taskCommand = (name: string) =>
   program
     .command(name)
-    .argument('[input...]', 'text, or the file of a page; text is also read from standard input')
+    .argument('[input...]', 'text, or the file of an image; text is also read from standard input')
     .addOption(new Option('--kind <kind>', 'kind of work').choices(KINDS).makeOptionMandatory())
     .option('--model <name>', 'the model to run it with')
     .option('--max-price <tokens>', 'the most it may cost', amount)
@@ -115,6 +115,7 @@ const taskCommand = (name: string) =>
 
 taskCommand('run')
   .description('run one task and print what comes of it')
+  .option('--out <file>', 'image.upscale: where to write the image')
   .addHelpText('after', '\n  daicn run --kind doc.ocr page.png\n  daicn run --kind llm.chat "What is the night?"')
   .action((input: string[], options: RunOptions) => run(cli(), input, options))
 taskCommand('quote')

@@ -1,7 +1,8 @@
 /** `daicn run`, `quote` and `cancel`. */
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
 import type { NewAssurance } from '#core/assurance.ts'
+import { imageSize, type MediaType } from '#core/image-size.ts'
 import type { Preference, Quote } from '#core/protocol/quote.ts'
 import type { TaskView } from '#core/protocol/task.ts'
 import { LIMITS } from '#core/protocol/values.ts'
@@ -33,15 +34,23 @@ export type RunOptions = {
   maxTokens?: number
   temperature?: number
   system?: string
+  out?: string
 }
 
 export async function run(cli: Cli, input: string[], options: RunOptions): Promise<void> {
+  const { kind, out } = options
+  if (kind === 'image.upscale' && out === undefined && !cli.json)
+    throw new UsageError(
+      'There is no file to write the image to',
+      'As in: daicn run --kind image.upscale photo.png --out large.png',
+    )
   const daicn = await open(cli)
   const task = await taskOf(cli, daicn, input, options)
   // What is compared with other results is not delivered before it was.
   if (task.kind === 'llm.chat' && !cli.json && !isCompared(task)) return chat(cli, daicn, task)
   const stopSpinner = cli.err.spin(task.kind)
   const done = await daicn.run(task, { signal: cli.signal }).finally(stopSpinner)
+  if (done.kind === 'image.upscale' && out !== undefined) await writeFile(out, Buffer.from(done.output.image, 'base64'))
   cli.err.done(task.kind, summary(done))
   print(cli, done, () => cli.out.text(shown(done)))
 }
@@ -96,6 +105,8 @@ export function shown(task: Done): string {
       return `${task.output.content ?? JSON.stringify(task.output)}\n`
     case 'doc.ocr':
       return `${task.output.text.trimEnd()}\n`
+    case 'image.upscale':
+      return `A PNG of ${task.output.width} x ${task.output.height} pixels.\n`
     case 'text.embed':
       return task.output.embeddings.map((embedding) => `${JSON.stringify(embedding)}\n`).join('')
     case 'wasi.run':
@@ -138,7 +149,11 @@ async function taskOf(cli: Cli, daicn: Daicn, input: string[], options: RunOptio
       return { ...common, kind: 'text.embed', input: { texts } }
     }
     case 'doc.ocr':
-      return { ...common, kind: 'doc.ocr', input: await imageOf(cli, daicn, input) }
+      return { ...common, kind: 'doc.ocr', input: await pageOf(cli, daicn, input) }
+    case 'image.upscale': {
+      const { bytes, mediaType } = await imageOf(options.kind, input)
+      return { ...common, kind: 'image.upscale', input: { image: bytes.toString('base64'), mediaType } }
+    }
     case 'wasi.run':
       return { ...common, kind: 'wasi.run', input: await programOf(cli, daicn, input) }
     case 'container.run':
@@ -157,17 +172,21 @@ async function fromStdin(): Promise<string> {
   return process.stdin.isTTY ? '' : text(process.stdin)
 }
 
-async function imageOf({ signal }: Cli, daicn: Daicn, [file, ...more]: string[]): Promise<NewTask<'doc.ocr'>['input']> {
-  if (file === undefined || more.length > 0) {
-    throw new UsageError('doc.ocr reads one page at a time', 'As in: daicn run --kind doc.ocr page.png')
-  }
-  const bytes = await readFile(file)
-  const mediaType = mediaTypeOf(bytes)
-  if (!mediaType) throw new UsageError(`${file} is neither PNG nor JPEG`, 'Convert it to one of the two.')
+async function pageOf({ signal }: Cli, daicn: Daicn, input: string[]): Promise<NewTask<'doc.ocr'>['input']> {
+  const { bytes, mediaType } = await imageOf('doc.ocr', input)
   const image = bytes.toString('base64')
   if (image.length < LIMITS.inputBytes - MARGIN_BYTES) return { image, mediaType }
   const { sha256 } = await daicn.upload(bytes, { signal })
   return { image: { sha256 }, mediaType }
+}
+
+async function imageOf(kind: Kind, [file, ...more]: string[]): Promise<{ bytes: Buffer; mediaType: MediaType }> {
+  if (file === undefined || more.length > 0)
+    throw new UsageError(`${kind} takes one image at a time`, `As in: daicn run --kind ${kind} image.png`)
+  const bytes = await readFile(file)
+  const { mediaType } = imageSize(bytes) ?? {}
+  if (!mediaType) throw new UsageError(`${file} is neither PNG nor JPEG`, 'Convert it to one of the two.')
+  return { bytes, mediaType }
 }
 
 async function programOf(
@@ -179,12 +198,6 @@ async function programOf(
     throw new UsageError('There is no program', 'As in: daicn run --kind wasi.run program.wasm word')
   const { sha256 } = await daicn.upload(await readFile(file), { signal })
   return { module: { sha256 }, args }
-}
-
-function mediaTypeOf(bytes: Buffer): 'image/png' | 'image/jpeg' | undefined {
-  if (bytes.subarray(0, 4).equals(Buffer.from('89504e47', 'hex'))) return 'image/png'
-  if (bytes.subarray(0, 3).equals(Buffer.from('ffd8ff', 'hex'))) return 'image/jpeg'
-  return undefined
 }
 
 export async function cancel(cli: Cli, id: string): Promise<void> {

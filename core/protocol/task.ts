@@ -9,7 +9,7 @@ import { Kind, Usage } from './work.ts'
 
 export const SubmitTask = z
   .strictObject({
-    kind: z.string().describe('llm.chat, text.embed, doc.ocr, wasi.run, container.run or gpu.exec.'),
+    kind: z.string().describe('llm.chat, text.embed, doc.ocr, image.upscale, wasi.run, container.run or gpu.exec.'),
     model: Name.optional().describe(
       '`name`, or `name@digest` for exactly these weights; none: any model of this kind.',
     ),

@@ -1,7 +1,9 @@
 /** Kinds of work: what goes in and what comes out. */
 import * as z from 'zod'
 import { BlobRef } from '../blob-ref.ts'
+import { MEDIA_TYPES } from '../image-size.ts'
 import { ContainerInput, GpuInput, ProgramOutput, WasiInput } from '../program.ts'
+import { UPSCALE_PIXELS, upscaleFault } from '../upscale.ts'
 import { ChatTexts } from './chat-piece.ts'
 import { Count } from './values.ts'
 
@@ -42,8 +44,20 @@ export const INPUTS = {
   }),
   'doc.ocr': z.strictObject({
     image: z.union([z.base64().min(1), BlobRef]).describe('Base64 of a PNG or JPEG, or a reference to one.'),
-    mediaType: z.enum(['image/png', 'image/jpeg']),
+    mediaType: z.enum(MEDIA_TYPES),
   }),
+  'image.upscale': z
+    .strictObject({
+      image: z
+        .base64()
+        .min(1)
+        .describe(`Base64 of a PNG or JPEG with at most ${UPSCALE_PIXELS} pixels, as 256 x 128 has.`),
+      mediaType: z.enum(MEDIA_TYPES),
+    })
+    .superRefine((input, context) => {
+      const [field, message] = upscaleFault(input) ?? []
+      if (field !== undefined) context.addIssue({ code: 'custom', path: [field], message: message! })
+    }),
   'wasi.run': WasiInput,
   'container.run': ContainerInput,
   'gpu.exec': GpuInput,
@@ -51,7 +65,15 @@ export const INPUTS = {
 
 export type Kind = keyof typeof INPUTS
 export const KINDS = Object.keys(INPUTS) as Kind[]
-export const Kind = z.enum(['llm.chat', 'text.embed', 'doc.ocr', 'wasi.run', 'container.run', 'gpu.exec'])
+export const Kind = z.enum([
+  'llm.chat',
+  'text.embed',
+  'doc.ocr',
+  'image.upscale',
+  'wasi.run',
+  'container.run',
+  'gpu.exec',
+])
 /** Programs of images: their model is the image. */
 export type ContainerKind = 'container.run' | 'gpu.exec'
 /** Programs of somebody else's. */
@@ -77,6 +99,11 @@ export const OUTPUTS = {
   }),
   'text.embed': z.strictObject({ embeddings: z.array(z.array(z.number())).min(1) }),
   'doc.ocr': z.strictObject({ text: z.string(), confidence: z.number().min(0).max(1) }),
+  'image.upscale': z.strictObject({
+    image: z.base64().min(1).describe('Base64 of a PNG.'),
+    width: z.int().min(1),
+    height: z.int().min(1),
+  }),
   'wasi.run': ProgramOutput,
   'container.run': ProgramOutput,
   'gpu.exec': ProgramOutput,

@@ -5,7 +5,6 @@ import { PassThrough } from 'node:stream'
 import { stripVTControlCharacters } from 'node:util'
 import { expect, test } from 'vitest'
 import { parseAnswer, parseFrame } from '#agent/answer.ts'
-import { imageSize } from '#agent/image-size.ts'
 import { createLog } from '#agent/log.ts'
 import { defaultAsk, parsePrices, proposeAsk } from '#agent/price.ts'
 import { continuation } from '#agent/prompt.ts'
@@ -103,14 +102,6 @@ test('a prompt is the end of the text of the messages, never half a character', 
   expect(Buffer.from(continuation(messages, 100)).toString()).toBe('be brief\nañb')
   expect(Buffer.from(continuation(messages, 3)).toString()).toBe('ñb')
   expect(Buffer.from(continuation(messages, 2)).toString()).toBe('b')
-})
-
-test('the size of a JPEG is found behind its other segments', () => {
-  const app = [0xff, 0xe0, 0x00, 0x04, 1, 2]
-  const frame = [0xff, 0xc2, 0x00, 0x0b, 8, 0x01, 0x00, 0x02, 0x00, 3, 0, 0, 0]
-  expect(imageSize(Buffer.from([0xff, 0xd8, ...app, ...frame]))).toEqual({ height: 256, width: 512 })
-  expect(imageSize(Buffer.from([0xff, 0xd8, ...app]))).toBeUndefined()
-  expect(imageSize(Buffer.from('GIF89a'))).toBeUndefined()
 })
 
 test('server-sent events are put together over chunk borders', async () => {

@@ -47,6 +47,7 @@ const vector = fc.array(fc.constantFrom(0, 1, -1, 0.5, 1e300, 5e-324), { maxLeng
 const outputs: [Kind, fc.Arbitrary<Record<string, unknown>>][] = [
   ['llm.chat', fc.record({ ...choiceParts(), alternatives: fc.option(fc.array(choice), { nil: undefined }) })],
   ['doc.ocr', fc.record({ text: words, confidence: fc.double() })],
+  ['image.upscale', fc.record({ image: words, width: fc.nat(2), height: fc.nat(2) })],
   ['wasi.run', fc.record({ exitCode: fc.nat(2), stdout: words, stderr: words, files: fc.dictionary(words, words) })],
   ['text.embed', fc.record({ embeddings: fc.array(vector, { minLength: 1, maxLength: 3 }) })],
 ]

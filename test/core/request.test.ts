@@ -141,5 +141,5 @@ test('every error has its own code, a status that is an error, and says what to 
     expect(problem.status).toBeLessThan(600)
     expect(problem.hint).toMatch(/\S+ \S+.*\.$/)
   }
-  expect(KINDS).toEqual(['llm.chat', 'text.embed', 'doc.ocr', 'wasi.run', 'container.run', 'gpu.exec'])
+  expect(KINDS).toEqual(['llm.chat', 'text.embed', 'doc.ocr', 'image.upscale', 'wasi.run', 'container.run', 'gpu.exec'])
 })

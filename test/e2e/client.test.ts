@@ -25,9 +25,10 @@ beforeAll(async () => {
   const cwd = join(world.folder, 'home')
   await mkdir(cwd)
   await copyFile(inRoot('scripts/demo/page.png'), join(cwd, 'page.png'))
+  await copyFile(inRoot('agent/runners/probe-photo.png'), join(cwd, 'photo.png'))
   const env = { XDG_CONFIG_HOME: join(cwd, 'config'), DAICN_EDGE: undefined, DAICN_KEY: undefined }
   where = { cwd, env }
-  await startAgentProcess(world, 'all', ['text.embed', 'doc.ocr', 'llm.chat'])
+  await startAgentProcess(world, 'all', ['text.embed', 'doc.ocr', 'image.upscale', 'llm.chat'])
 })
 afterAll(() => world?.end())
 
