@@ -16,6 +16,7 @@ import type { PollAnswer } from '../../core/protocol/lease.ts'
 import { startAgent } from '../../scripts/agents.ts'
 import { launchBrowser } from '../../scripts/browser.ts'
 import { fuel, type LocalChain, startLocalChain } from '../../scripts/chain.ts'
+import { inRoot } from '../../scripts/paths.ts'
 import { openRequester, type Requester } from '../../scripts/requester.ts'
 import { type Agents, MODEL, registerProviders, startAgents } from '../bench/agents.ts'
 import { audit, beginAudit } from '../support/audit.ts'
@@ -265,6 +266,27 @@ test('a text is spoken by a program that a provider runs, once there is one', as
   await speech.waitFor({ timeout: 30_000 })
   const duration = () => speech.evaluate((audio: HTMLAudioElement) => audio.duration)
   await expect.poll(duration, { timeout: 10_000 }).toBe(1)
+  expect(await audit(page)).toEqual([])
+  expect(faults).toEqual([])
+})
+
+test('a picture is dropped, and shown as it was beside what came of it', async () => {
+  const plan = { id: 'painter', name: 'painter', kinds: ['image.upscale' as const] }
+  const { program } = await startAgent(plan, edge.url, folder.state)
+  ends.push(() => program.stop())
+
+  await page.goto(`${edge.url}/playground?kind=image.upscale`)
+  const file = page.locator('input[type=file]:enabled')
+  await file.setInputFiles(inRoot('scripts/demo/page.png'))
+  await page.getByText('it has 875 x 365').waitFor()
+  await file.setInputFiles(inRoot('agent/runners/probe-photo.png'))
+  await page.getByText('Succeeded', { exact: true }).waitFor()
+  const after = page.getByAltText('After', { exact: true })
+  await expect.poll(() => after.evaluate((image: HTMLImageElement) => image.naturalWidth)).toBe(256)
+  expect(await page.getByText('it has 875 x 365').count()).toBe(0)
+  expect(await page.getByRole('link', { name: 'Save the PNG' }).getAttribute('href')).toBe(
+    await after.getAttribute('src'),
+  )
   expect(await audit(page)).toEqual([])
   expect(faults).toEqual([])
 })

@@ -65,6 +65,7 @@ test('an ask reads per million units where units are small', () => {
   expect(formatAsk('llm.chat', '0.000002')).toEqual({ amount: '2', unit: '/ 1M output tokens' })
   expect(formatAsk('text.embed', '0.00000015')).toEqual({ amount: '0.15', unit: '/ 1M tokens' })
   expect(formatAsk('doc.ocr', '0.0042')).toEqual({ amount: '0.0042', unit: '/ page' })
+  expect(formatAsk('image.upscale', '0.00000005')).toEqual({ amount: '0.05', unit: '/ 1M pixels' })
 })
 
 test('an ask of a kind this page does not know reads per unit', () => {
