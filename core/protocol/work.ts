@@ -51,7 +51,7 @@ export const INPUTS = {
       image: z
         .base64()
         .min(1)
-        .describe(`Base64 of a PNG or JPEG with at most ${UPSCALE_PIXELS} pixels, as 256 x 128 has.`),
+        .describe(`Base64 of a PNG or JPEG with at most ${UPSCALE_PIXELS} pixels, as 160 x 128 has.`),
       mediaType: z.enum(MEDIA_TYPES),
     })
     .superRefine((input, context) => {

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { crc32, deflateSync } from 'node:zlib'
 import jpeg from 'jpeg-js'
@@ -6,7 +7,10 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { localRunners } from '#agent/local-runners.ts'
 import { type Picture, readPicture, writePng } from '#agent/picture.ts'
 import type { Runner } from '#agent/runner.ts'
+import { LIMITS } from '#core/protocol/values.ts'
 import { OUTPUTS } from '#core/protocol/work.ts'
+import { sizeOf } from '#core/snapshot.ts'
+import { UPSCALE_PIXELS } from '#core/upscale.ts'
 
 /** Two real runners, each in its own process. */
 const restarts: unknown[] = []
@@ -24,7 +28,7 @@ afterAll(() => Promise.all([first.close(), second.close()]))
 
 async function upscale(bytes: Buffer, mediaType = 'image/png', runner = first, signal = AbortSignal.timeout(30_000)) {
   const input = { image: bytes.toString('base64'), mediaType }
-  const { output } = await runner.run(input, { signal, onDelta: () => {}, maxUnits: 32_768 })
+  const { output } = await runner.run(input, { signal, onDelta: () => {}, maxUnits: UPSCALE_PIXELS })
   return OUTPUTS['image.upscale'].parse(output)
 }
 const upscaled = async (picture: Picture) =>
@@ -121,11 +125,24 @@ function part(named: Buffer): Buffer {
   return Buffer.concat([length, named, sum])
 }
 
+test.each([
+  [160, 128],
+  [1, UPSCALE_PIXELS],
+  [UPSCALE_PIXELS, 1],
+])(
+  'the double of the largest image, here of %i x %i, fits a result even if it cannot be compressed',
+  (width, height) => {
+    const data = randomBytes(4 * UPSCALE_PIXELS * 4)
+    const image = writePng({ width: 2 * width, height: 2 * height, channels: 4, data }).toString('base64')
+    expect(sizeOf({ image, width: 2 * width, height: 2 * height })).toBeLessThan(LIMITS.outputBytes)
+  },
+)
+
 test('an attempt that is stopped stops at the next tile, and its process goes on', async () => {
-  const large = writePng(drawn(1, 32_768, 4, (_, y) => [y % 256, y >> 7, 0, 128]))
+  const large = writePng(drawn(1, UPSCALE_PIXELS, 4, (_, y) => [y % 256, y >> 7, 0, 128]))
   const stop = new AbortController()
   const stopped = upscale(large, 'image/png', first, stop.signal)
-  // Nothing tells that the first of its 256 tiles is done.
+  // Nothing tells that the first of its 160 tiles is done.
   setTimeout(() => stop.abort(), 100)
   await expect(stopped).rejects.toMatchObject({ code: 'aborted' })
   expect(await upscale(writePng(flower))).toMatchObject({ width: 256 })

@@ -39,8 +39,8 @@ const request = (bytes: Buffer, mediaType = 'image/png') =>
   toRequest(SubmitTask.parse({ kind: 'image.upscale', input: { image: bytes.toString('base64'), mediaType } }))
 
 test('an image to upscale is counted in pixels, whatever its provider says', () => {
-  expect(request(png(256, 128))).toMatchObject({ maxUnits: 32_768, variant: null })
-  expect(request(png(1, 32_768)).maxUnits).toBe(32_768)
+  expect(request(png(160, 128))).toMatchObject({ maxUnits: 20_480, variant: null })
+  expect(request(png(1, 20_480)).maxUnits).toBe(20_480)
   const image = png(30, 20).toString('base64')
   expect(maxUnits('image.upscale', { image, mediaType: 'image/png' })).toBe(600)
   expect(meter('image.upscale', { inputTokens: 1e9, outputTokens: 1e9 }, 600)).toBe(600)
@@ -49,7 +49,7 @@ test('an image to upscale is counted in pixels, whatever its provider says', () 
 test.each<[string, Buffer, string, string, string]>([
   ['no image', Buffer.from('hello'), 'image/png', '/input/image', 'must be a PNG or JPEG'],
   ['another type than it says', JPEG, 'image/png', '/input/mediaType', 'must be image/jpeg'],
-  ['one pixel too many', png(1, 32_769), 'image/png', '/input/image', 'at most 32768 pixels'],
+  ['one pixel too many', png(1, 20_481), 'image/png', '/input/image', 'at most 20480 pixels'],
   ['an image without width', png(0, 5), 'image/png', '/input/image', 'must have a width and a height'],
   ['a type that is not taken', png(2, 2), 'image/gif', '/input/mediaType', 'Invalid option'],
 ])('%s is refused where it stands, before anything is held', (_, bytes, mediaType, pointer, detail) => {
