@@ -2238,6 +2238,11 @@ export const daicnSettlementAbi = [
   },
   {
     "type": "error",
+    "name": "Ledger_LastEpoch",
+    "inputs": []
+  },
+  {
+    "type": "error",
     "name": "Ledger_NoAccount",
     "inputs": [
       {

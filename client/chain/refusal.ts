@@ -66,6 +66,7 @@ const WORDS: Record<string, (...args: Args) => string> = {
   Ledger_Insufficient: (_, free, needed) => `the account has ${tokens(free)} free, and ${tokens(needed)} are needed`,
   Ledger_StaleEpoch: (signed, current) =>
     `the message is for epoch ${signed} of the lane, which is in epoch ${current}`,
+  Ledger_LastEpoch: () => 'the lane was unlocked too often to be locked again',
   Ledger_Unlocking: (at) => `the lane is being unlocked, until ${time(at)}`,
   Ledger_NotUnlocking: () => 'nobody has asked to unlock the lane',
   Ledger_TooEarly: (at) => `the lane can be unlocked from ${time(at)} on`,

@@ -52,6 +52,8 @@ library Ledger {
     error Ledger_Insufficient(bytes32 account, uint256 free, uint256 needed);
     /// @notice The message was signed for another epoch of the lane.
     error Ledger_StaleEpoch(uint256 signed, uint256 current);
+    /// @notice The lane was unlocked as often as it can be: what were locked in it now would never be free again.
+    error Ledger_LastEpoch();
     /// @notice The lane is being unlocked, so it takes no lock that the payer could take back sooner than it seems.
     error Ledger_Unlocking(uint256 unlockAt);
     /// @notice Nobody has asked to unlock the lane.
@@ -88,6 +90,7 @@ library Ledger {
     {
         Lane storage lane = self.lanes[id][receiver];
         if (epoch != lane.epoch) revert Ledger_StaleEpoch(epoch, lane.epoch);
+        if (epoch == type(uint16).max) revert Ledger_LastEpoch();
         if (lane.unlockAt != 0) revert Ledger_Unlocking(lane.unlockAt);
         uint256 covered = _max(lane.cap, lane.paid);
         if (cap <= covered) return 0;

@@ -54,6 +54,21 @@ contract LaneTest is SettlementTest {
         settlement.lock(account, provider, 1 ether, 1, signature);
     }
 
+    /// @dev A receiver can end epochs by itself, as fast as it pays for it: what is locked must be free again all the same.
+    function test_lockRevertsInTheLastEpoch() external {
+        _setEpoch(type(uint16).max - 1);
+        _lock(40 ether);
+        _requestUnlock();
+        vm.warp(block.timestamp + 36 hours);
+        settlement.finalizeUnlock(account, provider);
+        vm.assertEq(_free(account), 100 ether);
+        bytes memory signature = _signLock(SIGNER_KEY, account, provider, 1 ether, type(uint16).max);
+        vm.expectRevert(Ledger.Ledger_LastEpoch.selector);
+        settlement.lock(account, provider, 1 ether, type(uint16).max, signature);
+        _claim(30 ether);
+        vm.assertEq(settlement.lanes(account, provider).paid, 30 ether);
+    }
+
     function test_lockRevertsWhileUnlocking() external {
         bytes memory signature = _signLock(SIGNER_KEY, account, provider, 1 ether, 0);
         vm.prank(PAYER);
@@ -209,6 +224,14 @@ contract LaneTest is SettlementTest {
         vm.warp(block.timestamp + 36 hours);
         settlement.finalizeUnlock(account, provider);
         vm.assertEq(_free(account) + paid, sum);
+    }
+
+    /// @dev As if the lane had been unlocked so often: `_ledger` is the settlement's slot 3, its lanes are the next one's, and the
+    /// epoch follows on two numbers of 11 bytes.
+    function _setEpoch(uint16 epoch) private {
+        bytes32 slot = keccak256(abi.encode(provider, keccak256(abi.encode(account, 4))));
+        vm.store(address(settlement), slot, bytes32(uint256(epoch) << 176));
+        vm.assertEq(settlement.lanes(account, provider).epoch, epoch);
     }
 
     function _requestUnlock() private {
