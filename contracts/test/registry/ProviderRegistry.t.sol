@@ -167,45 +167,4 @@ contract ProviderRegistryTest is Test {
         vm.expectRevert(notCourt);
         registry.unhold(PROVIDER);
     }
-
-    /// @dev Five providers stake, unbond and are slashed at random: the list has who has the minimum, and the books agree.
-    function testFuzz_listIsWhoIsActive(uint256 seed) external {
-        for (uint160 i = 1; i <= 5; ++i) {
-            vm.prank(address(i));
-            registry.register(OPERATOR, "");
-        }
-        for (uint256 step; step < 40; ++step) {
-            seed = uint256(keccak256(abi.encode(seed)));
-            address who = address(uint160(1 + (seed >> 32) % 5));
-            uint256 amount = (seed >> 64) % 1500 ether;
-            ProviderRegistry.Provider memory known = registry.providers(who);
-            if (seed % 4 == 0) registry.slash(who, amount);
-            if (seed % 4 == 1) {
-                vm.prank(who);
-                registry.requestUnbond(amount % (uint256(known.stake - known.unbonding) + 1));
-            }
-            if (seed % 4 == 2) registry.stake(who, amount);
-            if (seed % 4 == 3 && known.unbonding > 0) {
-                vm.warp(block.timestamp + 14 days);
-                registry.finalizeUnbond(who);
-            }
-        }
-        uint256 sum;
-        uint256 active;
-        for (uint160 i = 1; i <= 5; ++i) {
-            ProviderRegistry.Provider memory known = registry.providers(address(i));
-            sum += known.stake;
-            vm.assertEq(registry.getVotes(address(i)), known.stake);
-            vm.assertTrue(known.unbonding <= known.stake);
-            if (known.stake - known.unbonding >= 1000 ether) {
-                ++active;
-                vm.assertEq(registry.activeAt(known.place - 1), address(i));
-            } else {
-                vm.assertEq(known.place, 0);
-            }
-        }
-        vm.assertEq(active, registry.activeCount());
-        vm.assertEq(sum, registry.totalStake());
-        vm.assertEq(sum, token.balanceOf(address(registry)));
-    }
 }
