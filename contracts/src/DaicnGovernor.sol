@@ -90,8 +90,9 @@ contract DaicnGovernor is
 
     // ---- which of its parents answers ----
 
-    /// @notice When voting on a proposal ends, Unix seconds; later than at first if its quorum came late.
+    /// @notice When voting on a proposal ends; later than at first if its quorum came late.
     /// @param proposalId which one
+    /// @return Unix seconds
     function proposalDeadline(uint256 proposalId)
         public
         view
@@ -102,18 +103,21 @@ contract DaicnGovernor is
     }
 
     /// @notice Votes one needs to propose.
+    /// @return base units
     function proposalThreshold() public view override(Governor, GovernorSettings) returns (uint256) {
         return super.proposalThreshold();
     }
 
     /// @notice Where a proposal stands.
     /// @param proposalId which one
+    /// @return in the timelock's eyes too, once it is queued
     function state(uint256 proposalId) public view override(Governor, GovernorTimelockControl) returns (ProposalState) {
         return super.state(proposalId);
     }
 
-    /// @notice Whether a proposal must be queued in the timelock: always.
+    /// @notice Whether a proposal must be queued in the timelock.
     /// @param proposalId which one
+    /// @return always true
     function proposalNeedsQueuing(uint256 proposalId)
         public
         view

@@ -11,7 +11,8 @@ import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 
 /// @notice Tells the fee of the network.
 interface IFeeSource {
-    /// @notice The fee, in hundredths of a percent of what a provider earns.
+    /// @notice The fee of the network.
+    /// @return in hundredths of a percent of what a provider earns
     function feeBasisPoints() external view returns (uint256);
 }
 
@@ -278,6 +279,7 @@ contract DaicnSettlement is EIP712, Multicall {
     /// @notice The id of the account in which `signer` spends the money of `payer`.
     /// @param payer who can take the money back
     /// @param signer who can spend it
+    /// @return the id
     function accountOf(address payer, address signer) external pure returns (bytes32) {
         return Ledger.idOf(payer, signer);
     }
@@ -286,12 +288,14 @@ contract DaicnSettlement is EIP712, Multicall {
     /// @param payer of the account
     /// @param signer of the account
     /// @param salt random, so that one account can be paid into many times
+    /// @return the nonce
     function authorizationNonce(address payer, address signer, bytes32 salt) public pure returns (bytes32) {
         return keccak256(abi.encode(Ledger.idOf(payer, signer), salt));
     }
 
     /// @notice An account's signer and what is free in it.
     /// @param account id of the account
+    /// @return both; zeros if it was never paid into
     function accounts(bytes32 account) external view returns (Ledger.Account memory) {
         return _ledger.accounts[account];
     }
@@ -299,12 +303,14 @@ contract DaicnSettlement is EIP712, Multicall {
     /// @notice The state of a lane.
     /// @param account id of the account
     /// @param receiver whose lane
+    /// @return what it has paid and locked, and when it can be unlocked
     function lanes(bytes32 account, address receiver) external view returns (Ledger.Lane memory) {
         return _ledger.lanes[account][receiver];
     }
 
     /// @notice What a receiver has claimed and settled over all time, after fees.
     /// @param receiver who earned
+    /// @return both totals, which only grow
     function earnings(address receiver) external view returns (Ledger.Earnings memory) {
         return _ledger.earnings[receiver];
     }

@@ -69,12 +69,14 @@ contract DaicnToken is ERC20, ERC20Permit, ERC20Votes, ERC3009 {
         _transferWithAuthorization(from, to, value, validAfter, validBefore, nonce);
     }
 
-    /// @notice The clock of votes: Unix seconds.
+    /// @notice The clock of votes.
+    /// @return Unix seconds
     function clock() public view override returns (uint48) {
         return uint48(block.timestamp);
     }
 
     /// @notice The clock of votes in the words of ERC-6372.
+    /// @return those words
     // forge-lint: disable-next-line(mixed-case-function)
     function CLOCK_MODE() public pure override returns (string memory) {
         return "mode=timestamp";
@@ -82,6 +84,7 @@ contract DaicnToken is ERC20, ERC20Permit, ERC20Votes, ERC3009 {
 
     /// @notice The next nonce of `owner` for permits and for delegation by signature.
     /// @param owner whose nonce
+    /// @return the nonce
     function nonces(address owner) public view override(ERC20Permit, Nonces) returns (uint256) {
         return super.nonces(owner);
     }

@@ -317,6 +317,7 @@ contract DisputeCourt is EIP712 {
     /// @param wrong whether the result is wrong
     /// @param output hash of the output the verifier got
     /// @param salt random, so that the verdict cannot be guessed
+    /// @return the commitment
     function commitmentOf(uint256 id, address verifier, bool wrong, bytes32 output, bytes32 salt)
         public
         pure
@@ -327,6 +328,7 @@ contract DisputeCourt is EIP712 {
 
     /// @notice Who judges a dispute.
     /// @param id of the dispute
+    /// @return nobody before they are drawn
     function verifiersOf(uint256 id) external view returns (address[] memory) {
         return _committees[id].verifiers;
     }

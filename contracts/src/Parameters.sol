@@ -64,6 +64,7 @@ contract Parameters is IFeeSource {
 
     /// @notice The value of a parameter.
     /// @param name which one
+    /// @return in its own unit
     function get(Name name) external view returns (uint256) {
         return _values[name];
     }

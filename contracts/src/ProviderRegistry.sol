@@ -196,14 +196,16 @@ contract ProviderRegistry is EIP712, Votes {
 
     /// @notice All that is known of a provider.
     /// @param provider which one
+    /// @return zeros if it has not registered
     function providers(address provider) external view returns (Provider memory) {
         return _providers[provider];
     }
 
-    /// @notice True if the key signed for the provider at that time.
+    /// @notice Whether a key signed for a provider at some time.
     /// @param provider for whom
     /// @param operator the key
     /// @param at Unix seconds
+    /// @return true if it did
     function isOperatorAt(address provider, address operator, uint256 at) external view returns (bool) {
         Provider storage known = _providers[provider];
         if (operator == address(0)) return false;
@@ -215,23 +217,27 @@ contract ProviderRegistry is EIP712, Votes {
         return tenure.from != 0 && at >= tenure.from && (tenure.until == 0 || at < tenure.until);
     }
 
-    /// @notice How many providers can be drawn as verifiers: those with the minimum stake.
+    /// @notice How many providers can be drawn as verifiers.
+    /// @return those with the minimum stake
     function activeCount() external view returns (uint256) {
         return _active.length;
     }
 
     /// @notice One of those who can be drawn as verifiers.
     /// @param index below `activeCount`
+    /// @return the provider
     function activeAt(uint256 index) external view returns (address) {
         return _active[index];
     }
 
-    /// @notice The clock of votes: Unix seconds.
+    /// @notice The clock of votes.
+    /// @return Unix seconds
     function clock() public view override returns (uint48) {
         return uint48(block.timestamp);
     }
 
     /// @notice The clock of votes in the words of ERC-6372.
+    /// @return those words
     // forge-lint: disable-next-line(mixed-case-function)
     function CLOCK_MODE() public pure override returns (string memory) {
         return "mode=timestamp";

@@ -138,12 +138,13 @@ contract ReceiptLog is EIP712 {
         TOKEN.safeTransfer(TREASURY, amount - amount / 2);
     }
 
-    /// @notice True if a receipt or decision is in the hour's tree.
+    /// @notice Whether a receipt or decision is in the hour's tree.
     /// @param poster whose tree
     /// @param kind of what
     /// @param hour Unix seconds / 3600
     /// @param hash of the receipt or decision
     /// @param proof its siblings from the leaf up
+    /// @return true if it is
     function includes(address poster, Kind kind, uint256 hour, bytes32 hash, bytes32[] calldata proof)
         external
         view
