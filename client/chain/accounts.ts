@@ -127,6 +127,10 @@ export async function lock(wallet: Wallet, payer: Address, receiver: Address, am
   return send(wallet, { ...settlementOf(wallet), functionName: 'lock', args })
 }
 
+/** Pays out what an address has earned and was not paid yet, to that address: a provider, or the timelock, which earns the fees. */
+export const settle = (wallet: Wallet, receiver: Address): Promise<Sent> =>
+  send(wallet, { ...settlementOf(wallet), functionName: 'settle', args: [receiver] })
+
 /** Asks for what is locked, which is free again 36 hours later. Only the payer may. */
 export const requestUnlock = (wallet: Wallet, signer: Address, receiver: Address): Promise<Sent> =>
   send(wallet, { ...settlementOf(wallet), functionName: 'requestUnlock', args: [signer, receiver] })

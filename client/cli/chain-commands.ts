@@ -86,11 +86,18 @@ export function addChainCommands(program: Command, cli: () => Cli): void {
     .option('--provider <address>', 'whose lane, if you are its operator', address)
     .action(async (payer: Address, options: ReleaseOptions) => (await money()).release(cli(), payer, options))
 
+  command('settle', 'pay out what an address has earned and was not paid yet')
+    .argument('[address]', "whose; yours unless told, the timelock's for the fees of the network", address)
+    .action(async (whose: Address | undefined, options: ChainOptions) => (await money()).settle(cli(), whose, options))
+
   command('stake', 'put tokens at stake as a provider')
     .argument('<tokens>', 'how many', amount)
     .option('--operator <address>', "the agent's key, when you are new (default: your own)", address)
     .option('--provider <address>', 'whose stake, if not yours', address)
     .action(async (tokens: string, options: StakeOptions) => (await stakes()).stake(cli(), tokens, options))
+  command('operator', 'let another key sign what your agent states, an hour from now')
+    .argument('<address>', 'the new key', address)
+    .action(async (key: Address, options: ChainOptions) => (await stakes()).operator(cli(), key, options))
   command('unbond', 'ask for stake back; 14 days later the command without an amount pays it out')
     .argument('[tokens]', 'how many', amount)
     .action(async (tokens: string | undefined, options: ChainOptions) =>

@@ -1,4 +1,4 @@
-/** `daicn balance`, `transfer`, `deposit`, `withdraw`, `lanes`, `lock`, `unlock` and `release`. */
+/** `daicn balance`, `transfer`, `deposit`, `withdraw`, `lanes`, `lock`, `unlock`, `release` and `settle`. */
 import { formatAmount, parseAmount } from '#core/money.ts'
 import type { AccountView } from '#core/protocol/account.ts'
 import type { Address } from '#core/protocol/values.ts'
@@ -160,6 +160,18 @@ export async function release(cli: Cli, payer: Address, options: ReleaseOptions)
   const sent = await accounts.release(wallet, account, provider)
   print(cli, { ...sentView(sent), payer, provider, freed: formatAmount(locked) }, () => {
     cli.out.done('released', `${tokens(locked)} are free again for ${payer}`)
+    tellSent(cli, sent)
+  })
+}
+
+/** Pays out what was claimed and not paid yet: to us, unless told. Our agent's own claims pay out by themselves. */
+export async function settle(cli: Cli, named: Address | undefined, options: ChainOptions): Promise<void> {
+  const wallet = await openWallet(cli, options)
+  const receiver = named ?? addressOf(wallet)
+  const { earned } = await accounts.balance(wallet, receiver)
+  const sent = await accounts.settle(wallet, receiver)
+  print(cli, { ...sentView(sent), receiver, amount: formatAmount(earned) }, () => {
+    cli.out.done('settled', `${tokens(earned)} to ${receiver}`)
     tellSent(cli, sent)
   })
 }

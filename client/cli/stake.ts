@@ -1,4 +1,4 @@
-/** `daicn stake` and `unbond`. */
+/** `daicn stake`, `operator` and `unbond`. */
 import { formatAmount, parseAmount } from '#core/money.ts'
 import type { Address } from '#core/protocol/values.ts'
 import type { Sent } from '../chain/chain.ts'
@@ -23,6 +23,17 @@ export async function stake(cli: Cli, amount: string, { operator, provider, ...o
   print(cli, { ...told, transactions: sent.map(sentView) }, () => {
     cli.out.done('staked', `${amount} tokens, ${told.stake} in all`)
     tellSent(cli, ...sent)
+  })
+}
+
+/** Has another key sign what our agent states. */
+export async function operator(cli: Cli, key: Address, options: ChainOptions): Promise<void> {
+  const wallet = await openWallet(cli, options)
+  const sent = await stakes.rotateOperator(wallet, key)
+  const { next } = await stakes.stakeOf(wallet, addressOf(wallet))
+  print(cli, { ...sentView(sent), ...next! }, () => {
+    cli.out.done('operator', `${key}, from ${new Date(next!.from * 1000).toISOString()} on`)
+    tellSent(cli, sent)
   })
 }
 

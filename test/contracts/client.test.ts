@@ -105,9 +105,18 @@ test('stake is put in, leaves after 14 days, and not before', async () => {
   expect(await failure(stakes.finalizeUnbond(wallet, own))).toMatchObject({
     message: expect.stringContaining('the stake leaves at 20'),
   })
+  const next = lower(keyed('next operator').address)
+  expect(await failure(stakes.rotateOperator(wallet, own))).toMatchObject({
+    message: expect.stringContaining('cannot be the operator'),
+  })
+  await stakes.rotateOperator(wallet, next)
+  const from = expect.any(Number)
+  expect(await stakes.stakeOf(wallet, own)).toMatchObject({ operator: own, next: { operator: next, from } })
+  await later(HOUR)
+  expect(await stakes.stakeOf(wallet, own)).toMatchObject({ operator: next, next: null })
   await later(14 * DAY)
   await stakes.finalizeUnbond(wallet, own)
-  expect(await stakes.stakeOf(wallet, own)).toMatchObject({ operator: own, stake: 200n * ONE_TOKEN, unbondsAt: null })
+  expect(await stakes.stakeOf(wallet, own)).toMatchObject({ operator: next, stake: 200n * ONE_TOKEN, unbondsAt: null })
 })
 
 test('a parameter is proposed, voted on, queued and set', async () => {
@@ -478,9 +487,25 @@ test('each command does what it says, from the first deposit to the last vote', 
     await run('payer', 'lock', provider, '2')
     expect(await run('payer', 'lanes')).toMatchObject([{ receiver: provider, locked: '2', unlockAt: null }])
     expect(await run('payer', 'unlock', provider)).toMatchObject({ unlockAt: expect.any(Number) })
+    const earner = lower(keyed('earner').address)
+    const signed = { payer: keyed('payer'), signer: keyed('payer'), account: accounts.accountId(own, own) }
+    const vouchers = packVouchers([await voucherOf(chain, signed, earner, ONE_TOKEN)])
+    await send(chain, keyed('earner'), chain.deployment.settlement, claimCall(earner, vouchers))
+    const { earned } = await run('payer', 'balance', earner)
+    expect(parseAmount(earned)).toBeGreaterThan(ONE_TOKEN / 2n)
+    // Whoever asks, it goes to who has earned it, once.
+    expect(await run('payer', 'settle', earner)).toMatchObject({ receiver: earner, amount: earned })
+    expect(await run('payer', 'balance', earner)).toMatchObject({ tokens: earned, earned: '0' })
+    const again = await daicn(['settle', earner, '--key-file', 'payer', '--json'], { cwd: folder, env })
+    expect(again.code).toBe(1)
+    expect(JSON.parse(again.stdout)).toMatchObject({
+      error: { code: 'reverted', message: expect.stringContaining('has earned nothing since it was last paid') },
+    })
   }
   const stake = async () => {
     expect(await run('bonder', 'stake', '1000')).toMatchObject({ stake: '1000' })
+    const operator = lower(keyed('its agent').address)
+    expect(await run('bonder', 'operator', operator)).toMatchObject({ operator, from: expect.any(Number) })
     expect(await run('bonder', 'unbond', '1000')).toMatchObject({ unbonding: '1000' })
   }
   const propose = async () => {
