@@ -25,6 +25,7 @@ const REGISTRY = 'ProviderRegistry.sol'
 const COURT = 'DisputeCourt.sol'
 const COMMITTEES = 'libraries/Committees.sol'
 const LOG = 'ReceiptLog.sol'
+const TOKEN = 'DaicnToken.sol'
 const gone = (file: string, from: string): Mutant => ({ file, from, to: '' })
 const equivalent = (file: string, from: string, survives: string): Mutant => ({ file, from, to: '', survives })
 const becomes = (file: string, from: string, to: string): Mutant => ({ file, from, to })
@@ -33,6 +34,7 @@ const MUTANTS: Mutant[] = [
   // Who may.
   gone(SETTLEMENT, 'if (received != amount) revert DaicnSettlement_InexactDeposit(received, amount);'),
   gone(SETTLEMENT, 'if (block.timestamp > deadline) revert DaicnSettlement_Expired(deadline);'),
+  gone(SETTLEMENT, 'if (amount == 0) revert DaicnSettlement_NothingEarned(receiver);'),
   gone(SETTLEMENT, 'revert DaicnSettlement_BadSignature(receiver);'),
   becomes(SETTLEMENT, 'if (!signer.isValid(_hashTypedDataV4(message), signature))', 'if (false)'),
   becomes(SETTLEMENT, 'if (msg.sender != receiver && msg.sender != operatorOf[receiver])', 'if (false)'),
@@ -64,6 +66,8 @@ const MUTANTS: Mutant[] = [
   ),
   gone(LEDGER, 'if (epoch != lane.epoch) revert Ledger_StaleEpoch(epoch, lane.epoch);'),
   gone(LEDGER, 'if (epoch == type(uint16).max) revert Ledger_LastEpoch();'),
+  becomes(LEDGER, 'if (lane.unlockAt != 0) revert Ledger_Unlocking(lane.unlockAt); uint256 covered', 'uint256 covered'),
+  becomes(LEDGER, 'if (lane.unlockAt != 0) revert Ledger_Unlocking(lane.unlockAt); lane.unlockAt =', 'lane.unlockAt ='),
   becomes(LEDGER, 'if (epoch != current) revert Ledger_StaleEpoch(epoch, current);', 'current;'),
   becomes(LEDGER, 'uint256 covered = _max(lane.cap, lane.paid);', 'uint256 covered = lane.cap;'),
   gone(LEDGER, 'if (cap <= covered) return 0;'),
@@ -80,6 +84,8 @@ const MUTANTS: Mutant[] = [
   becomes(LEDGER, '(paid, lane.epoch + 1, 0)', '(cap, lane.epoch + 1, 0)'),
   // Stake.
   becomes(REGISTRY, 'if (msg.sender != COURT)', 'if (false)'),
+  gone(REGISTRY, 'if (operator == address(0)) revert ProviderRegistry_BadOperator(operator);'),
+  gone(REGISTRY, 'if (known.operator == address(0)) revert ProviderRegistry_NotRegistered(provider);'),
   gone(REGISTRY, 'if (amount > bonded) revert ProviderRegistry_Insufficient(bonded, amount);'),
   becomes(REGISTRY, 'leaver.unbonding == 0 || block.timestamp < leaver.unbondsAt', 'leaver.unbonding == 0'),
   gone(REGISTRY, 'if (leaver.holds > 0) revert ProviderRegistry_Held(leaver.holds);'),
@@ -98,6 +104,10 @@ const MUTANTS: Mutant[] = [
   becomes(COURT, '!timely || ', ''),
   becomes(COURT, ' || !REGISTRY.isOperatorAt(provider, operator, at)', ''),
   gone(COURT, 'if (block.timestamp > until) revert DisputeCourt_TooLate(until);'),
+  gone(COURT, 'if (block.number <= dispute.drawBlock) revert DisputeCourt_TooEarly(dispute.drawBlock + 1);'),
+  gone(COURT, 'revert DisputeCourt_TooEarly(dispute.revealUntil);'),
+  gone(COURT, 'if (dispute.stage != stage) revert DisputeCourt_WrongStage(dispute.stage);'),
+  gone(COURT, 'if (amount == 0) revert DisputeCourt_NothingAwarded(msg.sender);'),
   gone(COURT, 'if (block.timestamp >= dispute.commitUntil) revert DisputeCourt_TooLate(dispute.commitUntil);'),
   gone(COURT, 'if (block.timestamp < dispute.commitUntil) revert DisputeCourt_TooEarly(dispute.commitUntil);'),
   gone(COURT, 'if (block.timestamp >= dispute.revealUntil) revert DisputeCourt_TooLate(dispute.revealUntil);'),
@@ -118,6 +128,7 @@ const MUTANTS: Mutant[] = [
   becomes(LOG, 'posted != 0 || root == 0', 'root == 0'),
   becomes(LOG, 'posted == 0 || posted == root || ', 'posted == 0 || '),
   becomes(LOG, ' || !poster.isValid(digest, signature)', ''),
+  gone(LOG, 'if (amount == 0) revert ReceiptLog_NotBonded(0, 1);'),
   becomes(LOG, 'own.unbondsAt == 0 || block.timestamp < own.unbondsAt', 'own.unbondsAt == 0'),
   gone('Parameters.sol', 'if (msg.sender != GOVERNANCE) revert Parameters_NotGovernance(msg.sender);'),
   gone('Parameters.sol', 'if (value < low || value > high) revert Parameters_OutOfBounds(name, value, low, high);'),
@@ -127,6 +138,9 @@ const MUTANTS: Mutant[] = [
   ),
   gone('DaicnGovernor.sol', 'if (value < low || value > high) revert DaicnGovernor_OutOfBounds(value, low, high);'),
   becomes('DaicnGovernor.sol', ' + REGISTRY.getPastVotes(account, timepoint)', ''),
+  // The token.
+  gone(TOKEN, 'require(to == _msgSender(), ERC20InvalidReceiver(to));'),
+  becomes(TOKEN, 'SignatureChecker.isValidSignatureNowCalldata(from, _hashTypedDataV4(message), signature)', 'true'),
 ]
 
 /** The tests that hold a source in place, the quick ones first; later ones only see what the earlier let pass. */
@@ -142,6 +156,7 @@ const TESTS: Record<string, string[]> = {
   'Parameters.sol': ['governance'],
   'DaicnTimelock.sol': ['governance'],
   'DaicnGovernor.sol': ['governance'],
+  [TOKEN]: ['token'],
 }
 
 const { only, sample, seed, minutes } = parseArgs({
