@@ -112,8 +112,8 @@ async function payer(name: string, amount = 10n * ONE_TOKEN): Promise<PrivateKey
   return account
 }
 
-const post = (path: string, body: object, headers: Record<string, string> = {}) =>
-  fetch(new URL(path, edge.url), {
+const post = (path: string, body: object, headers: Record<string, string> = {}, url = edge.url) =>
+  fetch(new URL(path, url), {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...headers },
     body: JSON.stringify(body),
@@ -289,6 +289,53 @@ test('a payment that breaks off between its two transactions is deposited later'
   node.isAway = false
   await eventually('it is deposited', 30_000, async () => (await balance(view, lower(erin.address))).accounts[0])
   expect((await post('/v1/chat/completions', CHAT, header)).status).toBe(402)
+})
+
+test('a payment whose deposit the chain takes back is deposited again, and counts once', {
+  timeout: 60_000,
+}, async () => {
+  const { client, deployment, url } = chain
+  const variables = {
+    CHAIN_ID: String(deployment.chainId),
+    DEPLOYMENT: JSON.stringify(deployment),
+    PUBLIC_RPC_URL: url,
+  }
+  const state = join(folder.state, 'patient')
+  const patient = await spawnEdge({
+    state,
+    build: false,
+    chain: { ...variables, CONFIRMATIONS: '2', RPC_URL: node.url },
+  })
+  try {
+    const { address } = await call<{ address: Address }>({ edge: patient.url }, 'GET', '/v1/health')
+    await client.setBalance({ address, value: parseEther('1') })
+    const frank = await payer('frank')
+    const send = (headers: Record<string, string> = {}) => post('/v1/chat/completions', CHAT, headers, patient.url)
+    const [wanted] = decoded((await send()).headers.get('payment-required')).accepts
+    const header = { 'payment-signature': await signed(frank, wanted) }
+    // It is answered when it counts; nobody works for this edge, so no more than that is waited for.
+    const paying = send(header).catch(() => null)
+    const account = async () => (await balance(view, lower(frank.address))).accounts[0]
+    await eventually('it is deposited', 30_000, account)
+    node.isAway = true
+    await client.request({ method: 'anvil_reorg', params: [1, []] } as never)
+    expect(await account()).toBeUndefined()
+    expect(await tokensOf(view, lower(address))).toBe(BigInt(wanted.amount))
+    node.isAway = false
+    await eventually('it is deposited again', 30_000, account)
+    await client.mine({ blocks: 3 })
+    expect((await account())!.free).toBe(BigInt(wanted.amount))
+    expect([await tokens(frank), await tokensOf(view, lower(address))]).toEqual([
+      10n * ONE_TOKEN - BigInt(wanted.amount),
+      0n,
+    ])
+    expect(await (await send(header)).text()).toContain('it was made before')
+    await patient.program.stop()
+    await paying
+  } finally {
+    node.isAway = false
+    await patient.program.stop()
+  }
 })
 
 test('the commands know the chain by the edge, also when it is gone', async () => {

@@ -41,7 +41,7 @@ export type Transfers = ReturnType<typeof openTransfers>
 
 /** @param account the edge's key, which pays for the gas. Whoever calls must have its transactions signed and sent one by one. */
 export function openTransfers(
-  { rpc, deployment }: Pick<ChainSettings, 'rpc' | 'deployment'>,
+  { rpc, deployment, confirmations = 0 }: Pick<ChainSettings, 'rpc' | 'deployment'> & { confirmations?: number },
   account: PrivateKeyAccount,
   { raiseMs = RAISE_MS, patienceMs = PATIENCE_MS } = {},
 ) {
@@ -170,12 +170,20 @@ export function openTransfers(
       throw new Error(`${last.hash} is in no block yet`)
     },
 
-    /** How a transaction that was sent before stands: done, failed, lost to another in its place, or still on its way. */
-    async stateOf(sent: SignedTransaction): Promise<'done' | 'failed' | 'lost' | 'waiting'> {
-      const receipt = await receiptOf(sent)
-      if (receipt) return receipt.status === 'success' ? 'done' : 'failed'
-      const past = await client.getTransactionCount({ address: account.address, blockTag: 'latest' })
-      return past > sent.nonce ? 'lost' : 'waiting'
+    /**
+     * How a transaction that was sent before stands: done, with enough blocks above it; mined, with fewer; failed, lost to another
+     * in its place, or still on its way.
+     */
+    async stateOf(sent: SignedTransaction): Promise<'done' | 'mined' | 'failed' | 'lost' | 'waiting'> {
+      const known = await receiptOf(sent)
+      const latest = await client.getBlockNumber({ cacheTime: 0 })
+      const confirmed = max(latest - BigInt(confirmations), 0n)
+      // Its number counts as used where no block is taken back, and before the last look: else it may just have got in.
+      const used = known ? 0 : await client.getTransactionCount({ address: account.address, blockNumber: confirmed })
+      const receipt = known ?? (await receiptOf(sent))
+      if (!receipt) return used > sent.nonce ? 'lost' : 'waiting'
+      if (receipt.status === 'reverted') return 'failed'
+      return receipt.blockNumber <= confirmed ? 'done' : 'mined'
     },
   }
 }

@@ -11,7 +11,10 @@ import { used } from '../usage.ts'
 
 type Hex = `0x${string}`
 
-/** A payment from before its first transaction until it has expired, so that none is lost and none counts twice. */
+/**
+ * A payment from before its first transaction until it has expired, so that none is lost and none counts twice. It is done when its
+ * deposit has as many blocks above it as any deposit needs: before that the chain may take it back.
+ */
 type Kept = Payment & { signer: Address; deposit: SignedTransaction | null; isDone: boolean }
 
 const PREFIX = 'payment:'
@@ -117,9 +120,7 @@ export class Payments extends DurableObject<Env> {
     })
     const keepNext = (next: SignedTransaction) => this.keep(id, { ...kept, deposit: next })
     if (!(await this.transfers.mined(deposit, keepNext))) throw new Error(`the deposit was reverted in ${deposit.hash}`)
-    const last = this.ctx.storage.kv.get<Kept>(id)!
-    this.keep(id, { ...last, isDone: true })
-    return last.deposit!
+    return this.ctx.storage.kv.get<Kept>(id)!.deposit!
   }
 
   /** Sends again what the node may have forgotten, for more where it is stuck. */
@@ -138,7 +139,7 @@ export class Payments extends DurableObject<Env> {
     this.isApproved = true
   }
 
-  /** Goes on with payments that broke off: by a restart, or because the chain could not be reached. */
+  /** Goes on with payments that broke off: by a restart, because the chain could not be reached, or took them back. */
   override async alarm(): Promise<void> {
     const kept = [...this.ctx.storage.kv.list<Kept>({ prefix: PREFIX })].filter(([id]) => !this.active.has(id))
     for (const [id, one] of kept) {
@@ -156,15 +157,17 @@ export class Payments extends DurableObject<Env> {
       if (isOver) this.ctx.storage.kv.delete(id)
       return
     }
-    if (kept.deposit) {
-      const state = await this.transfers.stateOf(kept.deposit)
-      if (state === 'done') return this.keep(id, { ...kept, isDone: true })
-      if (state === 'waiting') return this.waitFor(id, kept, kept.deposit)
-    } else if (!(await this.transfers.isUsed(kept))) {
+    const state = kept.deposit ? await this.transfers.stateOf(kept.deposit) : 'lost'
+    if (state === 'done') return this.keep(id, { ...kept, isDone: true })
+    if (state === 'mined') return
+    // What has not come to us is not deposited, though it was signed: that would be the money of others.
+    if (!(await this.transfers.isUsed(kept))) {
       // What was sent may still get into a block, until its time is over.
       if (isOver) this.ctx.storage.kv.delete(id)
-      return
+      if (isOver || !kept.deposit) return
+      await this.take(kept)
     }
+    if (kept.deposit && state === 'waiting') return this.waitFor(id, kept, kept.deposit)
     await this.deposit(id)
   }
 
