@@ -2,6 +2,7 @@
 import {
   type Abi,
   type Address,
+  BaseError,
   type ContractFunctionName,
   type ContractFunctionParameters,
   createClient,
@@ -12,13 +13,14 @@ import {
   type Hex,
   http,
   type JsonRpcAccount,
+  keccak256,
   type LocalAccount,
   publicActions,
   walletActions,
 } from 'viem'
 import type { Deployment } from '#core/deployment.ts'
 import { formatAmount } from '#core/money.ts'
-import { chainFault, told } from './fault.ts'
+import { chainFault, lostIn, told } from './fault.ts'
 import { dataFeeOf } from './fee.ts'
 
 export type ChainSettings = {
@@ -29,6 +31,8 @@ export type ChainSettings = {
   account?: LocalAccount | Address
   /** No transaction may cost more, its data on layer 1 included; wei. */
   maxFee?: bigint
+  /** How long a transaction may take to be in a block, milliseconds. */
+  patienceMs?: number
 }
 
 /** A node that was asked which chain it is of. */
@@ -37,6 +41,7 @@ export type Chain = {
   node: ReturnType<typeof nodeAt>
   account: Account | undefined
   maxFee: bigint | undefined
+  patienceMs: number
 }
 export type Wallet = Chain & { account: Account }
 type Account = LocalAccount | JsonRpcAccount
@@ -46,6 +51,8 @@ export type Sent = { hash: Hex; block: bigint; gas: bigint; fee: bigint }
 
 /** A call to a node may take so long. */
 const TIMEOUT_MS = 15_000
+/** A transaction may take so long. */
+const PATIENCE_MS = 180_000
 /** Between two looks for a receipt. */
 const POLLING_MS = 500
 
@@ -63,7 +70,7 @@ const nodeAt = ({ rpc, account }: ChainSettings) =>
 
 /** Asks the node which chain it is of. @throws DaicnError if it is another, has no such contracts, or does not answer */
 export async function openChain(settings: ChainSettings): Promise<Chain> {
-  const { rpc, deployment, maxFee } = settings
+  const { rpc, deployment, maxFee, patienceMs = PATIENCE_MS } = settings
   const node = nodeAt(settings)
   const chainId = await told(node.getChainId())
   if (chainId !== deployment.chainId) {
@@ -73,25 +80,27 @@ export async function openChain(settings: ChainSettings): Promise<Chain> {
   if (!(await told(node.getCode({ address: deployment.settlement })))) {
     throw chainFault('not_deployed', `there is nothing at ${deployment.settlement}`)
   }
-  return { deployment, node, account: node.account, maxFee }
+  return { deployment, node, account: node.account, maxFee, patienceMs }
 }
 
 /**
  * Tries a call, then sends it, and waits until it is mined: what a contract would refuse costs nothing.
- * @throws DaicnError, with the contract's refusal in words
+ * @throws DaicnError, with the contract's refusal in words; not_mined with the hash of what was sent and may still be mined
  */
 export async function send<const A extends Abi, F extends ContractFunctionName<A, 'nonpayable' | 'payable'>>(
   wallet: Wallet,
   call: ContractFunctionParameters<A, 'nonpayable' | 'payable', F>,
 ): Promise<Sent> {
-  const { node, account } = wallet
+  const { node, account, patienceMs } = wallet
   await told(node.simulateContract(call as never))
   const data = encodeFunctionData(call as EncodeFunctionDataParameters)
   const hash =
     account.type === 'local'
       ? await sendSigned({ ...wallet, account }, call.address, data)
       : await told(node.sendTransaction({ account, to: call.address, data, chain: null }))
-  const receipt = await told(node.waitForTransactionReceipt({ hash }))
+  const receipt = await node.waitForTransactionReceipt({ hash, timeout: patienceMs }).catch((error) => {
+    throw chainFault('not_mined', hash, error)
+  })
   if (receipt.status !== 'success')
     throw chainFault('reverted', `the transaction ${hash} was reverted when it was mined`)
   // What a layer 2 asks for the data it puts on layer 1.
@@ -114,7 +123,13 @@ async function sendSigned({ account, ...chain }: Chain & { account: LocalAccount
     const fee = gas * gasPrice + (await dataFeeOf({ ...chain, account }, transaction))
     if (fee > maxFee) throw chainFault('fee_too_high', `it may cost ${formatAmount(fee)} ether`)
   }
-  return told(node.sendRawTransaction({ serializedTransaction: transaction }))
+  try {
+    return await node.sendRawTransaction({ serializedTransaction: transaction })
+  } catch (error) {
+    // It may have arrived all the same.
+    if (error instanceof BaseError && lostIn(error)) throw chainFault('not_mined', keccak256(transaction), error)
+    return told(Promise.reject(error))
+  }
 }
 
 /** The chain's own time, Unix seconds. */

@@ -27,6 +27,11 @@ const CHAIN_ERRORS = {
     'The wallet was told not to sign',
     'Nothing was done. Try again, and confirm it in the wallet.',
   ],
+  not_mined: [
+    504,
+    'The transaction was sent, and is in no block yet',
+    'It may get into one later: look for it before you do the same again.',
+  ],
   chain_refused: [409, 'The node refused', 'Look at what it says, or try another with --rpc.'],
 } as const
 
@@ -63,10 +68,14 @@ function toChainError(error: BaseError): DaicnError {
   // Of a transaction that is sent signed, viem leaves the node's words as they are.
   const isPoor = find(InsufficientFundsError) || InsufficientFundsError.nodeMessage.test(error.details.toLowerCase())
   if (isPoor) return chainFault('insufficient_gas', error.shortMessage, error)
-  const lost = find(HttpRequestError) ?? find(TimeoutError)
+  const lost = lostIn(error)
   if (lost) return chainFault('rpc_unreachable', lost.shortMessage, error)
   return chainFault('chain_refused', find(RpcRequestError)?.details ?? error.shortMessage, error)
 }
+
+/** The failure of a call that the node may have heard. */
+export const lostIn = (error: BaseError): BaseError | null =>
+  error.walk((cause) => cause instanceof HttpRequestError || cause instanceof TimeoutError) as BaseError | null
 
 function refused(reverted: ContractFunctionRevertedError): DaicnError {
   const { errorName, args } = reverted.data ?? decoded(reverted.raw) ?? { errorName: undefined, args: undefined }

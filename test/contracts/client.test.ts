@@ -26,7 +26,9 @@ import { openPoster } from '#worker/chain/poster.ts'
 import { postRoots } from '#worker/jobs/post-roots.ts'
 import { DEPLOYER, keyed, privateKeyOf, send, startTestChain, type TestChain } from '../support/chain.ts'
 import { daicn } from '../support/command.ts'
+import { eventually } from '../support/ledger.ts'
 import { claimCall, transferCall, voucherOf } from '../support/requester.ts'
+import { startRpcProxy } from '../support/rpc-proxy.ts'
 
 const HOUR = 3600
 const DAY = 24 * HOUR
@@ -409,6 +411,39 @@ test('a transaction that would cost more than it may is not sent', async () => {
   expect(await chain.client.getTransactionCount({ address: own })).toBe(0)
   const { fee } = await accounts.deposit({ ...wallet, maxFee: parseEther('1') }, ONE_TOKEN, own, own)
   expect(fee).toBeLessThan(parseEther('1'))
+})
+
+test('what was sent and is in no block in time is told by its hash, so that nobody does it twice', async () => {
+  const payer = await walletOf('impatient', 20n)
+  const own = lower(payer.account.address)
+  const proxy = await startRpcProxy(chain.url)
+  const { deployment, client } = chain
+  const account = keyed('impatient')
+  const wallet = { ...(await openChain({ rpc: proxy.url, deployment, account, patienceMs: 2_000 })), account }
+  const waiting = () => client.getTxpoolContent().then(({ pending }) => Object.values(pending).flatMap(Object.values))
+  const sent = (count: number) =>
+    eventually('it waits for a block', 10_000, async () => {
+      const all = (await waiting()).filter(({ from }) => lower(from) === own)
+      return all.length === count ? all : undefined
+    })
+  await client.setAutomine(false)
+  try {
+    const slow = failure(accounts.deposit(wallet, 5n * ONE_TOKEN, own, own))
+    const [first] = await sent(1)
+    expect(await slow).toMatchObject({ code: 'not_mined', message: expect.stringContaining(first!.hash) })
+    await client.mine({ blocks: 1 })
+    // The node is gone before anything came of it.
+    const lost = failure(accounts.withdraw(wallet, own, ONE_TOKEN))
+    const [second] = await sent(1)
+    proxy.setDown(true)
+    expect(await lost).toMatchObject({ code: 'not_mined', message: expect.stringContaining(second!.hash) })
+    await client.mine({ blocks: 1 })
+  } finally {
+    await client.setAutomine(true)
+    await proxy.stop()
+  }
+  const { tokens, accounts: held } = await accounts.balance(payer, own)
+  expect([tokens, held]).toMatchObject([16n * ONE_TOKEN, [{ free: 4n * ONE_TOKEN }]])
 })
 
 test('a node that is away, of another chain, or without the contracts is told from the others', async () => {
