@@ -1,8 +1,9 @@
 /** Makes images twice as wide and twice as high by a small ESRGAN on WebAssembly; the same image gives the same bytes everywhere. */
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import type { InputOf, OutputOf } from '#core/protocol/work.ts'
 import { type Model, modelFiles, openModel } from '../layers-model.ts'
 import { measure } from '../measure.ts'
@@ -18,7 +19,9 @@ const SCALE = 2
 const TILE = 128
 /** As far as the model looks around a pixel. With so much around it a tile comes out as it would of the whole image, to the bit. */
 const MARGIN = 10
-const FOLDER = fileURLToPath(new URL('../models/esrgan-slim-2x', import.meta.url))
+/** The model, and the picture it is probed with. The package's program, and TensorFlow.js for it, are not used (`overrides` in package.json). */
+const PACKAGE = join(dirname(createRequire(import.meta.url).resolve('@upscalerjs/default-model')), '../../../../..')
+const FOLDER = join(PACKAGE, 'models')
 const PROBE_SHA256 = 'b5477014fa17cc2fcb16f0662a7e3f57dba0916a75b098f228bb358def1a895c'
 
 export async function createRunner(): Promise<Runner> {
@@ -43,7 +46,7 @@ export async function createRunner(): Promise<Runner> {
     load: async () => {},
     run,
     async probe(signal) {
-      const photo = await readFile(new URL('probe-photo.png', import.meta.url))
+      const photo = await readFile(join(PACKAGE, 'assets/fixture.png'))
       const input = { image: photo.toString('base64'), mediaType: 'image/png' }
       await measure(run, kind, input, signal) // the first call compiles
       const { speed, output } = await measure(run, kind, input, signal)

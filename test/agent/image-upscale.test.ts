@@ -22,7 +22,10 @@ let flower: Picture
 
 beforeAll(async () => {
   await first.load(AbortSignal.timeout(60_000))
-  flower = readPicture(await readFile(new URL('../../agent/runners/probe-photo.png', import.meta.url)), 'image/png')
+  flower = readPicture(
+    await readFile(new URL('../../node_modules/@upscalerjs/default-model/assets/fixture.png', import.meta.url)),
+    'image/png',
+  )
 }, 60_000)
 afterAll(() => Promise.all([first.close(), second.close()]))
 

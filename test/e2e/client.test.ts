@@ -25,7 +25,7 @@ beforeAll(async () => {
   const cwd = join(world.folder, 'home')
   await mkdir(cwd)
   await copyFile(inRoot('scripts/demo/page.png'), join(cwd, 'page.png'))
-  await copyFile(inRoot('agent/runners/probe-photo.png'), join(cwd, 'photo.png'))
+  await copyFile(inRoot('node_modules/@upscalerjs/default-model/assets/fixture.png'), join(cwd, 'photo.png'))
   const env = { XDG_CONFIG_HOME: join(cwd, 'config'), DAICN_EDGE: undefined, DAICN_KEY: undefined }
   where = { cwd, env }
   await startAgentProcess(world, 'all', ['text.embed', 'doc.ocr', 'image.upscale', 'llm.chat'])

@@ -279,7 +279,7 @@ test('a picture is dropped, and shown as it was beside what came of it', async (
   const file = page.locator('input[type=file]:enabled')
   await file.setInputFiles(inRoot('scripts/demo/page.png'))
   await page.getByText('it has 875 x 365').waitFor()
-  await file.setInputFiles(inRoot('agent/runners/probe-photo.png'))
+  await file.setInputFiles(inRoot('node_modules/@upscalerjs/default-model/assets/fixture.png'))
   await page.getByText('Succeeded', { exact: true }).waitFor()
   const after = page.getByAltText('After', { exact: true })
   await expect.poll(() => after.evaluate((image: HTMLImageElement) => image.naturalWidth)).toBe(256)

@@ -22,7 +22,7 @@ beforeAll(async () => {
   const cwd = join(world.folder, 'home')
   await mkdir(cwd)
   where = { cwd, env: { XDG_CONFIG_HOME: cwd, DAICN_EDGE: world.url, DAICN_KEY: alice.caller.key } }
-  photo = await readFile(inRoot('agent/runners/probe-photo.png'))
+  photo = await readFile(inRoot('node_modules/@upscalerjs/default-model/assets/fixture.png'))
   await writeFile(join(cwd, 'photo.png'), photo)
   for (const name of ['north', 'south']) await startAgentProcess(world, name, ['image.upscale'])
 }, 60_000)
