@@ -102,7 +102,11 @@ test('an hour that is over is closed, proves its receipts to a contract, and goe
     [3, 1, 1].map((succeeded, n) => ({ hour: hourName(hourOf(start + n * HOUR)), succeeded, failed: 0, checked: 0 })),
   )
   const { body: now } = await send<ProviderView>('GET', `/v1/providers/${bob.address}`)
-  expect(history.hours.at(-1)!.reputation).toEqual(now.reputation)
+  const { reputation } = history.hours.at(-1)!
+  const dayOf = (time: number) => new Date(time).getUTCDay()
+  // The hours that were closed ahead of the clock may reach into tomorrow, when what was done today counts less.
+  if (dayOf(start) === dayOf(start + 2 * HOUR)) expect(reputation).toEqual(now.reputation)
+  else expect(reputation!.mean).toBeLessThan(now.reputation!.mean)
   const paid = history.hours.reduce((sum, hour) => sum + parseAmount(hour.paid), 0n)
   expect(splitFee(paid).earned).toBe(parseAmount(now.earned))
   expect(history.days.length).toBeGreaterThan(0)
