@@ -91,7 +91,7 @@ export class TaskRoom extends DurableObject<Env> {
       if (room.status?.status === event.status && room.status.attempt === event.attempt) return
       room.status = event
     }
-    this.tellNews(room)
+    if (room.telling) this.tellNews(room)
     for (const socket of this.watchers(task)) send(socket, event)
   }
 
@@ -102,7 +102,7 @@ export class TaskRoom extends DurableObject<Env> {
     if (wait <= 0) this.tellNews(room)
     else {
       room.telling = true
-      setTimeout(() => this.tellNews(room), wait)
+      setTimeout(() => room.telling && this.tellNews(room), wait)
     }
   }
 
