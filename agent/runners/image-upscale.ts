@@ -1,4 +1,4 @@
-/** Makes images twice as wide and twice as high by a small ESRGAN on WebAssembly; the same image gives the same bytes everywhere. */
+/** Makes images twice as wide and twice as high by a small ESRGAN on WebAssembly; the same image gives the same bytes, which the probe sees to. */
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
