@@ -108,7 +108,12 @@ test('a requester has a reputation that it alone knows to be its own, and that a
   expect(await own()).toMatchObject({ requester: name, outcomes: 4, successes: 3, failures: 1 })
   await work(alice, bob, 'asked')
   await close(2)
-  expect(await own()).toMatchObject({ outcomes: 5, successes: 4, failures: 1 })
+  // An hour that is closed ahead of the clock may be tomorrow's, when what was done today counts less.
+  const day = (time: number) => Math.floor(time / 86_400_000)
+  const weight = day(Date.now()) === day(Date.now() + 3_600_000) ? 1 : 2 ** (-1 / 30)
+  const { outcomes, successes, failures } = await own()
+  expect(outcomes).toBe(5)
+  expect([successes, failures]).toEqual([expect.closeTo(3 * weight + 1, 9), expect.closeTo(weight, 9)])
 
   const all = await daicn.checkRequesters()
   expect(all.every(({ ok }) => ok)).toBe(true)
