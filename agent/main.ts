@@ -31,6 +31,7 @@ program
   .addOption(configOption())
   .option('--name <name>', 'shown to others beside the address')
   .option('--region <region>', Region.options.join(', '))
+  .option('--owner <address>', 'who is told on the dashboard how this machine does: the address of your wallet')
   .option('--runners <kinds>', `kinds of work to offer, with commas (default ${KINDS.join(',')})`, list)
   .option(
     '--upstream <url>',

@@ -7,7 +7,7 @@ import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parse as parseToml } from 'smol-toml'
 import { isAmount, parseAmount } from '#core/money.ts'
-import { LIMITS, Region } from '#core/protocol/values.ts'
+import { Address, LIMITS, Region } from '#core/protocol/values.ts'
 import { KINDS, Kind } from '#core/protocol/work.ts'
 import type { Limits } from './limits.ts'
 import { parsePrices } from './price.ts'
@@ -29,6 +29,7 @@ export type Given = {
   config?: string
   name?: string
   region?: string
+  owner?: string
   runners?: string[]
   upstream?: string[]
   rpc?: string
@@ -58,6 +59,8 @@ export type Settings = {
   file: string
   name: string
   region: Region | undefined
+  /** Whom the edge tells how this machine does. */
+  owner: Address | undefined
   kinds: Kind[]
   upstreams: string[]
   /** On which devices model servers compute, by their origins: the owner's word, in place of what the agent sees. */
@@ -114,6 +117,7 @@ export function fromToml(text: string): Given {
         break
       case 'name':
       case 'region':
+      case 'owner':
       case 'rpc':
       case 'log':
         given[key] = textOf(key, value)
@@ -152,6 +156,7 @@ function settingsOf(given: Given, state: string, file: string): Settings {
     edge = [],
     runners = [...KINDS],
     region,
+    owner,
     upstream = [],
     runner = [],
     image = [],
@@ -169,6 +174,7 @@ function settingsOf(given: Given, state: string, file: string): Settings {
     file,
     name: (given.name ?? '').slice(0, 60),
     region: region === undefined ? undefined : oneOf('--region', region, Region.options),
+    owner: owner === undefined ? undefined : addressOf('--owner', owner),
     kinds: runners.map((kind) => oneOf('--runners', kind, Kind.options)),
     upstreams: upstream.map((url) => origin('--upstream', url)),
     placing: Object.fromEntries(device.map(placeOf)),
@@ -236,6 +242,12 @@ function oneOf<T extends string>(flag: string, value: string, allowed: readonly 
   const found = allowed.find((known) => known === value)
   if (!found) throw new RangeError(`${flag} ${value}: choose from ${allowed.join(', ')}`)
   return found
+}
+
+function addressOf(flag: string, value: string): Address {
+  const { data, success } = Address.safeParse(value)
+  if (!success) throw new RangeError(`${flag} ${value}: write an address, as in 0x and 40 digits from 0 to f`)
+  return data
 }
 
 function count(flag: string, value: string, most: number): number {

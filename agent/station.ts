@@ -52,7 +52,7 @@ export type Standing = { edge: string; earnings: Earnings | null; why: Why | nul
 
 export type Station = {
   view: () => StationView
-  /** Takes on the name, region, slots and prices of new settings. */
+  /** Takes on the name, region, owner, slots and prices of new settings. */
   apply: (settings: Settings) => void
   /** Asks the edges themselves. */
   standings: () => Promise<Standing[]>
@@ -92,9 +92,10 @@ export async function startStation(options: StationOptions): Promise<Station> {
   const offered = () => found.filter(({ runner }) => !withdrawn.has(runner))
   const isOpen = () => state === 'working' && bounds.obstacle() === undefined && offered().length > 0
   const registrationFor = (index: Index, slots: number, tell: Log): Register => {
-    const { name, region, prices } = settings
+    const { name, region, owner, prices } = settings
     const offers = offersOf(offered(), prices, index, tell)
-    return { name, ...(region ? { region } : {}), slots, offers, agent: VERSION, devices, sealing: sealing.published }
+    const told = { ...(region && { region }), ...(owner && { owner }) }
+    return { name, ...told, slots, offers, agent: VERSION, devices, sealing: sealing.published }
   }
 
   const shares = sharesOf(slotsOf(settings, found), settings.edges.length)

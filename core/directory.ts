@@ -1,15 +1,18 @@
 /** The providers as anybody may look them up, each beside the others of its classes. */
 import * as z from 'zod'
 import type { Book, Provider } from './book.ts'
+import { earningsOf } from './device-earnings.ts'
 import { isActive } from './health.ts'
 import { classOf } from './matching.ts'
 import { formatAmount, parseAmount } from './money.ts'
 import { ProviderSummary } from './protocol/network.ts'
-import { Offer, SealingKey } from './protocol/provider.ts'
+import { Earnings, Offer, SealingKey } from './protocol/provider.ts'
 import { Address } from './protocol/values.ts'
 import { providerSummary } from './views.ts'
 
 const PAGE = 100
+
+export const ProviderPath = z.object({ address: Address })
 
 export const ProviderListQuery = z.object({
   after: Address.optional().describe('`next` of the answer before.'),
@@ -24,6 +27,14 @@ export const ProviderList = z
 export type ProviderList = z.output<typeof ProviderList>
 
 const Time = z.int().describe('Unix milliseconds.')
+
+/** Those that named the account as their owner, and the account itself where it is a provider. */
+export const OwnProviders = z
+  .object({
+    providers: z.array(ProviderSummary.extend({ earnings: Earnings })).describe('Those that earned most first.'),
+  })
+  .meta({ id: 'OwnProviders' })
+export type OwnProviders = z.output<typeof OwnProviders>
 
 export const ProviderView = ProviderSummary.omit({ offers: true })
   .extend({
@@ -70,6 +81,18 @@ export function providerView(book: Book, address: Address, now: number): Provide
     offers: registration.offers.map((offer) => ({ ...offer, others: othersOf(book, provider, offer, now) })),
   }
 }
+
+/** Whether the provider is the owner's, by its own word. */
+export const isOwnedBy = ({ supply, registration }: Provider, owner: Address): boolean =>
+  supply.address === owner || registration.owner === owner
+
+/** The providers of an owner. */
+export const ownProviders = (book: Book, owner: Address, now: number): OwnProviders => ({
+  providers: [...book.providers.values()]
+    .filter((provider) => isOwnedBy(provider, owner))
+    .sort((x, y) => (x.earned > y.earned ? -1 : x.earned < y.earned ? 1 : 0))
+    .map((provider) => ({ ...providerSummary(provider, now), earnings: earningsOf(provider) })),
+})
 
 const ranked = (book: Book, now: number): ProviderSummary[] =>
   [...book.providers.values()]

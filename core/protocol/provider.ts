@@ -75,6 +75,9 @@ export const Register = z
     offers: z.array(Offer).min(1).max(LIMITS.offers),
     agent: z.string().max(60).default(''),
     devices: z.array(Device).max(LIMITS.devices).exactOptional(),
+    owner: Address.exactOptional().describe(
+      'Whose machine it is: told how it does, at /v1/account/providers, and nobody else.',
+    ),
     sealing: SealingKey.exactOptional().describe('What is sealed to it, this provider alone can read.'),
   })
   .meta({ id: 'Register' })

@@ -68,6 +68,7 @@ test.each<[Given, string]>([
   [{ edge: ['http://e'], price: ['doc.ocr=-1'] }, '--price'],
   [{ edge: ['http://e'], device: ['GPU-1'] }, '--device'],
   [{ edge: ['http://e'], region: 'moon' }, '--region'],
+  [{ edge: ['http://e'], owner: '0x12' }, '--owner'],
   [{ edge: ['http://e'], config: '/nowhere/agent.toml' }, '/nowhere/agent.toml'],
 ])('wrong settings %j are refused by the name of the option', (given, flag) => {
   expect(() => loadSettings({ state: '/nowhere', ...given })).toThrow(flag)

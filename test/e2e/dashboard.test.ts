@@ -12,6 +12,7 @@ import { connect } from '../../client/daicn.ts'
 import { call } from '../../client/edge.ts'
 import { daicnTokenAbi } from '../../contracts/abi.ts'
 import { ONE_TOKEN } from '../../core/money.ts'
+import type { AccountView } from '../../core/protocol/account.ts'
 import type { PollAnswer } from '../../core/protocol/lease.ts'
 import { startAgent } from '../../scripts/agents.ts'
 import { launchBrowser } from '../../scripts/browser.ts'
@@ -473,40 +474,53 @@ test('the page to provide sees an agent come online', async () => {
   expect(faults).toEqual([])
 })
 
-test('a provider that is signed in sees what each of its devices earned', async () => {
-  const { edge: url, key } = await signedIn()
-  const provider = { edge: url, key }
+test('the owner of two machines sees what each of their devices earned, and why they get their work', async () => {
+  const { address } = await call<AccountView>(await signedIn(), 'GET', '/v1/account')
+  await page.getByRole('link', { name: 'Provide', exact: true }).click()
+  await page.getByText('No provider names your address as its owner.').waitFor()
+  await page.getByText(`--owner ${address}`).waitFor()
+  const [provider, spare] = await Promise.all(
+    [0, 1].map(async () => {
+      const { token } = await signIn({ edge: edge.url }, privateKeyToAccount(generatePrivateKey()))
+      return { edge: edge.url, key: token }
+    }),
+  )
   const CARD = 'GPU-3f2b8a10-6a1c-4c55-9d1e-0c2d7f1a9b01'
   const body = {
     slots: 1,
+    owner: address,
     offers: [{ kind: 'llm.chat', model: 'own', ask: '0.000001', speed: 1 }],
     devices: [
       { id: CARD, kind: 'nvidia', name: HOSTILE, memoryBytes: 1 },
       { id: 'CPU', kind: 'cpu', name: 'a processor', memoryBytes: 1 },
     ],
   }
-  await call(provider, 'POST', '/v1/provider/register', { body })
+  await call(provider!, 'POST', '/v1/provider/register', { body })
   const input = { messages: [{ role: 'user' as const, content: '?' }], max_tokens: 1000 }
   const made = { output: { content: 'x', finishReason: 'stop' }, usage: { inputTokens: 0, outputTokens: 1000 } }
   for (const devices of [[CARD], [CARD], null]) {
     await requester.daicn.submit({ kind: 'llm.chat', model: 'own', input })
-    const poll = (body: object) => call<PollAnswer>(provider, 'POST', '/v1/provider/poll', { body })
+    const poll = (body: object) => call<PollAnswer>(provider!, 'POST', '/v1/provider/poll', { body })
     const [lease] = (await poll({ free: 1, waitSeconds: 20 })).leases
     const outcome = { status: 'succeeded', ...made, ...(devices && { devices }) }
     await poll({ free: 0, results: [{ lease: lease!.id, outcome }] })
   }
-  await page.getByRole('link', { name: 'Provide', exact: true }).click()
-  const rows = page.getByRole('table', { name: 'Earnings by device' }).getByRole('row')
-  await rows.last().waitFor()
+  await call(spare!, 'POST', '/v1/provider/register', { body: { ...body, name: 'attic' } })
+  await page.getByRole('region', { name: 'attic' }).getByRole('columnheader', { name: 'Paid tasks' }).waitFor()
+  const mine = page.getByRole('region', { name: 'My provider' })
+  const rows = mine.getByRole('table', { name: 'Earnings by device' }).getByRole('row')
+  await rows.filter({ hasText: '0.00198' }).waitFor()
   const told = (name: string) => rows.filter({ hasText: name }).getByRole('cell').allTextContents()
   // A thousand units at 0.000001, less the fee.
   expect(await told(HOSTILE)).toEqual(['2', '0.00198 DAICN'])
   expect(await told('a processor')).toEqual(['0', '0 DAICN'])
   expect(await told('Not known')).toEqual(['—unknown', '0.00099 DAICN'])
+  await mine.getByText('Why it gets the work it gets').click()
+  await mine.getByText('Given out lately').waitFor()
   expect(faults).toEqual([])
 })
 
-test('everybody can use every page: axe finds nothing in either theme, and all fits a small phone', async () => {
+test('everybody can use every page: axe finds nothing in either theme, and all fits phones and a wide screen', async () => {
   const { id, provider } = await connect(await signedIn()).run({
     kind: 'llm.chat',
     model: UPSTREAM_MODEL,
@@ -521,7 +535,7 @@ test('everybody can use every page: axe finds nothing in either theme, and all f
     '/providers': HOSTILE,
     [`/provider?address=${provider}`]: "Results held against others'",
     '/market': 'Get a quote',
-    '/provide': 'Why I get the work I get',
+    '/provide': 'Why it gets the work it gets',
     '/governance': `Open ${wallet.name}`,
     '/status': 'for a million tasks',
     '/docs': '/v1/quote',

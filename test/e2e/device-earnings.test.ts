@@ -1,8 +1,11 @@
 /** What a real agent's results say of where they were made, summed by a real edge, and told to its owner by `status`. */
 import { execFile } from 'node:child_process'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { call } from '../../client/edge.ts'
+import type { OwnProviders } from '../../core/directory.ts'
 import { parseAmount } from '../../core/money.ts'
 import type { AccountView } from '../../core/protocol/account.ts'
 import type { Earnings } from '../../core/protocol/provider.ts'
@@ -50,6 +53,15 @@ test('status names the processor with all that was earned, also after the edge w
   const name = await told()
   const line = (await status(agent.state)).split('\n').find((line) => line.trimEnd().endsWith(earned))
   expect(line).toContain(name.slice(0, 10))
+
+  // Named while the agent runs, its owner sees the same.
+  const olga = await newRequester(world)
+  await writeFile(join(agent.state, 'agent.toml'), `owner = "${olga.address}"\n`)
+  const [own] = await eventually('the owner sees its machine', 20_000, async () => {
+    const { providers } = await call<OwnProviders>(olga.caller, 'GET', '/v1/account/providers')
+    return providers.length > 0 ? providers : undefined
+  })
+  expect(own).toMatchObject({ address: agent.address, name: 'desk', earned, earnings: { earned, unknown: '0' } })
 
   const online = agent.events.filter(({ event }) => event === 'online').length
   await world.crash()

@@ -1,10 +1,10 @@
-/** Whether everybody can use a page: what axe finds, in both themes, and what does not fit a small phone. */
+/** Whether everybody can use a page: what axe finds, in both themes, and what does not fit phones and a wide screen. */
 import axe from 'axe-core'
 import type { Page } from 'playwright-core'
 
-/** The narrowest screen that nothing may have to be scrolled sideways on. */
-const NARROW = { width: 360, height: 740 }
 const WIDE = { width: 1440, height: 1000 }
+/** The first is the narrowest that nothing may have to be scrolled sideways on. */
+const SCREENS = [{ width: 360, height: 740 }, { width: 390, height: 844 }, WIDE]
 
 /** Pages that are loaded from now on can be audited. */
 export async function beginAudit(page: Page): Promise<void> {
@@ -21,16 +21,64 @@ export async function audit(page: Page): Promise<string[]> {
   await page.emulateMedia({ colorScheme: 'dark' })
   // Only its colours are others.
   const dark = await violations(page, ['color-contrast'])
-  await page.setViewportSize(NARROW)
-  const wide = await page.evaluate(async () => {
+  const misfits: string[] = []
+  for (const screen of SCREENS) {
+    await page.setViewportSize(screen)
+    misfits.push(...(await misfitsOn(page)).map((fault) => `at ${screen.width} px ${fault}`))
+  }
+  return [...light, ...dark, ...misfits]
+}
+
+/** What does not fit the screen: the page itself, texts that are cut off without a sign of it, and texts that lie upon each other. */
+const misfitsOn = (page: Page): Promise<string[]> =>
+  page.evaluate(async () => {
     // Charts take their new measure in the next frame.
     for (let frames = 0; frames < 2; frames++) await new Promise(requestAnimationFrame)
-    return document.documentElement.scrollWidth
+    const { scrollWidth, clientWidth } = document.documentElement
+    const faults = scrollWidth > clientWidth ? [`it is ${scrollWidth} px wide`] : []
+    const texts: { element: Element; words: string; box: DOMRect }[] = []
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+    while (walker.nextNode()) {
+      const element = walker.currentNode.parentElement!
+      const words = walker.currentNode.textContent!.trim().slice(0, 40)
+      // What is there for screen readers alone, and what marks a chart, has its own measures.
+      if (words === '' || element.closest('.unseen, svg, dialog:not([open])')) continue
+      const range = document.createRange()
+      range.selectNodeContents(walker.currentNode)
+      const lines = [...range.getClientRects()].filter(({ width, height }) => width > 1 && height > 1)
+      if (lines.length === 0 || !element.checkVisibility({ opacityProperty: true, visibilityProperty: true })) continue
+      texts.push(...lines.map((box) => ({ element, words, box })))
+      for (let around: Element | null = element; around; around = around.parentElement) {
+        const { overflowX, textOverflow } = getComputedStyle(around)
+        if (overflowX === 'auto' || overflowX === 'scroll' || textOverflow === 'ellipsis') break
+        if (overflowX !== 'hidden' && overflowX !== 'clip') continue
+        const { left, right } = around.getBoundingClientRect()
+        if (lines.some((box) => box.left < left - 1 || box.right > right + 1)) faults.push(`"${words}" is cut off`)
+      }
+    }
+    // What sticks to the screen lies upon what is scrolled, and what is scrolled within a box is hidden there.
+    const isMoved = (element: Element) => {
+      for (let around: Element | null = element; around; around = around.parentElement) {
+        const { position, overflowX, overflowY } = getComputedStyle(around)
+        if (position === 'sticky' || position === 'fixed') return true
+        if (/auto|scroll|hidden|clip/.test(`${overflowX} ${overflowY}`) && around !== document.documentElement)
+          return true
+      }
+      return false
+    }
+    const still = texts.filter(({ element }) => !isMoved(element)).sort((x, y) => x.box.top - y.box.top)
+    for (const [i, { words, box }] of still.entries()) {
+      for (let j = i + 1; j < still.length && still[j]!.box.top < box.bottom; j++) {
+        const other = still[j]!
+        const across = Math.min(box.right, other.box.right) - Math.max(box.left, other.box.left)
+        const down = Math.min(box.bottom, other.box.bottom) - other.box.top
+        // Boxes of lines are taller than what is written in them.
+        if (across > 2 && down > Math.min(box.height, other.box.height) / 2)
+          faults.push(`"${words}" and "${other.words}" lie upon each other`)
+      }
+    }
+    return [...new Set(faults)]
   })
-  await page.setViewportSize(WIDE)
-  const faults = [...light, ...dark]
-  return wide > NARROW.width ? [...faults, `it is ${wide} px wide on a screen of ${NARROW.width}`] : faults
-}
 
 async function violations(page: Page, rules?: string[]): Promise<string[]> {
   const found = await page.evaluate(async (only) => {

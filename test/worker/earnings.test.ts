@@ -1,7 +1,8 @@
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
 import { expect, test } from 'vitest'
+import type { OwnProviders } from '#core/directory.ts'
 import { parseAmount } from '#core/money.ts'
-import type { Device, Earnings } from '#core/protocol/provider.ts'
+import type { Device, Earnings, Why } from '#core/protocol/provider.ts'
 import type { Market } from '#worker/objects/market.ts'
 import { loadMarket, snapshot } from '#worker/objects/market-store.ts'
 import {
@@ -25,9 +26,9 @@ const CPU: Device = { id: 'CPU', kind: 'cpu', name: 'a processor', memoryBytes: 
 
 const earnings = async (who: { token: string }) => (await send<Earnings>('GET', '/v1/provider/earnings', who)).body
 
-async function withDevices(model: string): Promise<Person> {
-  const who = await person()
-  const body = { slots: 8, offers: [{ ...OFFER, model }], devices: [CARD, CPU] }
+async function withDevices(model: string, owner?: Person, who?: Person): Promise<Person> {
+  who ??= await person()
+  const body = { slots: 8, offers: [{ ...OFFER, model }], devices: [CARD, CPU], ...(owner && { owner: owner.address }) }
   expect((await send('POST', '/v1/provider/register', { token: who.token, body })).status).toBe(200)
   return who
 }
@@ -77,6 +78,32 @@ test('a provider is told what each of its devices earned, the rest as not known,
   expect(await earnings(bob)).toEqual(told)
   await poll(bob, call)
   expect(await earnings(bob)).toEqual(told)
+})
+
+test('an owner is told how its machines do, and nobody else', async () => {
+  const [alice, olga] = [await requester(), await person()]
+  const [desk, attic] = [await withDevices('owned', olga), await withDevices('spare', olga)]
+  const mine = async (who: Person) => (await send<OwnProviders>('GET', '/v1/account/providers', who)).body.providers
+  const why = (who: Person, of: Person) => send<Why>('GET', `/v1/account/providers/${of.address}/why`, who)
+  await work(alice, attic, 'spare', [CARD.id])
+
+  expect((await mine(olga)).map(({ address }) => address)).toEqual([attic.address, desk.address])
+  const [first] = await mine(attic)
+  expect(first).toEqual((await mine(olga))[0])
+  expect(first).toMatchObject({ earned: '0.00000594', succeeded: 1, earnings: await earnings(attic) })
+  expect((await why(olga, attic)).body.offers.map(({ model, recent }) => [model, recent.won])).toEqual([['spare', 1]])
+
+  const other = await person()
+  expect(await mine(other)).toEqual([])
+  denied(await why(other, attic), 404, 'provider_not_found')
+  denied(await why(desk, attic), 404, 'provider_not_found')
+  const { body } = await send('GET', `/v1/providers/${attic.address}`)
+  expect(JSON.stringify(body)).not.toContain(olga.address)
+
+  // By its last registration, also after a sleep of the market.
+  await withDevices('owned', undefined, desk)
+  await evictDurableObject(market())
+  expect((await mine(olga)).map(({ address }) => address)).toEqual([attic.address])
 })
 
 test('nobody else learns which device it was', async () => {

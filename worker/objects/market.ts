@@ -16,7 +16,7 @@ import { lengthOf } from '#core/chat-joint.ts'
 import { type CostView, costOf, type IsolateUsage, keepUsage, noUsages } from '#core/cost.ts'
 import { latestDecisions } from '#core/decision.ts'
 import { earningsOf } from '#core/device-earnings.ts'
-import { providerList, providerView } from '#core/directory.ts'
+import { isOwnedBy, type OwnProviders, ownProviders, providerList, providerView } from '#core/directory.ts'
 import { DomainError } from '#core/errors.ts'
 import { forecastRecord } from '#core/forecast-record.ts'
 import { isActive } from '#core/health.ts'
@@ -291,6 +291,19 @@ export class Market extends DurableObject<Env> {
 
   why(address: Address): Promise<Outcome<Why>> {
     return outcomeOf(() => why(this.book, this.registered(address), Date.now()))
+  }
+
+  ownProviders(owner: Address): OwnProviders {
+    return ownProviders(this.book, owner, Date.now())
+  }
+
+  /** Why a provider of this owner gets the work it gets. */
+  whyOf(owner: Address, address: Address): Promise<Outcome<Why>> {
+    return outcomeOf(() => {
+      const provider = this.book.providers.get(address)
+      if (!provider || !isOwnedBy(provider, owner)) throw new DomainError('provider_not_found')
+      return why(this.book, provider, Date.now())
+    })
   }
 
   earnings(address: Address): Promise<Outcome<Earnings>> {

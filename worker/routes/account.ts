@@ -1,9 +1,11 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
 import type { ApiKey } from '#core/account.ts'
+import { OwnProviders, ProviderPath } from '#core/directory.ts'
 import { DomainError } from '#core/errors.ts'
 import { formatAmount, max, parseAmount } from '#core/money.ts'
 import { AccountView, CreateKey, KeyView, Session, SignIn } from '#core/protocol/account.ts'
+import { Why } from '#core/protocol/provider.ts'
 import type { Address } from '#core/protocol/values.ts'
 import { RequesterReputation } from '#core/requester-reputation.ts'
 import { SIGN_IN_WINDOW_MS } from '#core/sign-in.ts'
@@ -61,6 +63,31 @@ export const account = new Hono<{ Bindings: Env }>()
       answers: { 200: RequesterReputation },
     }),
     async (c) => c.json(await ownReputation(networkOf(c.env), c.get('principal').address)),
+  )
+  .get(
+    '/providers',
+    operation({
+      summary: "Read the account's providers",
+      details:
+        'Those whose agents named it as their owner, and itself if it is one, each with what it earned device by device. Nobody else is told.',
+      access: 'session',
+      answers: { 200: OwnProviders },
+    }),
+    async (c) => c.json(await networkOf(c.env).market().ownProviders(c.get('principal').address)),
+  )
+  .get(
+    '/providers/:address/why',
+    operation({
+      summary: "Why one of the account's providers gets the work it gets",
+      access: 'session',
+      params: ProviderPath,
+      answers: { 200: Why },
+      errors: ['provider_not_found'],
+    }),
+    async (c) => {
+      const { address } = c.req.valid('param')
+      return c.json(unwrap(await networkOf(c.env).market().whyOf(c.get('principal').address, address)))
+    },
   )
   .post(
     '/faucet',

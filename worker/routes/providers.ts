@@ -1,15 +1,11 @@
 import { Hono } from 'hono'
-import * as z from 'zod'
-import { ProviderList, ProviderListQuery, ProviderView } from '#core/directory.ts'
+import { ProviderList, ProviderListQuery, ProviderPath, ProviderView } from '#core/directory.ts'
 import { DomainError } from '#core/errors.ts'
-import { Address } from '#core/protocol/values.ts'
 import { historyOf, ProviderHistory } from '#core/provider-history.ts'
 import { TaskList, TaskListQuery } from '#core/task-list.ts'
 import { type Env, networkOf } from '../env.ts'
 import { operation } from '../middleware/operation.ts'
 import { listTasks } from '../task-list.ts'
-
-const ProviderPath = z.object({ address: Address })
 
 export const providers = new Hono<{ Bindings: Env }>()
   .get(
