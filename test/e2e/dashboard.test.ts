@@ -516,7 +516,7 @@ test('the owner of two machines sees what each of their devices earned, and why 
   expect(await told('a processor')).toEqual(['0', '0 DAICN'])
   expect(await told('Not known')).toEqual(['—unknown', '0.00099 DAICN'])
   await mine.getByText('Why it gets the work it gets').click()
-  await mine.getByText('Given out lately').waitFor()
+  await mine.getByText('Given out lately', { exact: true }).waitFor()
   expect(faults).toEqual([])
 })
 
