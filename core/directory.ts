@@ -31,7 +31,7 @@ const Time = z.int().describe('Unix milliseconds.')
 /** Those that named the account as their owner, and the account itself where it is a provider. */
 export const OwnProviders = z
   .object({
-    providers: z.array(ProviderSummary.extend({ earnings: Earnings })).describe('Those that earned most first.'),
+    providers: z.array(ProviderSummary.extend({ earnings: Earnings })).describe('Those that earned most first, at most 100.'),
   })
   .meta({ id: 'OwnProviders' })
 export type OwnProviders = z.output<typeof OwnProviders>
@@ -91,6 +91,7 @@ export const ownProviders = (book: Book, owner: Address, now: number): OwnProvid
   providers: [...book.providers.values()]
     .filter((provider) => isOwnedBy(provider, owner))
     .sort((x, y) => (x.earned > y.earned ? -1 : x.earned < y.earned ? 1 : 0))
+    .slice(0, PAGE)
     .map((provider) => ({ ...providerSummary(provider, now), earnings: earningsOf(provider) })),
 })
 
