@@ -31,7 +31,9 @@ const Time = z.int().describe('Unix milliseconds.')
 /** Those that named the account as their owner, and the account itself where it is a provider. */
 export const OwnProviders = z
   .object({
-    providers: z.array(ProviderSummary.extend({ earnings: Earnings })).describe('Those that earned most first, at most 100.'),
+    providers: z
+      .array(ProviderSummary.extend({ earnings: Earnings }))
+      .describe('Those that earned most first, at most 100.'),
   })
   .meta({ id: 'OwnProviders' })
 export type OwnProviders = z.output<typeof OwnProviders>
