@@ -1,6 +1,7 @@
 /** Runs one lease on the runner it names and says how it went. Never throws: whatever goes wrong is the attempt's result. */
 import type { Lease, Result } from '#core/protocol/lease.ts'
 import { LIMITS } from '#core/protocol/values.ts'
+import { sizeOf } from '#core/snapshot.ts'
 import { type Runner, RunnerError, type RunOptions, toRunnerError } from './runner.ts'
 
 export type Turns = <T>(runner: Runner, work: () => Promise<T>) => Promise<T>
@@ -22,7 +23,7 @@ export async function runLease(
       const { maxUnits, prefix } = lease
       return runner.run(await openInput(), { signal, onDelta, maxUnits, prefix })
     })
-    const bytes = Buffer.byteLength(JSON.stringify(output))
+    const bytes = sizeOf(output)
     if (bytes > LIMITS.outputBytes)
       throw new RunnerError('output_too_large', `the output has ${bytes} bytes, the limit is ${LIMITS.outputBytes}`)
     return { lease: lease.id, outcome: { status: 'succeeded', output, usage, ...(devices && { devices }) } }

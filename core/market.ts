@@ -1,5 +1,5 @@
 /** What requesters and providers do in a market, as steps over its book: each is synchronous, takes the time, and leaves events. */
-import { leastResults, spotRate } from './assurance.ts'
+import { leastResults, mostResults, spotRate } from './assurance.ts'
 import { checkBacklog } from './backlog.ts'
 import { apply, type Book, fill, openOf, type Provider, place, purseOf, record, tick } from './book.ts'
 import { fieldOf, splitDigest } from './capability.ts'
@@ -14,7 +14,7 @@ import { meter } from './pricing.ts'
 import type { Poll, Result, ResultReceipt } from './protocol/lease.ts'
 import type { Register } from './protocol/provider.ts'
 import { type Address, LIMITS } from './protocol/values.ts'
-import { type Kind, OUTPUTS, type Prefix } from './protocol/work.ts'
+import { OUTPUTS, type Prefix } from './protocol/work.ts'
 import { available, laneOf } from './purse.ts'
 import { NEWCOMER } from './reputation.ts'
 import type { TaskRequest } from './request.ts'
@@ -272,7 +272,7 @@ function toEvent(provider: Provider, task: Task, attempt: number, outcome: Resul
     case 'returned':
       return { type: 'returned', attempt }
     case 'succeeded': {
-      const fault = outputFault(spec.kind, outcome.output, prefix)
+      const fault = outputFault(spec, outcome.output, prefix)
       if (fault) return { type: 'failed', attempt, error: { code: 'invalid_output', message: fault } }
       const units = meter(spec.kind, outcome.usage, spec.maxUnits - (prefix?.tokens ?? 0))
       const { signed } = outcome
@@ -296,9 +296,10 @@ function isDrawn({ reputations }: Provider, spec: TaskSpec): boolean {
   return (spec.lot ?? 0) < spotRate(spec.kind, streak)
 }
 
-function outputFault(kind: Kind, output: unknown, prefix: Prefix | undefined): string | null {
-  if (sizeOf(output) + sizeOf(prefix?.text ?? '') > LIMITS.outputBytes)
-    return `output: larger than ${LIMITS.outputBytes} bytes`
+/** Results that are held against others are kept side by side, and a row of storage takes no more than three of the largest. */
+function outputFault({ kind, assurance }: TaskSpec, output: unknown, prefix: Prefix | undefined): string | null {
+  const most = Math.floor(LIMITS.outputBytes * Math.min(1, 3 / mostResults(assurance)))
+  if (sizeOf(output) + sizeOf(prefix?.text ?? '') > most) return `output: larger than ${most} bytes`
   const parsed = OUTPUTS[kind].safeParse(output)
   if (parsed.success) return null
   const [issue] = parsed.error.issues

@@ -24,7 +24,8 @@ export const WASI_LIMITS = {
   inputBytes: 256 * MIB,
   folderBytes: 64 * MIB,
   memoryBytes: 512 * MIB,
-  outputBytes: 512 * 1024,
+  // In base64, with names, within what a market takes of an output.
+  outputBytes: 375 * 1024,
 } as const satisfies ProgramLimits
 
 const CONTAINER = { ...WASI_LIMITS, seconds: 3600, folderBytes: 512 * MIB, memoryBytes: 2048 * MIB, cores: 1 } as const

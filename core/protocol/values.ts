@@ -9,7 +9,7 @@ export const LIMITS = {
   bodyBytes: 8 * 1024 * 1024,
   /** Bytes of one task's input, as JSON. */
   inputBytes: 256 * 1024,
-  /** Bytes of one task's output, as JSON. */
+  /** Bytes of one task's output, two for a character and some for each value, as `sizeOf` counts them. */
   outputBytes: 1024 * 1024,
   batchTasks: 1000,
   waitSeconds: 25,

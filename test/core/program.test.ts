@@ -2,9 +2,12 @@ import { expect, test } from 'vitest'
 import { blobsIn } from '#core/blob.ts'
 import { DomainError } from '#core/errors.ts'
 import { maxUnits, meter } from '#core/pricing.ts'
+import { WASI_LIMITS } from '#core/program-limits.ts'
 import { SubmitTask } from '#core/protocol/task.ts'
+import { LIMITS } from '#core/protocol/values.ts'
 import { INPUTS } from '#core/protocol/work.ts'
 import { toRequest } from '#core/request.ts'
+import { sizeOf } from '#core/snapshot.ts'
 
 const SHA = 'ab'.repeat(32)
 const module = { sha256: SHA }
@@ -22,6 +25,14 @@ test('a program is named by its hash, and files by names that are no paths', () 
     )
   expect(accepts({ module, args: ['a\0b'] })).toBe(false)
   expect(accepts({ module, seconds: 301 })).toBe(false)
+})
+
+test('all that a program may leave fits an output', () => {
+  const stdout = Buffer.alloc(WASI_LIMITS.outputBytes).toString('base64')
+  const names = Array.from({ length: 16 }, (_, i) => [`${i}`.padEnd(100, 'x'), ''])
+  const output = { exitCode: 0, stdout, stderr: '', files: Object.fromEntries(names) }
+  expect(sizeOf(output)).toBeLessThan(LIMITS.outputBytes)
+  expect(sizeOf(output)).toBeGreaterThan(0.95 * LIMITS.outputBytes)
 })
 
 test('it is paid by the seconds that it may run, whatever is reported', () => {
