@@ -296,9 +296,8 @@ function isDrawn({ reputations }: Provider, spec: TaskSpec): boolean {
   return (spec.lot ?? 0) < spotRate(spec.kind, streak)
 }
 
-/** Results that are held against others are kept side by side, and a row of storage takes no more than three of the largest. */
 function outputFault({ kind, assurance }: TaskSpec, output: unknown, prefix: Prefix | undefined): string | null {
-  const most = Math.floor(LIMITS.outputBytes * Math.min(1, 3 / mostResults(assurance)))
+  const most = Math.min(LIMITS.outputBytes, Math.floor(LIMITS.heldBytes / mostResults(assurance)))
   if (sizeOf(output) + sizeOf(prefix?.text ?? '') > most) return `output: larger than ${most} bytes`
   const parsed = OUTPUTS[kind].safeParse(output)
   if (parsed.success) return null

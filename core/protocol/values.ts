@@ -11,6 +11,8 @@ export const LIMITS = {
   inputBytes: 256 * 1024,
   /** Bytes of one task's output, two for a character and some for each value, as `sizeOf` counts them. */
   outputBytes: 1024 * 1024,
+  /** The same of all results of a task that may be held against each other: with its input they fit a row of 2 MB. */
+  heldBytes: 1_600_000,
   batchTasks: 1000,
   waitSeconds: 25,
   slots: 256,

@@ -248,13 +248,13 @@ test('what a quorum of the operator agreed upon is asked of another by surprise:
 test('results that are held side by side may be the smaller, the more of them there are', async () => {
   const [alice, [small, large]] = [await requester(), await crew('side-by-side', 9)]
   const task = await submit(alice, chat('side-by-side', { assurance: { level: 'quorum', n: 9, k: 5 } }) as never)
-  // A third of what an output may be, and two bytes for a character.
-  await work(new Map([[small!, 'x'.repeat(170_000)]]))
-  await work(new Map([[large!, 'x'.repeat(175_000)]]))
+  // A ninth of what all may have together, and two bytes for a character.
+  await work(new Map([[small!, 'x'.repeat(85_000)]]))
+  await work(new Map([[large!, 'x'.repeat(90_000)]]))
   const { attempts } = await read(alice, task.id)
   expect(attempts.find(({ provider }) => provider === small!.address)!.state).toBe('delivered')
   expect(attempts.find(({ provider }) => provider === large!.address)!.error).toMatchObject({
     code: 'invalid_output',
-    message: 'output: larger than 349525 bytes',
+    message: 'output: larger than 177777 bytes',
   })
 })
