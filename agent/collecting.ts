@@ -2,12 +2,14 @@
 import type { LocalAccount } from 'viem'
 import type { ChainView } from '#core/deployment.ts'
 import type { Address } from '#core/protocol/values.ts'
+import type { Settlement } from '#core/voucher.ts'
 import type { Collector } from './collector.ts'
 import { createCover } from './cover.ts'
 import { type Edge, EdgeError } from './edge.ts'
 import type { Log } from './log.ts'
 import type { Settings } from './settings.ts'
 import { backoff, pause, TIMING } from './timing.ts'
+import type { VoucherBook } from './voucher-book.ts'
 
 type Collecting = {
   settings: Pick<Settings, 'rpc' | 'state' | 'etherPrice' | 'credit'>
@@ -42,10 +44,11 @@ export async function collectFor({
   const settlement = { chainId: chain.deployment.chainId, address: chain.deployment.settlement }
   const receiver = provider.address.toLowerCase() as Address
   const link = linkSettlement(rpc, settlement, provider)
-  const book = await openVoucherBook(settings.state, settlement, receiver)
+  const book = await bookFor(() => openVoucherBook(settings.state, settlement, receiver), settlement)
   return startCollector({
     edge,
     settlement,
+    court: chain.deployment.court,
     receiver,
     link,
     book,
@@ -55,6 +58,16 @@ export async function collectFor({
     timing: TIMING,
     now: Date.now,
   })
+}
+
+/** Of an agent's settlements: edges that pay by one contract pay by the same lanes. */
+const books = new Map<string, Promise<VoucherBook>>()
+
+function bookFor(open: () => Promise<VoucherBook>, { chainId, address }: Settlement): Promise<VoucherBook> {
+  const key = `${chainId} ${address}`
+  const book = books.get(key) ?? open()
+  books.set(key, book)
+  return book
 }
 
 /** Undefined for an edge that knows of no chains, or when the signal ends the wait for it. */

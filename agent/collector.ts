@@ -5,12 +5,15 @@
  */
 import { hashTypedData, recoverTypedDataAddress } from 'viem'
 import type { LaneView } from '#core/lane.ts'
-import { formatAmount, ONE_TOKEN, parseAmount } from '#core/money.ts'
+import type { ClosingLane } from '#core/lane-closing.ts'
+import { formatAmount, parseAmount } from '#core/money.ts'
 import type { Lease } from '#core/protocol/lease.ts'
 import type { Address } from '#core/protocol/values.ts'
 import { isOfContract, recoverCanonical } from '#core/signature.ts'
 import { MAX_LANE, type Settlement, voucherTypedData } from '#core/voucher.ts'
-import type { KeptVoucher, VoucherPage, VoucherView } from '#core/voucher-page.ts'
+import type { VoucherPage, VoucherView } from '#core/voucher-page.ts'
+import { claimAll, paysAt } from './claims.ts'
+import { type Closing, closeLane } from './closing.ts'
 import {
   type Cover,
   endedOf,
@@ -26,7 +29,7 @@ import {
   takeOn,
 } from './cover.ts'
 import type { Log } from './log.ts'
-import { type LaneState, messageOf, payable, type SettlementLink } from './settlement.ts'
+import { messageOf, type SettlementLink } from './settlement.ts'
 import { pause, type Timing } from './timing.ts'
 import type { VoucherBook } from './voucher-book.ts'
 
@@ -34,8 +37,9 @@ export type CollectorOptions = {
   edge: {
     getVouchers: (after: string, signal: AbortSignal) => Promise<VoucherPage>
     lockLane: (requester: Address, signal: AbortSignal) => Promise<LaneView>
-  }
+  } & Closing['edge']
   settlement: Settlement
+  court: Address
   receiver: Address
   link: SettlementLink
   book: VoucherBook
@@ -57,19 +61,17 @@ export type Collector = {
   stop: () => Promise<void>
 }
 
-/** Vouchers of one claim: more cost hardly less each, and must fit a block. */
-const BATCH = 100
-/** A claim pays when it costs at most this share of what it brings, in percent. */
-const COST_PERCENT = 1n
 const FAREWELL_MS = 10_000
 const FETCH_MS = 10_000
 /** How long a lane may take to be locked. */
 const LOCK_MS = 15_000
 
 export function startCollector(options: CollectorOptions): Collector {
-  const { edge, cover, log, timing, now } = options
-  const closing = new AbortController()
+  const { edge, book, cover, log, timing, now } = options
+  const stopping = new AbortController()
   let after = '0'
+  /** Lanes that their requesters want closed. */
+  let closing: ClosingLane[] = []
   let woken = true
   let wake = () => {}
   let reachable = true
@@ -124,6 +126,7 @@ export function startCollector(options: CollectorOptions): Collector {
       mark = page.next
       if (failures.length === 0) after = mark
       more = page.more
+      closing = page.closing
     }
     settleLeases(cover, ended, unchecked)
     if (failures.length > 0) throw failures[0]
@@ -150,15 +153,19 @@ export function startCollector(options: CollectorOptions): Collector {
   async function takes(lease: Lease): Promise<boolean> {
     takeOn(cover, lease)
     const payer = payerOf(lease)
+    if (payer && book.closed.has(payer)) return leave(lease)
     if (!payer || isCovered(cover, payer, now())) return true
-    const signal = AbortSignal.any([AbortSignal.timeout(LOCK_MS), closing.signal])
+    const signal = AbortSignal.any([AbortSignal.timeout(LOCK_MS), stopping.signal])
     // Vouchers first: what is signed counts as locked, and what was claimed meanwhile as paid.
     await fetchAll().catch(() => {})
     await secure(payer, signal)
-    if (isCovered(cover, payer, now())) return true
+    return isCovered(cover, payer, now()) || leave(lease)
+  }
+
+  async function leave(lease: Lease): Promise<false> {
     endOf(cover, lease.id, false)
     // It may be given to us again at once.
-    await pause(timing.collectMs, closing.signal)
+    await pause(timing.collectMs, stopping.signal)
     return false
   }
 
@@ -166,6 +173,7 @@ export function startCollector(options: CollectorOptions): Collector {
     try {
       await fetchAll()
       await claimAll({ ...options, link }, paysAt(options.etherPrice))
+      for (const lane of closing) await closeLane({ ...options, link }, lane, signal)
       await Promise.all(shortOf(cover, now()).map((payer) => secure(payer, signal)))
       reachable = true
     } catch (error) {
@@ -178,17 +186,20 @@ export function startCollector(options: CollectorOptions): Collector {
 
   async function run(): Promise<void> {
     let delay = timing.collectMs
-    while (!closing.signal.aborted) {
+    while (!stopping.signal.aborted) {
       if (!woken) {
         const { promise, resolve } = Promise.withResolvers<void>()
         wake = resolve
+        const mayClose = [...book.vouchers.values()].some(({ selfSigned }) => selfSigned)
+        const look = mayClose ? setTimeout(resolve, timing.lookMs) : undefined
         await promise
+        clearTimeout(look)
       }
       // A busy provider is paid for much at once, more and more rarely; one that earns now and then soon.
-      await pause(delay, closing.signal)
-      if (closing.signal.aborted) return
+      await pause(delay, stopping.signal)
+      if (stopping.signal.aborted) return
       woken = false
-      await collect(closing.signal)
+      await collect(stopping.signal)
       delay = woken ? Math.min(delay * 2, timing.collectMaxMs) : timing.collectMs
     }
   }
@@ -203,7 +214,7 @@ export function startCollector(options: CollectorOptions): Collector {
       wake()
     },
     async stop() {
-      closing.abort()
+      stopping.abort()
       wake()
       await done
       await collect(AbortSignal.timeout(FAREWELL_MS))
@@ -225,13 +236,14 @@ const payerOfVoucher = ({ selfSigned, account, requester }: VoucherView): Payer 
 /** Keeps a voucher if it is worth more than the one there is, and its signer is the account's. Throws when the chain must be asked who that is, and is away. */
 async function takeVoucher(options: Checks, view: VoucherView): Promise<void> {
   const { settlement, receiver, link, book, cover, log } = options
-  const { account, signature } = view
+  const { account, selfSigned, signature } = view
   const payer = payerOfVoucher(view)
   const [charged, ceiling] = [parseAmount(view.charged), parseAmount(view.ceiling)]
   noteOwner(cover, payer, account)
   const known = book.vouchers.get(account)
   if (known && ceiling === known.ceiling && charged <= known.charged) return noteCharged(cover, payer, known.charged)
   const refuse = (reason: string) => log('unpaid', { account, reason })
+  if (book.closed.has(account)) return refuse('its lane is closed')
   if (ceiling < (known?.ceiling ?? 0n)) return refuse(`its voucher shrank from ${formatAmount(known!.ceiling)}`)
   if (charged > ceiling || ceiling > MAX_LANE) return refuse('its voucher is for less than it was charged')
   // An account has the same signer for ever.
@@ -242,57 +254,6 @@ async function takeVoucher(options: Checks, view: VoucherView): Promise<void> {
     ? await link.isSignedByContract(signer, hashTypedData(message), signature)
     : (await recoverSigner(message, signature)) === signer
   if (!isGood) return refuse('its voucher is not signed by its signer')
-  await book.keep({ settlement, receiver, account, signer, charged, ceiling, signature })
+  await book.keep({ settlement, receiver, account, signer, charged, ceiling, selfSigned, signature })
   noteCharged(cover, payer, charged)
-}
-
-type Claims = Pick<CollectorOptions, 'link' | 'book' | 'log'>
-type Due = { voucher: KeptVoucher; lane: LaneState; amount: bigint }
-/** Whether a claim of these is worth its cost, in wei. */
-type Pays = (batch: Due[], cost: bigint) => boolean
-
-/** A claim is worth it that costs little; where a payer wants its money back, one that costs less than it brings. */
-export const paysAt =
-  (etherPrice: bigint): Pays =>
-  (batch, wei) => {
-    const cost = (wei * etherPrice) / ONE_TOKEN
-    const brings = batch.reduce((sum, { amount }) => sum + amount, 0n)
-    const urgent = batch.some(({ lane }) => lane.unlockAt !== 0)
-    return urgent ? cost < brings : cost * 100n <= brings * COST_PERCENT
-  }
-
-/** Claims of one key go one after the other, whatever edges it works for: each transaction has its number. */
-let turn: Promise<unknown> = Promise.resolve()
-
-/** Claims in batches what is due and worth it, the largest first. @returns base units */
-export function claimAll(claims: Claims, pays: Pays): Promise<bigint> {
-  const claimed = turn.then(() => claimInTurn(claims, pays))
-  turn = claimed.catch(() => {})
-  return claimed
-}
-
-async function claimInTurn({ link, book, log }: Claims, pays: Pays): Promise<bigint> {
-  const due = await dueOf(link, [...book.vouchers.values()])
-  let claimed = 0n
-  for (let i = 0; i < due.length; i += BATCH) {
-    const batch = due.slice(i, i + BATCH)
-    const vouchers = batch.map(({ voucher }) => voucher)
-    const cost = await link.costOf(vouchers)
-    if (!pays(batch, cost.gas * cost.gasPrice + cost.dataFee)) continue
-    const transaction = await link.claim(vouchers, cost)
-    const amount = batch.reduce((sum, one) => sum + one.amount, 0n)
-    log('claimed', { vouchers: batch.length, amount: formatAmount(amount), transaction })
-    claimed += amount
-  }
-  return claimed
-}
-
-/** Those vouchers that can be paid something now. */
-async function dueOf(link: SettlementLink, vouchers: KeptVoucher[]): Promise<Due[]> {
-  const all = vouchers.map(async (voucher): Promise<Due[]> => {
-    const lane = await link.laneOf(voucher.account)
-    const amount = lane ? payable(voucher.charged, lane) : 0n
-    return lane && amount > 0n ? [{ voucher, lane, amount }] : []
-  })
-  return (await Promise.all(all)).flat().sort((x, y) => (x.amount < y.amount ? 1 : -1))
 }

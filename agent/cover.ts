@@ -80,6 +80,10 @@ export function settleLeases({ leases }: Cover, ended: string[], unchecked: Read
   }
 }
 
+/** Whether there is work for a payer that no voucher holds yet. */
+export const worksFor = ({ leases }: Cover, payer: Payer): boolean =>
+  [...leases.values()].some((taken) => taken.payer === payer)
+
 /** What a payer may come to owe beyond what is sure: its lane does not reach so far, or no voucher says it. */
 export function exposureTo(cover: Cover, payer: Payer, now: number): bigint {
   const { charged, lane, seenAt } = stateOf(cover, payer)

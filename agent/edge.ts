@@ -5,6 +5,7 @@ import { WebSocket } from 'ws'
 import { ChainView } from '#core/deployment.ts'
 import type { Problem } from '#core/errors.ts'
 import { LaneView } from '#core/lane.ts'
+import type { SignedClosing } from '#core/lane-closing.ts'
 import type { AccountView } from '#core/protocol/account.ts'
 import type { ForecastView } from '#core/protocol/forecast.ts'
 import type { OutputFrame, Poll, PollAnswer, Signed } from '#core/protocol/lease.ts'
@@ -56,6 +57,8 @@ export type Edge = {
   getVouchers: (after: string, signal: AbortSignal) => Promise<VoucherPage>
   /** Has the lane of a requester locked as far as our leases may come to. */
   lockLane: (requester: Address, signal: AbortSignal) => Promise<LaneView>
+  /** Hands in what closes a lane. */
+  closeLane: (signed: SignedClosing, signal: AbortSignal) => Promise<void>
   /** Starts to open /v1/provider/socket or a lease's output socket. */
   openSocket: (path: string) => Promise<WebSocket>
 }
@@ -98,7 +101,8 @@ export function createEdge(url: string, signer: Signer, now: () => number): Edge
         body: options.body === undefined ? undefined : JSON.stringify(options.body),
         signal: AbortSignal.any(signals),
       })
-      answer = response.ok && options.read ? await options.read(response) : await response.json()
+      if (response.status === 204) answer = undefined
+      else answer = response.ok && options.read ? await options.read(response) : await response.json()
     } catch (error) {
       throw new EdgeError('unreachable', `${origin} does not answer (${reasonOf(error)})`)
     }
@@ -187,6 +191,9 @@ export function createEdge(url: string, signer: Signer, now: () => number): Edge
       VoucherPage.parse(await authorized('GET', `/v1/provider/vouchers?after=${after}`, undefined, signal)),
     lockLane: async (requester, signal) =>
       LaneView.parse(await authorized('POST', '/v1/provider/lanes', { requester }, signal)),
+    async closeLane(signed, signal) {
+      await authorized('POST', '/v1/provider/lanes/close', signed, signal)
+    },
     openSocket: async (path) =>
       new WebSocket(origin.replace(/^http/, 'ws') + path, {
         headers: { authorization: `Bearer ${await token()}` },

@@ -22,6 +22,7 @@
  * | settings | agent.toml was changed, and what of it waits for the next start         | later?                          |
  * | spool   | results of an earlier run wait to be handed in                          | results                         |
  * | claimed | vouchers were paid on the chain                                         | vouchers, amount, transaction   |
+ * | closed  | a lane was closed, as its requester asked: nothing more is charged to it    | account, charged                |
  * | unpaid  | a voucher is no good, or none can be checked or claimed now             | reason, account?                |
  * | stop    | the agent is leaving, then has left                                     | state: leaving or left          |
  * | error   | the agent cannot go on                                                  | reason, mend?                   |
@@ -44,6 +45,7 @@ export type LogEvent =
   | 'settings'
   | 'spool'
   | 'claimed'
+  | 'closed'
   | 'unpaid'
   | 'stop'
   | 'error'
@@ -69,6 +71,7 @@ const SYMBOLS: Record<LogEvent, string> = {
   settings: '≡',
   spool: '≡',
   claimed: '+',
+  closed: '-',
   unpaid: '!',
   stop: '■',
   error: '✗',
@@ -124,6 +127,8 @@ function sentence(event: LogEvent, f: LogFields): string {
       return `${f.results} finished results of an earlier run wait to be handed in`
     case 'claimed':
       return `claimed ${f.amount} tokens by ${f.vouchers} vouchers in ${f.transaction}`
+    case 'closed':
+      return `closed the lane of account ${f.account} at ${f.charged} tokens, as its requester asked`
     case 'unpaid':
       return f.account ? `account ${f.account} cannot be relied on: ${f.reason}` : `payment has to wait: ${f.reason}`
     case 'stop':

@@ -16,10 +16,12 @@ import { daicnSettlementAbi as abi } from '#contracts/abi.ts'
 import { chainOfId } from '#core/chains.ts'
 import { GAS_PRICE_ORACLE, GAS_PRICE_ORACLE_ABI, l1DataFee, readL1Prices } from '#core/l1-fee.ts'
 import type { LaneOnChain } from '#core/lane.ts'
+import type { LaneClosing } from '#core/lane-closing.ts'
+import { laneStatementTypedData } from '#core/lane-statement.ts'
 import { min } from '#core/money.ts'
 import type { Address } from '#core/protocol/values.ts'
 import { isSignedByContract } from '#core/signature.ts'
-import { packVouchers, type Settlement, type SignedVoucher } from '#core/voucher.ts'
+import { packVouchers, releaseTypedData, type Settlement, type SignedVoucher } from '#core/voucher.ts'
 
 /** What an account's lane to us stands at. */
 export type LaneState = LaneOnChain
@@ -31,6 +33,8 @@ const TIMEOUT_MS = 10_000
 /** A transaction that is not in a block after this long is sent again for more. */
 const PATIENCE_MS = 90_000
 const TRIES = 4
+/** How long a signed release may be sent. */
+const RELEASE_SECONDS = 7 * 24 * 3600
 const ORACLE = { abi: GAS_PRICE_ORACLE_ABI, address: GAS_PRICE_ORACLE } as const
 const NOBODY = `0x${'00'.repeat(20)}`
 
@@ -98,6 +102,26 @@ export function linkSettlement(rpc: string, settlement: Settlement, provider: Lo
     /** As the signer says of itself, which is a contract. Throws when the chain is away. */
     isSignedByContract: (signer: Address, hash: Hex, signature: Hex): Promise<boolean> =>
       isSignedByContract({ signer, hash, signature }, (question) => client.readContract(question), isAway),
+
+    /**
+     * Signs that a lane is never charged more than it was, and may be freed at once, for `DisputeCourt` and the settlement. Its time is the
+     * latest block's: a claim of ours that is in a block by now is not held against it.
+     */
+    async signClosing(
+      court: Address,
+      { account, charged, epoch }: { account: Hex; charged: bigint; epoch: number },
+    ): Promise<LaneClosing> {
+      const at = Number((await client.getBlock()).timestamp)
+      const lower = receiver.toLowerCase() as Address
+      const said = { provider: lower, account, charged: charged.toString(), at, closed: true }
+      const deadline = at + RELEASE_SECONDS
+      const freed = { account, receiver, epoch: BigInt(epoch), deadline: BigInt(deadline) }
+      const [statement, release] = await Promise.all([
+        provider.signTypedData(laneStatementTypedData({ chainId: settlement.chainId, court }, said)),
+        provider.signTypedData(releaseTypedData(settlement, freed)),
+      ])
+      return { statement: { ...said, signature: statement }, release: { epoch, deadline, signature: release } }
+    },
 
     async costOf(vouchers: SignedVoucher[]): Promise<Cost> {
       const data = callOf(vouchers)

@@ -18,6 +18,8 @@ export const TIMING = {
   /** How long after something was earned its vouchers are asked for; doubles up to `collectMaxMs` while more is earned. */
   collectMs: 2_000,
   collectMaxMs: 60_000,
+  /** How often it is asked who wants to leave, where requesters sign themselves. */
+  lookMs: 90_000,
   /** How long the end of a task waits for the edge to have its whole stream. */
   streamEndMs: 2000,
 }

@@ -1,5 +1,6 @@
 /** The requester's SDK: `connect` gives all that can be done with one edge. */
 import type * as z from 'zod'
+import type { CloseLane } from '#core/lane-closing.ts'
 import type { CreateKey } from '#core/protocol/account.ts'
 import type { Kind } from '#core/protocol/work.ts'
 import * as accounts from './account.ts'
@@ -7,6 +8,7 @@ import { type BatchOptions, batch } from './batch.ts'
 import type { Connection } from './edge.ts'
 import { DaicnError } from './error.ts'
 import { watch } from './events.ts'
+import * as lanes from './lane.ts'
 import * as networks from './network.ts'
 import * as receipts from './receipt.ts'
 import * as reputation from './reputation.ts'
@@ -76,6 +78,12 @@ export function connect(connection: Connection) {
     checkRequesters: (options?: Signal) => reputation.checkRequesters(to, options),
     /** The network as it changes, until you leave the loop. Needs a global WebSocket. */
     watchNetwork: (options?: Signal) => networks.watchNetwork(to, options),
+
+    /** What you sign for yourself, by provider; closing one, which frees what is locked in it at once, needs a sign-in. */
+    lanes: {
+      list: (options?: Signal) => lanes.lanes(to, options),
+      close: (lane: z.input<typeof CloseLane>, options?: Signal) => lanes.closeLane(to, lane, options),
+    },
 
     account: (options?: Signal) => accounts.account(to, options),
     /** Tokens to try with, where the network gives them; needs a sign-in. */

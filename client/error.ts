@@ -4,6 +4,7 @@ import type { TaskView } from '#core/protocol/task.ts'
 
 const OWN = {
   price_too_high: ['The edge asks for more than your wallet may sign for', 'Raise its maxPerCall, or lower maxPrice.'],
+  not_signed: ['What the edge hands out is not signed by the provider', 'Ask its operator why. Nothing was done.'],
   not_sealable: ['Nothing can be sealed to this provider', 'Name one whose agent publishes a key of its own.'],
   unreachable: ['The edge does not answer', 'Check its address and your connection, then try again.'],
   timed_out: ['The edge did not answer in time', 'Try again, or allow more time.'],

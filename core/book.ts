@@ -14,6 +14,7 @@ import { advance, createFairness, type Fairness, stamp } from './fairness.ts'
 import { createGrants, type Grants, noteGrant } from './grants.ts'
 import type { Accepted } from './idempotency.ts'
 import type { SeenLane } from './lane.ts'
+import type { LaneClosing } from './lane-closing.ts'
 import { backoffMs, GRACE_MS, LEASE_MS, leaseId } from './lease.ts'
 import {
   type Ask,
@@ -90,6 +91,8 @@ export type BookEvent =
   | { type: 'restored'; at: number; purse: string; total: bigint }
   /** The requester of a lane has signed for `ceiling` in all. None that was written down earlier says how the lane was seen. */
   | { type: 'vouched'; at: number; purse: string; ceiling: bigint; signature: `0x${string}`; seen?: SeenLane }
+  /** The requester of a lane wants it closed, or its provider has signed that it is. */
+  | { type: 'closing'; at: number; purse: string; signed: LaneClosing | null }
   /** The deadline of a task that waits is at risk: it has this turn besides its own. */
   | { type: 'hurried'; at: number; id: string; turn: number }
   /** Ten minutes are over, and these slots are there; see core/outlook.ts. */
@@ -143,6 +146,8 @@ export type Provider = {
   /** Sum of the prices of its work; see core/charges.ts for who was charged what of it. */
   charged: bigint
   charges: Charges
+  /** Purses of the lanes that it is asked to close. */
+  closing?: Set<string>
   /** Can be handed work unasked: it waits in a long poll or holds a socket. */
   reachable: boolean
   heardAt: number
@@ -275,6 +280,15 @@ export function apply(book: Book, event: BookEvent): Refusal | null {
       const purse = purseOf(book, event.purse)
       const { ceiling, signature, seen } = event
       if (ceiling > purse.drawn) Object.assign(purse, { drawn: ceiling, signature, ...(seen && { seen }) })
+      return null
+    }
+    case 'closing': {
+      const { purse: id, signed } = event
+      purseOf(book, id).closing = { signed }
+      const provider = book.providers.get(laneOf(id)!.provider)!
+      provider.closing ??= new Set()
+      if (signed) provider.closing.delete(id)
+      else provider.closing.add(id)
       return null
     }
     case 'hurried': {

@@ -50,6 +50,13 @@ export const ERRORS = {
     'Sign one whose ceiling is what the lane was charged so far and the price of what comes next.',
   ],
   no_chain: [404, 'This network has no chain', 'Its tokens are those of its faucet; there is nothing to claim.'],
+  lane_not_found: [
+    404,
+    'There is no such lane',
+    'See `GET /v1/account/lanes`, or what the page of vouchers wants closed.',
+  ],
+  lane_in_use: [409, 'Tasks of this lane are under way', 'Wait until they have ended, or cancel them.'],
+  closing_refused: [422, 'This does not close the lane', 'Sign what the lane was charged, closed, by your own key.'],
   not_owed: [404, 'This requester owes you nothing', 'Ask for lanes of those whose leases you hold or have finished.'],
   not_comparable: [
     422,

@@ -28,13 +28,19 @@ export function chooseLane(book: Book, { requester, account, requests }: Wanted,
   const able = census(book, first!, now).candidates.filter((provider) =>
     others.every((want) => candidacy(want, provider, now) === null),
   )
-  const provider = bestOffer(first!, able, now)?.supply.address
+  const laneTo = (provider: Address) => book.purses.get(purseId(requester, laneKey(account, provider)))
+  const open = able.filter(({ supply }) => !laneTo(supply.address)?.closing)
+  const provider = bestOffer(first!, open, now)?.supply.address
   if (!provider) {
     for (const request of requests) modelOf(book, request)
+    if (able.length > 0) {
+      throw new DomainError('no_provider', {
+        detail: 'the lanes of this key to all who can are closed; use another key',
+      })
+    }
     throw new DomainError('no_provider', { detail: 'no one provider can run all of it now', retryAfterSeconds: 10 })
   }
-  const id = purseId(requester, laneKey(account, provider))
-  const purse = book.purses.get(id) ?? newPurse(id)
+  const purse = laneTo(provider) ?? newPurse(purseId(requester, laneKey(account, provider)))
   const need = requests.reduce((sum, request) => sum + held(request), 0n)
   const ceiling = purse.drawn + max(need - available(purse), 0n)
   return { provider, ceiling, signed: signedFor(book, requester, account, provider) }

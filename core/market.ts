@@ -46,6 +46,8 @@ export function submit(book: Book, submission: Submission, now: number): { tasks
     if (request.only !== undefined) checkNamed(book, request, models[i]!.model)
   }
   checkBacklog(book, requester, requests, models, now)
+  // Asked for more, its requester is led to another lane.
+  if (purseOf(book, purse).closing) throw new DomainError('voucher_required')
   const need = requests.reduce((sum, request) => sum + held(request), 0n)
   const short = need - available(purseOf(book, purse))
   if (short > 0n && laneOf(purse)) throw new DomainError('voucher_required')

@@ -1,4 +1,5 @@
 import type { SeenLane } from './lane.ts'
+import type { LaneClosing } from './lane-closing.ts'
 import type { Address } from './protocol/values.ts'
 
 /**
@@ -21,6 +22,8 @@ export type Purse = {
   /** Of a lane: the voucher by which so much was drawn, and how the chain had the lane when it was taken. */
   signature?: `0x${string}`
   seen?: SeenLane
+  /** Of a lane that takes no more tasks; `signed` is null until its provider has agreed. */
+  closing?: { signed: LaneClosing | null }
   /** The account was asked for more and its answer is not written down: what it granted must be asked for again. */
   drawing: boolean
 }

@@ -1,5 +1,6 @@
 /** Vouchers as the edge hands them to the provider that they pay, and as the provider keeps them. */
 import * as z from 'zod'
+import { ClosingLane } from './lane-closing.ts'
 import { Address, Amount, Hex } from './protocol/values.ts'
 
 export const VOUCHERS_A_PAGE = 100
@@ -23,13 +24,14 @@ export const VoucherPage = z
     vouchers: z.array(VoucherView),
     next: Amount.describe('Ask for what comes after this.'),
     more: z.boolean().describe('There are more to ask for now.'),
+    closing: z.array(ClosingLane).default([]).describe('Whose requesters ask you to close them.'),
   })
   .meta({ id: 'VoucherPage' })
 export type VoucherPage = z.output<typeof VoucherPage>
 
 const Units = z.string().regex(/^\d+$/, 'must be base units').transform(BigInt)
 
-/** `signer` is the account's, as its contract said when the voucher was checked. Amounts are base units. */
+/** `signer` is the account's, as its contract said when the voucher was checked; `selfSigned` as in a view. Amounts are base units. */
 export const KeptVoucher = z.object({
   settlement: z.object({ chainId: z.int(), address: Address }),
   receiver: Address,
@@ -37,6 +39,7 @@ export const KeptVoucher = z.object({
   signer: Address,
   charged: Units,
   ceiling: Units,
+  selfSigned: z.boolean().default(false),
   signature: Hex,
 })
 export type KeptVoucher = z.output<typeof KeptVoucher>

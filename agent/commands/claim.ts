@@ -1,6 +1,6 @@
 /** Claims all that the vouchers on disk are worth: against any RPC, and without an edge. */
 import type { Address } from '#core/protocol/values.ts'
-import { claimAll } from '../collector.ts'
+import { claimAll } from '../claims.ts'
 import { loadAccount } from '../key.ts'
 import { createLog } from '../log.ts'
 import { rpcUrl } from '../settings.ts'

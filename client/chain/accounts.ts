@@ -4,7 +4,7 @@ import { daicnSettlementAbi } from '#contracts/abi.ts'
 import { max } from '#core/money.ts'
 import type { Address } from '#core/protocol/values.ts'
 import { permitTypedData } from '#core/token.ts'
-import { compactSignature, lockTypedData, releaseTypedData } from '#core/voucher.ts'
+import { compactSignature, lockTypedData, type Release, releaseTypedData } from '#core/voucher.ts'
 import { type Chain, chainTime, type Sent, send, type Wallet } from './chain.ts'
 import { settlementEvents } from './events.ts'
 import { told } from './fault.ts'
@@ -142,9 +142,20 @@ export async function release(wallet: Wallet, account: Hex, receiver: Address): 
   const message = { account, receiver, epoch, deadline: (await chainTime(wallet)) + PERMIT_SECONDS }
   const typedData = releaseTypedData({ chainId, address: settlement }, message)
   const signature = await told(wallet.node.signTypedData({ account: wallet.account, ...typedData }))
-  const args = [account, receiver, epoch, message.deadline, signature] as const
-  return send(wallet, { ...settlementOf(wallet), functionName: 'release', args })
+  return releaseSigned(wallet, message, signature)
 }
+
+/** Frees a lane at once, by what its receiver has signed. Anybody may. */
+export const releaseSigned = (
+  wallet: Wallet,
+  { account, receiver, epoch, deadline }: Release,
+  signature: Hex,
+): Promise<Sent> =>
+  send(wallet, {
+    ...settlementOf(wallet),
+    functionName: 'release',
+    args: [account, receiver, epoch, deadline, signature],
+  })
 
 /** Frees what was asked for 36 hours ago. */
 export const finalizeUnlock = (wallet: Wallet, account: Hex, receiver: Address): Promise<Sent> =>

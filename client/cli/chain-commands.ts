@@ -80,6 +80,11 @@ export function addChainCommands(program: Command, cli: () => Cli): void {
     .option('--signer <address>', 'which account, when there are several', address)
     .action(async (provider: Address, options: SignerOption) => (await money()).unlock(cli(), provider, options))
 
+  command('close', 'leave a provider: it signs that it charges no more, and what is locked is free at once')
+    .argument('<provider>', 'whose lane', address)
+    .option('--signer <address>', 'which account, when there are several', address)
+    .action(async (provider: Address, options: SignerOption) => (await money()).close(cli(), provider, options))
+
   command('release', 'free what a payer has locked for you, at once, as its provider')
     .argument('<payer>', 'whose account', address)
     .option('--signer <address>', 'which account, when there are several', address)
@@ -112,7 +117,7 @@ export function addChainCommands(program: Command, cli: () => Cli): void {
       (await disputes()).equivocation(cli(), a, b, options),
     )
   under(dispute, 'overclaim', 'a signed statement below what the lane has paid: slashed at once')
-    .argument('<statement>', "JSON with the provider's signature")
+    .argument('<statement>', 'what `daicn --json close` printed')
     .requiredOption('--signer <address>', "the lane's account: its signer", address)
     .option('--payer <address>', "the lane's account: its payer (default: you)", address)
     .action(async (file: string, options: OverclaimOptions) => (await disputes()).overclaim(cli(), file, options))

@@ -25,7 +25,8 @@ export async function overclaim(
   file: string,
   { payer, signer, ...options }: OverclaimOptions,
 ): Promise<void> {
-  const parsed = LaneStatement.safeParse(await jsonOf(file))
+  const { statement } = (await jsonOf(file)) as { statement?: unknown }
+  const parsed = LaneStatement.safeParse(statement)
   if (!parsed.success) throw new UsageError(`${file} is no statement of a lane`, parsed.error.issues[0]!.message)
   const wallet = await openWallet(cli, options)
   const sent = await court.proveOverclaim(wallet, parsed.data, payer ?? addressOf(wallet), signer)

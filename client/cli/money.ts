@@ -1,12 +1,16 @@
-/** `daicn balance`, `transfer`, `deposit`, `withdraw`, `lanes`, `lock`, `unlock`, `release` and `settle`. */
+/** `daicn balance`, `transfer`, `deposit`, `withdraw`, `lanes`, `lock`, `unlock`, `close`, `release` and `settle`. */
+
+import type { LocalAccount } from 'viem'
 import { formatAmount, parseAmount } from '#core/money.ts'
 import type { AccountView } from '#core/protocol/account.ts'
 import type { Address } from '#core/protocol/values.ts'
 import * as accounts from '../chain/accounts.ts'
 import { type Chain, chainTime } from '../chain/chain.ts'
+import { stakeOf } from '../chain/stake.ts'
 import { transfer as sendTokens } from '../chain/token.ts'
+import { signIn } from '../daicn.ts'
 import { addressOf, type ChainOptions, openToRead, openWallet, sentView, tellSent } from './chain.ts'
-import { type Cli, open, print, UsageError } from './cli.ts'
+import { type Cli, edgeOf, open, print, UsageError } from './cli.ts'
 
 export type SignerOption = ChainOptions & { signer?: Address }
 export type PayerOption = SignerOption & { payer?: Address }
@@ -146,6 +150,42 @@ export async function unlock(cli: Cli, receiver: Address, options: SignerOption)
   print(cli, { ...sentView(sent), receiver, unlockAt: from }, () => {
     cli.out.done('asked', `for ${tokens(locked)}; run it again after ${time(from)}`)
     tellSent(cli, sent)
+  })
+}
+
+/** How long a provider may take to sign that it charges no more: its agent looks each minute and a half. */
+const CLOSING_MS = 5 * 60_000
+
+/** Leaves a provider: it signs that it charges no more, and what is locked for it is free at once. */
+export async function close(cli: Cli, provider: Address, options: SignerOption): Promise<void> {
+  const wallet = await openWallet(cli, options)
+  const { account } = await ownAccount(wallet, addressOf(wallet), options.signer)
+  const owner = await signIn({ edge: await edgeOf(cli) }, wallet.account as LocalAccount, { signal: cli.signal })
+  const late = AbortSignal.timeout(CLOSING_MS)
+  const { statement, release } = await cli.err
+    .step(
+      'closing',
+      () => owner.lanes.close({ account, provider }, { signal: AbortSignal.any([cli.signal, late]) }),
+      ({ charged }) => `it charged ${charged} tokens in all`,
+    )
+    .then(({ closing }) => closing)
+    .catch((error) => {
+      if (!late.aborted) throw error
+      throw new UsageError('The provider does not answer', `Ask for the lane without it: \`daicn unlock ${provider}\`.`)
+    })
+  const { locked, epoch } = await accounts.laneOf(wallet, account, provider)
+  const message = { account, receiver: provider, epoch: BigInt(release.epoch), deadline: BigInt(release.deadline) }
+  const isReleased = epoch !== message.epoch
+  const sent = isReleased ? undefined : await accounts.releaseSigned(wallet, message, release.signature)
+  const freed = isReleased ? 0n : locked
+  const { stake } = await stakeOf(wallet, provider)
+  const told = { provider, freed: formatAmount(freed), stake: formatAmount(stake), statement }
+  print(cli, { ...(sent && sentView(sent)), ...told }, () => {
+    cli.out.done('closed', `${tokens(freed)} are free again; it has ${tokens(stake)} at stake for its word`)
+    if (sent) tellSent(cli, sent)
+    cli.err.note(
+      'With --json you have what it signed: for `daicn dispute overclaim`, should it claim more within 14 days.',
+    )
   })
 }
 

@@ -2,7 +2,15 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createTestClient, createWalletClient, encodeFunctionData, http, parseEther, parseGwei } from 'viem'
+import {
+  createTestClient,
+  createWalletClient,
+  encodeFunctionData,
+  http,
+  parseEther,
+  parseGwei,
+  recoverTypedDataAddress,
+} from 'viem'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { type CollectorOptions, startCollector } from '#agent/collector.ts'
 import { createCover } from '#agent/cover.ts'
@@ -13,6 +21,8 @@ import { openVoucherBook } from '#agent/voucher-book.ts'
 import { daicnSettlementAbi, daicnTokenAbi } from '#contracts/abi.ts'
 import { GAS_PRICE_ORACLE, l1DataFee } from '#core/l1-fee.ts'
 import { BELIEVED_MS, type LaneView } from '#core/lane.ts'
+import type { ClosingLane, SignedClosing } from '#core/lane-closing.ts'
+import { laneStatementTypedData } from '#core/lane-statement.ts'
 import { formatAmount, ONE_TOKEN, parseAmount } from '#core/money.ts'
 import type { Lease } from '#core/protocol/lease.ts'
 import type { Address } from '#core/protocol/values.ts'
@@ -34,6 +44,8 @@ let names = 0
 /** A provider of its own for each test. */
 let provider: ReturnType<typeof keyed>
 const said: { event: LogEvent; fields: LogFields }[] = []
+/** What was handed in. */
+const closings: SignedClosing[] = []
 
 beforeAll(async () => {
   chain = await startTestChain()
@@ -46,6 +58,7 @@ afterAll(async () => {
 beforeEach(async () => {
   provider = keyed(`collecting provider ${names++}`)
   said.length = 0
+  closings.length = 0
   await chain.client.setBalance({ address: provider.address, value: parseEther('100') })
 })
 
@@ -79,6 +92,7 @@ const CREDIT = ONE_TOKEN / 10n
 
 type Lying = {
   vouchers?: VoucherView[]
+  closing?: ClosingLane[]
   etherPrice?: bigint
   lockLane?: CollectorOptions['edge']['lockLane']
   rpc?: string
@@ -88,18 +102,33 @@ type Lying = {
 /** A collector of what an edge hands out. */
 async function collector({
   vouchers = [],
+  closing = [],
   etherPrice = 0n,
   lockLane = locksNothing,
   rpc = chain.url,
   now = Date.now,
 }: Lying) {
-  const edge = { getVouchers: async () => ({ vouchers, next: '0', more: false }), lockLane }
+  const getVouchers = async () => ({ vouchers, next: '0', more: false, closing })
+  const closeLane = async (signed: SignedClosing) => void closings.push(signed)
+  const edge = { getVouchers, lockLane, closeLane }
   const link = linkSettlement(rpc, chain.settlement, provider, PATIENCE_MS)
   const log = (event: LogEvent, fields: LogFields = {}) => void said.push({ event, fields })
   const book = await bookOf()
   const cover = createCover(CREDIT)
-  const options = { edge, settlement: chain.settlement, receiver: receiver(), link, book, cover, etherPrice, log, now }
-  return startCollector({ ...options, timing: { ...TIMING, collectMs: 10 } })
+  const { court } = chain.deployment
+  const options = {
+    edge,
+    settlement: chain.settlement,
+    court,
+    receiver: receiver(),
+    link,
+    book,
+    cover,
+    etherPrice,
+    log,
+    now,
+  }
+  return startCollector({ ...options, timing: { ...TIMING, collectMs: 10, lookMs: 100 } })
 }
 
 /** Collects once. */
@@ -372,3 +401,50 @@ async function waitForPending(count: number): Promise<bigint> {
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
 }
+
+test('a lane is closed at what it was charged, once that is claimed, and nothing more is ever charged to it', async () => {
+  const alice = await payer()
+  const { account } = alice
+  const asked = (charged: bigint) => [
+    { requester: nameOf(account), account: account as Address, charged: formatAmount(charged) },
+  ]
+  const ahead = async (charged: bigint, ceiling: bigint) => ({
+    ...viewOf(await voucherOf(chain, alice, provider.address, ceiling)),
+    charged: formatAmount(charged),
+    selfSigned: true,
+  })
+  const vouchers = [await ahead(ONE_TOKEN, 2n * ONE_TOKEN)]
+  const closingAt = async (charged: bigint) => (await collector({ vouchers, closing: asked(charged) })).stop()
+  await closingAt(ONE_TOKEN - 1n)
+  expect(reasons()).toEqual(['its lane is not closed: it was charged 1'])
+  const working = await collector({ vouchers, closing: asked(ONE_TOKEN) })
+  const lease = { ...leaseOf(alice, 1n), account: account as Address }
+  expect(await working.takes(lease)).toBe(true)
+  await working.stop()
+  expect(reasons().slice(1)).toEqual(['its lane is not closed: there is work for it'])
+  expect(closings).toEqual([])
+
+  const asks: ClosingLane[] = []
+  const idle = await collector({ vouchers, closing: asks })
+  await eventually('its voucher is claimed', 5_000, async () => (await paidTo(alice)) === ONE_TOKEN || undefined)
+  // It earns nothing more, and looks all the same.
+  asks.push(...asked(ONE_TOKEN))
+  await eventually('it is closed', 5_000, async () => closings.length > 0 || undefined)
+  await idle.stop()
+  const [{ statement, release }] = closings as [SignedClosing]
+  const { signature, ...said } = statement
+  expect(said).toMatchObject({ provider: receiver(), account, charged: String(ONE_TOKEN), closed: true })
+  expect(await recoverTypedDataAddress({ ...laneStatementTypedData(chain.deployment, said), signature })).toBe(
+    provider.address,
+  )
+  const args = [account, provider.address, BigInt(release.epoch), BigInt(release.deadline), release.signature] as const
+  const freed = encodeFunctionData({ abi: daicnSettlementAbi, functionName: 'release', args })
+  await send(chain, alice.payer, chain.deployment.settlement, freed)
+
+  // An agent that starts anew knows it too.
+  const again = await collector({ vouchers: [await ahead(2n * ONE_TOKEN, 2n * ONE_TOKEN)] })
+  expect(await again.takes({ ...leaseOf(alice, 1n), account: account as Address })).toBe(false)
+  await again.stop()
+  expect(reasons().at(-1)).toBe('its lane is closed')
+  expect(await paidTo(alice)).toBe(ONE_TOKEN)
+})

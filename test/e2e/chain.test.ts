@@ -16,12 +16,15 @@ import { openVoucherBook } from '../../agent/voucher-book.ts'
 import { health, signIn } from '../../client/account.ts'
 import { accountId, deposit } from '../../client/chain/accounts.ts'
 import { openChain, type Wallet } from '../../client/chain/chain.ts'
+import { awardsOf } from '../../client/chain/court.ts'
+import { register, stake, stakeOf } from '../../client/chain/stake.ts'
 import { connect, type Daicn, openWallet } from '../../client/daicn.ts'
 import { call } from '../../client/edge.ts'
 import type { DaicnError } from '../../client/error.ts'
 import { daicnSettlementAbi } from '../../contracts/abi.ts'
 import type { ChainView } from '../../core/deployment.ts'
 import type { LaneDemand, LaneView } from '../../core/lane.ts'
+import type { OwnLane } from '../../core/lane-closing.ts'
 import { formatAmount, ONE_TOKEN, parseAmount } from '../../core/money.ts'
 import type { AccountView } from '../../core/protocol/account.ts'
 import type { Lease } from '../../core/protocol/lease.ts'
@@ -39,7 +42,7 @@ import { fuel, type LocalChain, readBalances, startLocalChain } from '../../scri
 import { inRoot } from '../../scripts/paths.ts'
 import { signerOf } from '../../worker/chain/account-signer.ts'
 import { edgeKeyOf } from '../../worker/chain/edge-key.ts'
-import { start } from '../support/command.ts'
+import { daicn as daicnCommand, start } from '../support/command.ts'
 import { temporaryState } from '../support/edge.ts'
 import { createWorld, type Member, type World } from '../support/fault-world.ts'
 import { eventually, readBalances as readAccount } from '../support/ledger.ts'
@@ -143,6 +146,7 @@ async function collect(etherPrice = 0n): Promise<void> {
   const options = {
     edge,
     settlement,
+    court: chain.deployment.court,
     receiver,
     link,
     book,
@@ -470,6 +474,91 @@ test('with all keys and the state of the edge, nobody moves the money of who sig
   const theirs = createWalletClient({ account: provider.key, transport: http(chain.url) })
   await theirs.sendTransactionSync({ to: own.address, data: greedy, chain: null })
   expect(await laneOfOwn(alice)).toMatchObject({ paid: ceiling, free })
+})
+
+test('a provider that is asked to closes the lane: what is locked is free at once, and to claim more after that costs it ten times as much', async () => {
+  const alice = await ownPayer()
+  const { account, signer } = alice.account
+  const lane = { account, provider: provider.address }
+  const owner = connect(alice.caller)
+  await expect(owner.lanes.close(lane)).rejects.toMatchObject({ code: 'lane_not_found' })
+  const { id } = await alice.daicn().submit(CHAT)
+  await expect(owner.lanes.close(lane)).rejects.toMatchObject({ code: 'lane_in_use' })
+  await doNext()
+  const price = parseAmount((await owner.task(id)).price!)
+  const other = await ownPayer(0n)
+  await expect(connect(other.caller).lanes.close(lane)).rejects.toMatchObject({ code: 'lane_not_found' })
+
+  const staked = (await openChain({ rpc: chain.url, deployment: chain.deployment, account: provider.key })) as Wallet
+  const treasurer = privateKeyToAccount(chain.variables.FAUCET_KEY as `0x${string}`)
+  await createWalletClient({ account: treasurer, transport: http(chain.url) }).sendTransactionSync({
+    to: chain.deployment.token,
+    data: transferCall(provider.address, ONE_TOKEN),
+    chain: null,
+  })
+  await register(staked, provider.address)
+  await stake(staked, provider.address, ONE_TOKEN)
+  const keyFile = join(folder.state, 'alice')
+  await writeFile(keyFile, alice.secrets[0])
+  const ask = ['--json', '--edge', world.url, 'close', provider.address, '--key-file', keyFile, '--rpc', chain.url]
+  const where = { cwd: world.folder, env: { XDG_CONFIG_HOME: join(folder.state, 'config') } }
+  const told = daicnCommand(ask, where)
+  await eventually('the lane is closing', SOON_MS, async () => {
+    const [{ state }] = (await owner.lanes.list()) as [OwnLane]
+    return state === 'closing' || undefined
+  })
+  // Only the provider can close it, by what it was charged.
+  const asked = { requester: alice.address, account, charged: formatAmount(price) }
+  const edge = createEdge(world.url, provider.key, Date.now)
+  const [ours, theirs] = [provider.key, alice.key].map((key) => linkSettlement(chain.url, settlement(), key))
+  const sign = (link: typeof ours, charged: bigint) =>
+    link!.signClosing(chain.deployment.court, { account, charged, epoch: 0 })
+  for (const forged of [sign(theirs, price), sign(ours, price - 1n)]) {
+    const signed = { requester: asked.requester, ...(await forged) }
+    await expect(edge.closeLane(signed, AbortSignal.timeout(SOON_MS))).rejects.toMatchObject({
+      code: 'closing_refused',
+    })
+  }
+  await collect()
+  const { code, stdout, stderr } = await told
+  expect(code, stderr).toBe(0)
+  const closed = JSON.parse(stdout)
+  expect(closed).toMatchObject({
+    provider: provider.address,
+    statement: { account, charged: String(price), closed: true },
+  })
+  expect(await laneOfOwn(alice)).toMatchObject({ paid: price, free: 5n * ONE_TOKEN - price, cap: price, epoch: 1 })
+  expect(await owner.lanes.list()).toMatchObject([{ state: 'closed', charged: formatAmount(price), held: '0' }])
+  // It takes no more tasks, though there is money and the wallet would sign.
+  const dear = { ...CHAT, input: { ...CHAT.input, max_tokens: 4000 } }
+  for (const task of [CHAT, dear]) {
+    await expect(alice.daicn().submit(task)).rejects.toMatchObject({
+      code: 'no_provider',
+      message: expect.stringContaining('closed; use another key'),
+    })
+  }
+
+  const file = join(folder.state, 'closed.json')
+  await writeFile(file, (await daicnCommand(ask, where)).stdout)
+  const overclaim = ['--json', '--edge', world.url, 'dispute', 'overclaim', file, '--signer', signer]
+  const prove = () => daicnCommand([...overclaim, '--key-file', keyFile, '--rpc', chain.url], where)
+  expect((await prove()).code).not.toBe(0)
+  // With the voucher that it still has, whose ceiling was signed for what the task might have cost.
+  const book = await openVoucherBook(provider.state, settlement(), provider.address)
+  const kept = book.vouchers.get(account)!
+  const greedy = packVouchers([{ ...kept, charged: kept.ceiling }])
+  const data = encodeFunctionData({ abi: daicnSettlementAbi, functionName: 'claim', args: [provider.address, greedy] })
+  await createWalletClient({ account: provider.key, transport: http(chain.url) }).sendTransactionSync({
+    to: chain.deployment.settlement,
+    data,
+    chain: null,
+  })
+  const excess = (await laneOfOwn(alice)).paid - price
+  expect(excess).toBe(kept.ceiling - price)
+  const proven = await prove()
+  expect(proven.code, proven.stderr).toBe(0)
+  expect((await stakeOf(staked, provider.address)).stake).toBe(ONE_TOKEN - 10n * excess)
+  expect(await awardsOf(staked, alice.address)).toBeGreaterThanOrEqual(excess)
 })
 
 test('the example of the docs pays with its own key', async () => {

@@ -77,6 +77,8 @@ const ROWS: Record<string, Row> = {
   'POST /v1/sign-in': anyone('invalid_request'),
   'GET /v1/account': accounts(200),
   'GET /v1/account/reputation': accounts(200),
+  'GET /v1/account/lanes': accounts(200),
+  'POST /v1/account/lanes/close': signedIn('lane_not_found'),
   'GET /v1/account/providers': signedIn(200),
   'GET /v1/account/providers/:address/why': signedIn(200, 'provider_not_found'),
   'POST /v1/account/faucet': signedIn(200),
@@ -121,6 +123,7 @@ const ROWS: Record<string, Row> = {
   'GET /v1/provider/socket': signedIn(101),
   'GET /v1/provider/vouchers': signedIn('no_chain'),
   'POST /v1/provider/lanes': signedIn('no_chain'),
+  'POST /v1/provider/lanes/close': signedIn('no_chain'),
   'GET /v1/providers': anyone(200),
   'GET /v1/providers/:address': anyone(200),
   'GET /v1/providers/:address/history': anyone(200),
@@ -154,6 +157,9 @@ const OCR = { ...OFFER, kind: 'doc.ocr', model: 'reader' } as const
 const OFFERS = { slots: 8, offers: [OFFER, OCR] }
 
 const messages = [{ role: 'user', content: 'hello' }]
+const NOBODY = `0x${'1'.repeat(40)}`
+const WORD = `0x${'1'.repeat(64)}`
+const SIGNATURE = `0x${'1'.repeat(128)}1b`
 /** What each call is made with, where it takes a body. */
 const BODIES: Record<string, unknown> = {
   'POST /v1/sign-in': {},
@@ -166,7 +172,13 @@ const BODIES: Record<string, unknown> = {
   'POST /v1/embeddings': { model: 'nobody-has-this', input: 'hello' },
   'POST /v1/provider/register': OFFERS,
   'POST /v1/provider/poll': { free: 0, seen: 0 },
-  'POST /v1/provider/lanes': { requester: `0x${'1'.repeat(40)}` },
+  'POST /v1/provider/lanes': { requester: NOBODY },
+  'POST /v1/account/lanes/close': { account: WORD, provider: NOBODY },
+  'POST /v1/provider/lanes/close': {
+    requester: NOBODY,
+    statement: { provider: NOBODY, account: WORD, charged: '0', at: 0, closed: true, signature: SIGNATURE },
+    release: { epoch: 0, deadline: 0, signature: SIGNATURE },
+  },
   'PUT /v1/leases/:id/output': { from: 0, deltas: ['x'] },
 }
 

@@ -24,6 +24,7 @@ import { type Idempotency, tasksOfEarlier } from '#core/idempotency.ts'
 import { isTooDeep } from '#core/json.ts'
 import { believedLane, chargesWithVouchers, dueTo, type SeenLane, type Signed, signedFor } from '#core/lane.ts'
 import { chooseLane } from '#core/lane-choice.ts'
+import { askToClose, close, closingsOf, type LaneClosing, type OwnLane, ownLanes } from '#core/lane-closing.ts'
 import { LEASE_MS, parseLeaseId } from '#core/lease.ts'
 import { cancel, poll, register, submit } from '#core/market.ts'
 import { setRoom } from '#core/matching.ts'
@@ -310,9 +311,31 @@ export class Market extends DurableObject<Env> {
     return outcomeOf(() => earningsOf(this.registered(address)))
   }
 
-  /** What requesters were charged for this provider's work since its charges came to `after`. */
+  /** What requesters were charged for this provider's work since its charges came to `after`, and which want their lanes closed. */
   charges(address: Address, after: bigint, limit: number) {
-    return chargesWithVouchers(this.book, address, after, limit)
+    return {
+      charges: chargesWithVouchers(this.book, address, after, limit),
+      closing: closingsOf(this.book, address),
+    }
+  }
+
+  closeLane(address: Address, requester: Address, signed: LaneClosing): Promise<Outcome<void>> {
+    return outcomeOf(() => {
+      close(this.book, address, requester, signed, Date.now())
+      this.publish()
+    })
+  }
+
+  ownLanes(requester: Address): OwnLane[] {
+    return ownLanes(this.book, requester)
+  }
+
+  askToClose(requester: Address, account: string, provider: Address): Promise<Outcome<OwnLane>> {
+    return outcomeOf(() => {
+      const lane = askToClose(this.book, requester, account, provider, Date.now())
+      this.publish()
+      return lane
+    })
   }
 
   /** Which provider's lane is to pay for tasks of a requester that signs itself, and what must be signed for it. */
@@ -335,6 +358,9 @@ export class Market extends DurableObject<Env> {
         })
       }
       const purse = purseId(requester, laneKey(account, provider))
+      if (this.book.purses.get(purse)?.closing) {
+        throw new DomainError('voucher_refused', { detail: 'the lane is closed; another key opens another' })
+      }
       const event = { type: 'vouched', at: Date.now(), purse, ceiling, signature, seen } as const
       if (signed?.ceiling !== ceiling) record(this.book, event)
       this.publish()

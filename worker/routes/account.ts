@@ -3,6 +3,7 @@ import * as z from 'zod'
 import type { ApiKey } from '#core/account.ts'
 import { OwnProviders, ProviderPath } from '#core/directory.ts'
 import { DomainError } from '#core/errors.ts'
+import { CloseLane, OwnLane } from '#core/lane-closing.ts'
 import { formatAmount, max, parseAmount } from '#core/money.ts'
 import { AccountView, CreateKey, KeyView, Session, SignIn } from '#core/protocol/account.ts'
 import { Why } from '#core/protocol/provider.ts'
@@ -87,6 +88,31 @@ export const account = new Hono<{ Bindings: Env }>()
     async (c) => {
       const { address } = c.req.valid('param')
       return c.json(unwrap(await networkOf(c.env).market().whyOf(c.get('principal').address, address)))
+    },
+  )
+  .get(
+    '/lanes',
+    operation({
+      summary: 'Read the lanes that the account signs for itself',
+      access: 'account:read',
+      answers: { 200: z.object({ lanes: z.array(OwnLane) }) },
+    }),
+    async (c) => c.json({ lanes: await networkOf(c.env).market().ownLanes(c.get('principal').address) }),
+  )
+  .post(
+    '/lanes/close',
+    operation({
+      summary: 'Ask a provider to close a lane',
+      details:
+        'The lane takes no more tasks. Its provider signs that it charges no more and frees what is locked, in a minute or two; ask again until `closing` is there. A closed lane stays closed: another key opens another.',
+      access: 'session',
+      body: CloseLane,
+      answers: { 200: OwnLane },
+      errors: ['lane_not_found', 'lane_in_use'],
+    }),
+    async (c) => {
+      const { account, provider } = c.req.valid('json')
+      return c.json(unwrap(await networkOf(c.env).market().askToClose(c.get('principal').address, account, provider)))
     },
   )
   .post(

@@ -22,7 +22,7 @@ export const vouchers = new Hono<{ Bindings: Env }>().get(
     if (!chain) throw new DomainError('no_chain')
     const { address } = c.get('principal')
     const { after } = c.req.valid('query')
-    const charges = await network.market().charges(address, parseAmount(after), VOUCHERS_A_PAGE)
+    const { charges, closing } = await network.market().charges(address, parseAmount(after), VOUCHERS_A_PAGE)
     const settlement = { chainId: network.chainId, address: chain.deployment.settlement }
     // What is signed follows from what was charged, so nothing of it is kept: asked again, the edge signs the same.
     const signed = charges.map(async ({ requester, amount, account: own, voucher }) => {
@@ -40,6 +40,7 @@ export const vouchers = new Hono<{ Bindings: Env }>().get(
       vouchers: await Promise.all(signed),
       next: last ? formatAmount(last.mark) : after,
       more: charges.length === VOUCHERS_A_PAGE,
+      closing,
     })
   },
 )
