@@ -20,6 +20,7 @@ import type { LaneClosing } from '#core/lane-closing.ts'
 import { laneStatementTypedData } from '#core/lane-statement.ts'
 import { min } from '#core/money.ts'
 import type { Address } from '#core/protocol/values.ts'
+import { raisedFee } from '#core/raised-fee.ts'
 import { isSignedByContract } from '#core/signature.ts'
 import { packVouchers, releaseTypedData, type Settlement, type SignedVoucher } from '#core/voucher.ts'
 
@@ -139,7 +140,7 @@ export function linkSettlement(rpc: string, settlement: Settlement, provider: Lo
      */
     async claim(vouchers: SignedVoucher[], { gas, gasPrice }: Cost): Promise<Hex> {
       const data = callOf(vouchers)
-      for (let attempt = 1, price = gasPrice; ; attempt++, price = raised(price)) {
+      for (let attempt = 1, price = gasPrice; ; attempt++, price = raisedFee(price)) {
         const nonce = await client.getTransactionCount({ address: receiver, blockTag: 'latest' })
         try {
           const hash = await client.sendTransaction({
@@ -160,9 +161,6 @@ export function linkSettlement(rpc: string, settlement: Settlement, provider: Lo
     },
   }
 }
-
-/** More than the tenth by which nodes want a replacement to pay more; and more than nothing. */
-const raised = (price: bigint): bigint => (price * 3n) / 2n + 1n
 
 const isStuck = (error: unknown): boolean =>
   error instanceof WaitForTransactionReceiptTimeoutError ||

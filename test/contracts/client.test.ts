@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseEther } from 'viem'
+import { type Hex, parseEther } from 'viem'
 import type { PrivateKeyAccount } from 'viem/accounts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import * as accounts from '#client/chain/accounts.ts'
@@ -411,6 +411,35 @@ test('a transaction that would cost more than it may is not sent', async () => {
   expect(await chain.client.getTransactionCount({ address: own })).toBe(0)
   const { fee } = await accounts.deposit({ ...wallet, maxFee: parseEther('1') }, ONE_TOKEN, own, own)
   expect(fee).toBeLessThan(parseEther('1'))
+})
+
+test('a transaction whose fee has become too low is sent again for more, in its own place, and done once', async () => {
+  const payer = await walletOf('underpriced', 20n)
+  const own = lower(payer.account.address)
+  const { client } = chain
+  const wallet = { ...payer, patienceMs: 9_000 }
+  await client.setAutomine(false)
+  try {
+    const deposit = accounts.deposit(wallet, 5n * ONE_TOKEN, own, own)
+    const waiting = (earlier?: Hex) =>
+      eventually('it waits for a block', 10_000, async () => {
+        const { pending } = await client.getTxpoolContent()
+        const all = Object.values(pending).flatMap((some) => Object.values(some))
+        return all.find(({ from, hash }) => lower(from) === own && hash !== earlier)
+      })
+    const first = await waiting()
+    await client.setNextBlockBaseFeePerGas({ baseFeePerGas: BigInt(first.maxFeePerGas!) + 1n })
+    await client.mine({ blocks: 1 })
+    expect(await client.getTransactionCount({ address: own })).toBe(0)
+    const { hash } = await waiting(first.hash)
+    await client.mine({ blocks: 1 })
+    expect((await deposit).hash).toBe(hash)
+  } finally {
+    await client.setAutomine(true)
+  }
+  expect(await client.getTransactionCount({ address: own })).toBe(1)
+  const { accounts: held } = await accounts.balance(payer, own)
+  expect(held).toMatchObject([{ free: 5n * ONE_TOKEN }])
 })
 
 test('what was sent and is in no block in time is told by its hash, so that nobody does it twice', async () => {

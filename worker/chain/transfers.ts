@@ -17,6 +17,7 @@ import { daicnSettlementAbi, daicnTokenAbi, receiptLogAbi } from '#contracts/abi
 import { DomainError } from '#core/errors.ts'
 import { formatAmount, max } from '#core/money.ts'
 import type { Address } from '#core/protocol/values.ts'
+import { raisedFee } from '#core/raised-fee.ts'
 import { compactSignature, type SignedLock } from '#core/voucher.ts'
 import type { Payment } from '#core/x402.ts'
 import type { ChainSettings } from './settings.ts'
@@ -78,8 +79,8 @@ export function openTransfers(
     const { to, data, gas, maxFeePerGas = 0n, maxPriorityFeePerGas = 0n } = parseTransaction(sent.raw)
     const going = await client.estimateFeesPerGas({ chain: null })
     if (maxFeePerGas > going.maxFeePerGas * MOST_TIMES) return sent
-    const tip = max(raised(maxPriorityFeePerGas), going.maxPriorityFeePerGas)
-    const fees = { maxPriorityFeePerGas: tip, maxFeePerGas: max(max(raised(maxFeePerGas), going.maxFeePerGas), tip) }
+    const tip = max(raisedFee(maxPriorityFeePerGas), going.maxPriorityFeePerGas)
+    const fees = { maxPriorityFeePerGas: tip, maxFeePerGas: max(max(raisedFee(maxFeePerGas), going.maxFeePerGas), tip) }
     const { nonce } = sent
     const request = { type: 'eip1559', chainId: deployment.chainId, to, data, gas, nonce, ...fees }
     const raw = await account.signTransaction(request as never)
@@ -187,9 +188,6 @@ export function openTransfers(
     },
   }
 }
-
-/** More than the tenth by which nodes want a replacement to pay more; and more than nothing. */
-const raised = (fee: bigint): bigint => (fee * 3n) / 2n + 1n
 
 const REASONS: Record<string, (payment: Payment, args: readonly unknown[]) => string> = {
   ERC20InsufficientBalance: ({ authorization }, [, balance]) =>
