@@ -317,12 +317,15 @@ test('a payment whose deposit the chain takes back is deposited again, and count
     const paying = send(header).catch(() => null)
     const account = async () => (await balance(view, lower(frank.address))).accounts[0]
     await eventually('it is deposited', 30_000, account)
-    node.isAway = true
-    await client.request({ method: 'anvil_reorg', params: [1, []] } as never)
-    expect(await account()).toBeUndefined()
-    expect(await tokensOf(view, lower(address))).toBe(BigInt(wanted.amount))
-    node.isAway = false
-    await eventually('it is deposited again', 30_000, account)
+    // The deposit alone; then what came before it too: the allowance, and the payment itself.
+    for (const blocks of [1, 4]) {
+      node.isAway = true
+      await client.request({ method: 'anvil_reorg', params: [blocks, []] } as never)
+      expect(await account()).toBeUndefined()
+      expect(await tokensOf(view, lower(address))).toBe(blocks === 1 ? BigInt(wanted.amount) : 0n)
+      node.isAway = false
+      await eventually('it is deposited again', 30_000, account)
+    }
     await client.mine({ blocks: 3 })
     expect((await account())!.free).toBe(BigInt(wanted.amount))
     expect([await tokens(frank), await tokensOf(view, lower(address))]).toEqual([

@@ -37,6 +37,8 @@ const LOOK_MS = 250
 const RAISE_MS = 8_000
 /** What is so many times the going rate is not stuck for its fee. */
 const MOST_TIMES = 4n
+/** No chain takes back so many of one sender. */
+const MOST_REPEATABLE = 64
 
 export type Transfers = ReturnType<typeof openTransfers>
 
@@ -51,6 +53,8 @@ export function openTransfers(
   const token = { abi: daicnTokenAbi, address: deployment.token } as const
   /** Above what the node knows, when it is behind. */
   let nextNonce = 0
+  /** Those of late that may be sent again at any time, by number. No deposit is: that needs the money to have come first. */
+  const repeatable = new Map<number, SignedTransaction>()
 
   const transferOf = ({ authorization, signature }: Payment) => {
     const { from, to, value, validAfter, validBefore, nonce } = authorization
@@ -92,9 +96,17 @@ export function openTransfers(
     nextNonce = Math.max(nextNonce, nonce + 1)
   }
 
-  async function sign(to: Address, data: Hex): Promise<SignedTransaction> {
-    const pending = await client.getTransactionCount({ address: account.address, blockTag: 'pending' })
-    const nonce = Math.max(pending, nextNonce)
+  const countAt = (blockTag: 'latest' | 'pending') => client.getTransactionCount({ address: account.address, blockTag })
+
+  async function signRepeatable(to: Address, data: Hex): Promise<SignedTransaction> {
+    const signed = await sign(to, data)
+    repeatable.set(signed.nonce, signed)
+    repeatable.delete(signed.nonce - MOST_REPEATABLE)
+    return signed
+  }
+
+  async function sign(to: Address, data: Hex, number?: number): Promise<SignedTransaction> {
+    const nonce = number ?? Math.max(await countAt('pending'), nextNonce)
     const request = await client.prepareTransactionRequest({ to, data, nonce, chain: null })
     const raw = await client.signTransaction({ ...request, chainId: deployment.chainId } as never)
     return { hash: keccak256(raw), raw, nonce }
@@ -115,7 +127,7 @@ export function openTransfers(
     isUsed,
 
     signTransfer: (payment: Payment): Promise<SignedTransaction> =>
-      sign(deployment.token, encodeFunctionData(transferOf(payment))),
+      signRepeatable(deployment.token, encodeFunctionData(transferOf(payment))),
 
     /** For the account of `payer` and `signer`, out of what the edge holds. */
     signDeposit: (payer: Address, signer: Address, amount: bigint): Promise<SignedTransaction> =>
@@ -127,7 +139,10 @@ export function openTransfers(
     /** Throws what the contract would refuse. */
     signLock: ({ account: lane, receiver, cap, epoch, signature }: SignedLock): Promise<SignedTransaction> => {
       const args = [lane, receiver, cap, epoch, compactSignature(signature)] as const
-      return sign(deployment.settlement, encodeFunctionData({ abi: daicnSettlementAbi, functionName: 'lock', args }))
+      return signRepeatable(
+        deployment.settlement,
+        encodeFunctionData({ abi: daicnSettlementAbi, functionName: 'lock', args }),
+      )
     },
 
     /** Of an hour of the public log, which the key must be bonded for. Throws what the contract would refuse. */
@@ -141,10 +156,28 @@ export function openTransfers(
       const read = { ...token, functionName: 'allowance', args: [account.address, deployment.settlement] } as const
       if ((await client.readContract(read)) > maxUint256 / 2n) return null
       const args = [deployment.settlement, maxUint256] as const
-      return sign(deployment.token, encodeFunctionData({ ...token, functionName: 'approve', args }))
+      return signRepeatable(deployment.token, encodeFunctionData({ ...token, functionName: 'approve', args }))
     },
 
     send,
+
+    /**
+     * Sees to the numbers before one that waits: where the chain has taken them back, or the node has dropped them, they are sent again, for
+     * more, or where they are not known any more used up by nothing.
+     * @returns true once all of them are in a block
+     */
+    async clear(number: number): Promise<boolean> {
+      const [mined, pending] = await Promise.all([countAt('latest'), countAt('pending')])
+      for (let nonce = mined; nonce < number; nonce++) {
+        const known = repeatable.get(nonce)
+        if (!known && nonce < pending) continue
+        const next = known ? await raise(known) : await sign(account.address, '0x', nonce)
+        repeatable.set(nonce, next)
+        // What the node has against it shows when it is in no block.
+        await send(next).catch(() => {})
+      }
+      return mined >= number
+    },
 
     /**
      * Waits until a transaction is in a block; one that is stuck is sent again for more.

@@ -160,6 +160,9 @@ export class Payments extends DurableObject<Env> {
     const state = kept.deposit ? await this.transfers.stateOf(kept.deposit) : 'lost'
     if (state === 'done') return this.keep(id, { ...kept, isDone: true })
     if (state === 'mined') return
+    // The chain may have taken back what came before it too.
+    this.isApproved = false
+    if (kept.deposit && state === 'waiting' && !(await this.transfers.clear(kept.deposit.nonce))) return
     // What has not come to us is not deposited, though it was signed: that would be the money of others.
     if (!(await this.transfers.isUsed(kept))) {
       // What was sent may still get into a block, until its time is over.
