@@ -36,15 +36,14 @@ export async function collectFor({
     return undefined
   }
   // The code of the chain is half of the program, and many networks have none.
-  const [{ linkSettlement }, { openVoucherBook }, { startCollector }] = await Promise.all([
+  const [{ linkSettlement }, { startCollector }] = await Promise.all([
     import('./settlement.ts'),
-    import('./voucher-book.ts'),
     import('./collector.ts'),
   ])
   const settlement = { chainId: chain.deployment.chainId, address: chain.deployment.settlement }
   const receiver = provider.address.toLowerCase() as Address
   const link = linkSettlement(rpc, settlement, provider)
-  const book = await bookFor(() => openVoucherBook(settings.state, settlement, receiver), settlement)
+  const book = await bookOf(settings.state, settlement, receiver)
   return startCollector({
     edge,
     settlement,
@@ -60,12 +59,14 @@ export async function collectFor({
   })
 }
 
-/** Of an agent's settlements: edges that pay by one contract pay by the same lanes. */
 const books = new Map<string, Promise<VoucherBook>>()
 
-function bookFor(open: () => Promise<VoucherBook>, { chainId, address }: Settlement): Promise<VoucherBook> {
-  const key = `${chainId} ${address}`
-  const book = books.get(key) ?? open()
+/** One for all edges that pay by the same contract, for they pay by the same lanes. */
+async function bookOf(state: string, settlement: Settlement, receiver: Address): Promise<VoucherBook> {
+  const { openVoucherBook } = await import('./voucher-book.ts')
+  const { chainId, address } = settlement
+  const key = [state, chainId, address, receiver].join(' ')
+  const book = books.get(key) ?? openVoucherBook(state, settlement, receiver)
   books.set(key, book)
   return book
 }
