@@ -1,4 +1,5 @@
 /** `daicn dispute`. */
+import * as z from 'zod'
 import { canonicalJson } from '#core/canonical-json.ts'
 import { LaneStatement } from '#core/lane-statement.ts'
 import { formatAmount } from '#core/money.ts'
@@ -25,12 +26,13 @@ export async function overclaim(
   file: string,
   { payer, signer, ...options }: OverclaimOptions,
 ): Promise<void> {
-  const { statement } = (await jsonOf(file)) as { statement?: unknown }
-  const parsed = LaneStatement.safeParse(statement)
-  if (!parsed.success) throw new UsageError(`${file} is no statement of a lane`, parsed.error.issues[0]!.message)
+  const parsed = z.object({ statement: LaneStatement }).safeParse(await jsonOf(file))
+  if (!parsed.success)
+    throw new UsageError(`${file} holds no statement of a lane`, 'Make it with `daicn --json close`.')
+  const { statement } = parsed.data
   const wallet = await openWallet(cli, options)
-  const sent = await court.proveOverclaim(wallet, parsed.data, payer ?? addressOf(wallet), signer)
-  tellProven(cli, sent, parsed.data.provider)
+  const sent = await court.proveOverclaim(wallet, statement, payer ?? addressOf(wallet), signer)
+  tellProven(cli, sent, statement.provider)
 }
 
 function tellProven(cli: Cli, sent: Sent, provider: Address): void {
