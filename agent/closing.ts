@@ -24,13 +24,13 @@ export async function closeLane(closing: Closing, lane: ClosingLane, signal: Abo
   const { account, requester, charged } = lane
   const total = parseAmount(charged)
   const refuse = (reason: string) => log('unpaid', { account, reason: `its lane is not closed: ${reason}` })
-  if (worksFor(cover, account)) return refuse('there is work for it')
   const known = book.vouchers.get(account)
   if (total < (known?.charged ?? 0n)) return refuse(`it was charged ${formatAmount(known!.charged)}`)
   if (known) await claimAll({ link, log, book: { vouchers: new Map([[account, known]]) } }, coversCost(etherPrice))
   const state = await link.laneOf(account)
   if (!state) return refuse('nothing was ever paid into it')
   if (state.paid > total) return refuse(`it has paid ${formatAmount(state.paid)}`)
+  if (worksFor(cover, account)) return refuse('there is work for it')
   // Before it is signed: no work that is charged to it may be taken on after that, whatever becomes of this process.
   await book.close(account)
   const signed = await link.signClosing(court, { account, charged: total, epoch: state.epoch })

@@ -42,8 +42,8 @@ export async function openVoucherBook(state: string, settlement: Settlement, rec
     vouchers,
     closed,
     async close(account) {
-      await writeWhole(join(directory, `${prefix}${account}${CLOSED}`), '')
       closed.add(account)
+      await writeWhole(join(directory, `${prefix}${account}${CLOSED}`), '')
     },
     async keep(voucher) {
       const file = join(directory, `${prefix}${voucher.account}.json`)
