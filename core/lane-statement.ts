@@ -17,6 +17,9 @@ export const LaneStatement = z.object({
 })
 export type LaneStatement = z.output<typeof LaneStatement>
 
+/** What `daicn --json close` prints, as far as a court needs it. */
+export const StatementFile = z.object({ statement: LaneStatement })
+
 /** The EIP-712 message of a lane statement. */
 export function laneStatementTypedData(
   { chainId, court }: ReceiptDomain,

@@ -1,7 +1,6 @@
 /** `daicn dispute`. */
-import * as z from 'zod'
 import { canonicalJson } from '#core/canonical-json.ts'
-import { LaneStatement } from '#core/lane-statement.ts'
+import { StatementFile } from '#core/lane-statement.ts'
 import { formatAmount } from '#core/money.ts'
 import type { Address } from '#core/protocol/values.ts'
 import { Receipt } from '#core/receipt.ts'
@@ -26,7 +25,7 @@ export async function overclaim(
   file: string,
   { payer, signer, ...options }: OverclaimOptions,
 ): Promise<void> {
-  const parsed = z.object({ statement: LaneStatement }).safeParse(await jsonOf(file))
+  const parsed = StatementFile.safeParse(await jsonOf(file))
   if (!parsed.success)
     throw new UsageError(`${file} holds no statement of a lane`, 'Make it with `daicn --json close`.')
   const { statement } = parsed.data
