@@ -1,6 +1,7 @@
 /** The end of a lane, which its requester asks for: what is due is claimed, then we sign that we never charge it more. */
-import type { ClosingLane, SignedClosing } from '#core/lane-closing.ts'
+
 import { formatAmount, parseAmount } from '#core/money.ts'
+import type { ClosingLane, SignedClosing } from '#core/protocol/lane-closing.ts'
 import type { Address } from '#core/protocol/values.ts'
 import { type Claims, claimAll, coversCost } from './claims.ts'
 import { type Cover, worksFor } from './cover.ts'

@@ -5,8 +5,8 @@
  */
 import { hashTypedData, recoverTypedDataAddress } from 'viem'
 import type { LaneView } from '#core/lane.ts'
-import type { ClosingLane } from '#core/lane-closing.ts'
 import { formatAmount, parseAmount } from '#core/money.ts'
+import type { ClosingLane } from '#core/protocol/lane-closing.ts'
 import type { Lease } from '#core/protocol/lease.ts'
 import type { Address } from '#core/protocol/values.ts'
 import { isOfContract, recoverCanonical } from '#core/signature.ts'

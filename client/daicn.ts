@@ -1,7 +1,7 @@
 /** The requester's SDK: `connect` gives all that can be done with one edge. */
 import type * as z from 'zod'
-import type { CloseLane } from '#core/lane-closing.ts'
 import type { CreateKey } from '#core/protocol/account.ts'
+import type { CloseLane } from '#core/protocol/lane-closing.ts'
 import type { Kind } from '#core/protocol/work.ts'
 import * as accounts from './account.ts'
 import { type BatchOptions, batch } from './batch.ts'

@@ -1,8 +1,8 @@
 /** Lanes that you sign for yourself, as the edge has them; see client/wallet.ts. */
 
 import type * as z from 'zod'
-import type { CloseLane, OwnLane } from '#core/lane-closing.ts'
 import { laneStatementTypedData } from '#core/lane-statement.ts'
+import type { CloseLane, OwnLane } from '#core/protocol/lane-closing.ts'
 import { health } from './account.ts'
 import { type Connection, insist, pause } from './edge.ts'
 import { missing } from './error.ts'

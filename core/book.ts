@@ -14,7 +14,6 @@ import { advance, createFairness, type Fairness, stamp } from './fairness.ts'
 import { createGrants, type Grants, noteGrant } from './grants.ts'
 import type { Accepted } from './idempotency.ts'
 import type { SeenLane } from './lane.ts'
-import type { LaneClosing } from './lane-closing.ts'
 import { backoffMs, GRACE_MS, LEASE_MS, leaseId } from './lease.ts'
 import {
   type Ask,
@@ -53,6 +52,7 @@ import {
 import { closeBin, noteEnded, noteGranted, noteSubmitted, type Outlook, type Supplies } from './outlook.ts'
 import type { Page } from './pages.ts'
 import type { Rule } from './protocol/decision.ts'
+import type { LaneClosing } from './protocol/lane-closing.ts'
 import type { Offer, Register } from './protocol/provider.ts'
 import type { Address } from './protocol/values.ts'
 import { laneOf, newPurse, type Purse } from './purse.ts'

@@ -2,7 +2,7 @@
 import type { Book } from './book.ts'
 import { DomainError } from './errors.ts'
 import { candidacy, census } from './explain.ts'
-import { type Signed, signedFor } from './lane.ts'
+import { lanePurse, type Signed, signedFor } from './lane.ts'
 import { modelOf } from './market.ts'
 import { max } from './money.ts'
 import type { Address } from './protocol/values.ts'
@@ -28,7 +28,7 @@ export function chooseLane(book: Book, { requester, account, requests }: Wanted,
   const able = census(book, first!, now).candidates.filter((provider) =>
     others.every((want) => candidacy(want, provider, now) === null),
   )
-  const laneTo = (provider: Address) => book.purses.get(purseId(requester, laneKey(account, provider)))
+  const laneTo = (provider: Address) => lanePurse(book, requester, account, provider)
   const open = able.filter(({ supply }) => !laneTo(supply.address)?.closing)
   const provider = bestOffer(first!, open, now)?.supply.address
   if (!provider) {

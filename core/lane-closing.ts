@@ -2,57 +2,13 @@
  * The end of a lane whose requester signs for it: its provider signs that it never charges it more, and that what is locked in it is
  * free at once. Should it claim more all the same, what it signed proves that to DisputeCourt. A closed lane stays closed.
  */
-import * as z from 'zod'
 import { type Book, record } from './book.ts'
 import { DomainError } from './errors.ts'
-import { LaneStatement } from './lane-statement.ts'
+import { lanePurse } from './lane.ts'
 import { formatAmount } from './money.ts'
-import { Signature } from './protocol/lease.ts'
-import { Address, Amount, Bytes32 } from './protocol/values.ts'
+import type { ClosingLane, LaneClosing, OwnLane } from './protocol/lane-closing.ts'
+import type { Address } from './protocol/values.ts'
 import { laneKey, laneOf, type Purse, parsePurseId, purseId } from './purse.ts'
-
-/** What a provider signs to close a lane. */
-export const LaneClosing = z
-  .strictObject({
-    statement: LaneStatement.describe(
-      "A closed one, of all that was charged: for `DisputeCourt`, by the provider's key.",
-    ),
-    release: z
-      .strictObject({
-        epoch: z.int().min(0),
-        deadline: z.int().min(0).describe('Unix seconds.'),
-        signature: Signature,
-      })
-      .describe('Frees what is locked; anybody may send it to `DaicnSettlement`.'),
-  })
-  .meta({ id: 'LaneClosing' })
-export type LaneClosing = z.output<typeof LaneClosing>
-
-/** A lane that a provider is asked to close. */
-export const ClosingLane = z.object({
-  requester: Address,
-  account: Bytes32,
-  charged: Amount.describe('All that its requester was charged: what the statement must say.'),
-})
-export type ClosingLane = z.output<typeof ClosingLane>
-
-export const CloseLane = z.strictObject({ account: Bytes32, provider: Address }).meta({ id: 'CloseLane' })
-export const SignedClosing = LaneClosing.extend({ requester: Address }).meta({ id: 'SignedClosing' })
-export type SignedClosing = z.output<typeof SignedClosing>
-
-/** A lane as its requester sees it. */
-export const OwnLane = z
-  .object({
-    account: Bytes32,
-    provider: Address,
-    signed: Amount.describe('What your last voucher came to.'),
-    charged: Amount,
-    held: Amount.describe('For tasks that are under way.'),
-    state: z.enum(['open', 'closing', 'closed']).describe('`closing` until its provider has signed.'),
-    closing: LaneClosing.nullable().describe('Once it is closed. Keep it: it proves a later claim of more.'),
-  })
-  .meta({ id: 'OwnLane' })
-export type OwnLane = z.output<typeof OwnLane>
 
 /** The lanes that a requester signs for. */
 export function ownLanes(book: Book, requester: Address): OwnLane[] {
@@ -66,7 +22,7 @@ export function ownLanes(book: Book, requester: Address): OwnLane[] {
  * @throws DomainError lane_not_found, lane_in_use
  */
 export function askToClose(book: Book, requester: Address, account: string, provider: Address, now: number): OwnLane {
-  const purse = book.purses.get(purseId(requester, laneKey(account, provider)))
+  const purse = lanePurse(book, requester, account, provider)
   if (!purse?.signature) throw new DomainError('lane_not_found')
   if (purse.held > 0n) throw new DomainError('lane_in_use')
   if (!purse.closing) record(book, { type: 'closing', at: now, purse: purse.id, signed: null })

@@ -6,7 +6,7 @@ import { parseLeaseId } from './lease.ts'
 import { max, min, ONE_TOKEN } from './money.ts'
 import { IdempotencyHeaders } from './protocol/task.ts'
 import { Address, Amount, Bytes32, Hex } from './protocol/values.ts'
-import { laneKey, laneOf, purseId } from './purse.ts'
+import { laneKey, laneOf, type Purse, purseId } from './purse.ts'
 
 /** A lane and its account as the chain has them; base units, `unlockAt` in Unix seconds, 0 while nobody asked to unlock. */
 export type LaneOnChain = {
@@ -82,8 +82,12 @@ export function chargesWithVouchers(
   })
 }
 
+/** Undefined for a lane that its requester never signed for. */
+export const lanePurse = (book: Book, requester: Address, account: string, provider: Address): Purse | undefined =>
+  book.purses.get(purseId(requester, laneKey(account, provider)))
+
 export function signedFor(book: Book, requester: Address, account: string, provider: Address): Signed | null {
-  const purse = book.purses.get(purseId(requester, laneKey(account, provider)))
+  const purse = lanePurse(book, requester, account, provider)
   return purse?.signature ? { ceiling: purse.drawn, signature: purse.signature } : null
 }
 
@@ -95,7 +99,7 @@ export function believedLane(
   provider: Address,
   now: number,
 ): SeenLane | null {
-  const seen = book.purses.get(purseId(requester, laneKey(account, provider)))?.seen
+  const seen = lanePurse(book, requester, account, provider)?.seen
   return seen && now - seen.at < BELIEVED_MS ? seen : null
 }
 

@@ -1,5 +1,5 @@
 import type { SeenLane } from './lane.ts'
-import type { LaneClosing } from './lane-closing.ts'
+import type { LaneClosing } from './protocol/lane-closing.ts'
 import type { Address } from './protocol/values.ts'
 
 /**

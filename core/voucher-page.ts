@@ -1,6 +1,6 @@
 /** Vouchers as the edge hands them to the provider that they pay, and as the provider keeps them. */
 import * as z from 'zod'
-import { ClosingLane } from './lane-closing.ts'
+import { ClosingLane } from './protocol/lane-closing.ts'
 import { Address, Amount, Hex } from './protocol/values.ts'
 
 export const VOUCHERS_A_PAGE = 100

@@ -1,5 +1,6 @@
 /** The platform's bindings, and the one place where the parts are wired to each other. */
 import { waitUntil } from 'cloudflare:workers'
+import { DomainError } from '#core/errors.ts'
 import type { OutputFrame, Poll, PollAnswer } from '#core/protocol/lease.ts'
 import type { TaskView, WatchEvent } from '#core/protocol/task.ts'
 import type { Address } from '#core/protocol/values.ts'
@@ -111,6 +112,12 @@ export const isCell = (name: string): boolean => CELLS.some((cell) => cell === n
 /** In receipts of a network without contracts. */
 const NO_COURT: Address = `0x${'00'.repeat(20)}`
 
+/** @throws DomainError no_chain */
+export function chainOf({ chain }: Network): NonNullable<Network['chain']> {
+  if (!chain) throw new DomainError('no_chain')
+  return chain
+}
+
 let wired: { env: Env; network: Network } | undefined
 
 /** The network as the rest of the Worker uses it. Throws when a setting is missing or wrong. */
@@ -149,6 +156,8 @@ function wire(env: Env) {
     /** Where its money is; null for a network without a chain. */
     chain: settings && {
       ...settings,
+      /** The contract by which it pays. */
+      settlement: { chainId, address: settings.deployment.settlement },
       reader: openReader(settings),
       faucet: env.DEV === 'true' && env.FAUCET_KEY ? openFaucet(settings, env.FAUCET_KEY) : null,
       poster: settings.posterKey ? openPoster(settings, settings.posterKey) : null,

@@ -12,14 +12,13 @@ import { logChainError } from './log.ts'
  */
 export async function lockLane(
   network: Network,
-  { deployment, reader }: NonNullable<Network['chain']>,
+  { settlement, reader }: NonNullable<Network['chain']>,
   receiver: Address,
   requester: Address,
 ): Promise<LaneView> {
   const due = await network.market().due(receiver, requester)
   if (due === null) throw new DomainError('not_owed')
   const { account, signLock } = network.signerOf(requester)
-  const settlement = { chainId: network.chainId, address: deployment.settlement }
   try {
     const lane = await reader.laneOf(account, receiver)
     const cap = lane && nextCap(lane, due)

@@ -7,7 +7,7 @@ import { laneKey } from '#core/purse.ts'
 import { isOfContract } from '#core/signature.ts'
 import { lockTypedData, MAX_LANE, voucherTypedData } from '#core/voucher.ts'
 import { fromBase64 } from './base64.ts'
-import type { Network } from './env.ts'
+import { chainOf, type Network } from './env.ts'
 import { logChainError } from './log.ts'
 import { unwrap } from './outcome.ts'
 
@@ -22,7 +22,7 @@ type Lane = { account: `0x${string}`; signer: Address; payer: Address; receiver:
  * @throws DomainError voucher_required, with what is to be signed, and the others of `LANE_ERRORS`
  */
 export async function laneFor(network: Network, payer: Address, encoded: string, given: Given): Promise<string> {
-  if (!network.chain) throw new DomainError('no_chain')
+  const { settlement } = chainOf(network)
   const signer = given['voucher-signer']!
   const account = network.accountIdOf(payer, signer)
   const signed = given.voucher === undefined ? undefined : decoded(given.voucher)
@@ -41,7 +41,7 @@ export async function laneFor(network: Network, payer: Address, encoded: string,
   }
   throw new DomainError('voucher_required', {
     lane: {
-      settlement: settlementOf(network),
+      settlement,
       account,
       provider,
       ceiling: formatAmount(ceiling),
@@ -54,13 +54,11 @@ export async function laneFor(network: Network, payer: Address, encoded: string,
   })
 }
 
-const settlementOf = ({ chainId, chain }: Network) => ({ chainId, address: chain!.deployment.settlement })
-
 async function accept(network: Network, lane: Lane, { ceiling, signature, lock }: SignedLane): Promise<void> {
   const { account, receiver, payer } = lane
   const units = parseAmount(ceiling)
   if (units > MAX_LANE) throw refused('its ceiling is more than a lane can hold')
-  const voucher = voucherTypedData(settlementOf(network), { account, receiver, ceiling: units })
+  const voucher = voucherTypedData(chainOf(network).settlement, { account, receiver, ceiling: units })
   if (!(await isSigned(network, lane.signer, voucher, signature))) {
     throw refused('it is not signed by the key that Voucher-Signer names')
   }
@@ -88,7 +86,7 @@ async function relay(
   if (added > free)
     throw refused(`the account has ${formatAmount(free)} tokens free, and the lock needs ${formatAmount(added)}`)
   if (added < LEAST_LOCK) throw refused(`a lock must add at least ${formatAmount(LEAST_LOCK)} tokens`)
-  if (!(await isSigned(network, signer, lockTypedData(settlementOf(network), lock), signature))) {
+  if (!(await isSigned(network, signer, lockTypedData(chainOf(network).settlement, lock), signature))) {
     throw refused('the lock is not signed by the key that Voucher-Signer names')
   }
   await reached(network.payments().lock({ ...lock, signature }))
@@ -115,7 +113,7 @@ async function lookAt(network: Network, { account, payer, receiver }: Omit<Lane,
   const at = Date.now()
   let lane: LaneOnChain | null
   try {
-    lane = await reached(network.chain!.reader.laneOf(account, receiver))
+    lane = await reached(chainOf(network).reader.laneOf(account, receiver))
   } catch (error) {
     const seen = await network.market().laneSeen(payer, account, receiver)
     if (seen) return seen

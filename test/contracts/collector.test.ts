@@ -21,9 +21,9 @@ import { openVoucherBook } from '#agent/voucher-book.ts'
 import { daicnSettlementAbi, daicnTokenAbi } from '#contracts/abi.ts'
 import { GAS_PRICE_ORACLE, l1DataFee } from '#core/l1-fee.ts'
 import { BELIEVED_MS, type LaneView } from '#core/lane.ts'
-import type { ClosingLane, SignedClosing } from '#core/lane-closing.ts'
 import { laneStatementTypedData } from '#core/lane-statement.ts'
 import { formatAmount, ONE_TOKEN, parseAmount } from '#core/money.ts'
+import type { ClosingLane, SignedClosing } from '#core/protocol/lane-closing.ts'
 import type { Lease } from '#core/protocol/lease.ts'
 import type { Address } from '#core/protocol/values.ts'
 import type { SignedVoucher } from '#core/voucher.ts'
@@ -108,7 +108,7 @@ async function collector({
   rpc = chain.url,
   now = Date.now,
 }: Lying) {
-  const getVouchers = async () => ({ vouchers, next: '0', more: false, closing })
+  const getVouchers = async () => ({ vouchers, next: '0', more: false, closing: [...closing] })
   const closeLane = async (signed: SignedClosing) => void closings.push(signed)
   const edge = { getVouchers, lockLane, closeLane }
   const link = linkSettlement(rpc, chain.settlement, provider, PATIENCE_MS)
@@ -414,15 +414,17 @@ test('a lane is closed at what it was charged, once that is claimed, and nothing
     selfSigned: true,
   })
   const vouchers = [await ahead(ONE_TOKEN, 2n * ONE_TOKEN)]
-  const closingAt = async (charged: bigint) => (await collector({ vouchers, closing: asked(charged) })).stop()
+  const closingAt = async (charged: bigint) =>
+    (await collector({ vouchers, closing: asked(charged), etherPrice: TOO_DEAR })).stop()
   await closingAt(ONE_TOKEN - 1n)
   expect(reasons()).toEqual(['its lane is not closed: it was charged 1'])
-  const working = await collector({ vouchers, closing: asked(ONE_TOKEN) })
+  const working = await collector({ vouchers, closing: asked(ONE_TOKEN), etherPrice: TOO_DEAR })
   const lease = { ...leaseOf(alice, 1n), account: account as Address }
   expect(await working.takes(lease)).toBe(true)
   await working.stop()
   expect(reasons().slice(1)).toEqual(['its lane is not closed: there is work for it'])
   expect(closings).toEqual([])
+  expect(await paidTo(alice)).toBe(0n)
 
   const asks: ClosingLane[] = []
   const idle = await collector({ vouchers, closing: asks })

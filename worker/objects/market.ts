@@ -22,15 +22,24 @@ import { forecastRecord } from '#core/forecast-record.ts'
 import { isActive } from '#core/health.ts'
 import { type Idempotency, tasksOfEarlier } from '#core/idempotency.ts'
 import { isTooDeep } from '#core/json.ts'
-import { believedLane, chargesWithVouchers, dueTo, type SeenLane, type Signed, signedFor } from '#core/lane.ts'
+import {
+  believedLane,
+  chargesWithVouchers,
+  dueTo,
+  lanePurse,
+  type SeenLane,
+  type Signed,
+  signedFor,
+} from '#core/lane.ts'
 import { chooseLane } from '#core/lane-choice.ts'
-import { askToClose, close, closingsOf, type LaneClosing, type OwnLane, ownLanes } from '#core/lane-closing.ts'
+import { askToClose, close, closingsOf, ownLanes } from '#core/lane-closing.ts'
 import { LEASE_MS, parseLeaseId } from '#core/lease.ts'
 import { cancel, poll, register, submit } from '#core/market.ts'
 import { setRoom } from '#core/matching.ts'
 import { formatAmount } from '#core/money.ts'
 import { forecastView } from '#core/outlook-view.ts'
 import type { TaskForecast } from '#core/protocol/forecast.ts'
+import type { LaneClosing, OwnLane } from '#core/protocol/lane-closing.ts'
 import { type EdgeFrame, type Poll, type PollAnswer, ProviderFrame, type ResultReceipt } from '#core/protocol/lease.ts'
 import type { TaskSummary } from '#core/protocol/network.ts'
 import type { Earnings, Register, Why } from '#core/protocol/provider.ts'
@@ -358,7 +367,7 @@ export class Market extends DurableObject<Env> {
         })
       }
       const purse = purseId(requester, laneKey(account, provider))
-      if (this.book.purses.get(purse)?.closing) {
+      if (lanePurse(this.book, requester, account, provider)?.closing) {
         throw new DomainError('voucher_refused', { detail: 'the lane is closed; another key opens another' })
       }
       const event = { type: 'vouched', at: Date.now(), purse, ceiling, signature, seen } as const

@@ -1,10 +1,10 @@
 import { Hono } from 'hono'
 import { DomainError } from '#core/errors.ts'
 import { LaneView, LockLane } from '#core/lane.ts'
-import { SignedClosing } from '#core/lane-closing.ts'
 import { laneStatementTypedData } from '#core/lane-statement.ts'
+import { SignedClosing } from '#core/protocol/lane-closing.ts'
 import { releaseTypedData } from '#core/voucher.ts'
-import { type Env, networkOf } from '../env.ts'
+import { chainOf, type Env, networkOf } from '../env.ts'
 import { lockLane } from '../lock-lane.ts'
 import { operation } from '../middleware/operation.ts'
 import { unwrap } from '../outcome.ts'
@@ -23,9 +23,9 @@ export const lanes = new Hono<{ Bindings: Env }>()
     }),
     async (c) => {
       const network = networkOf(c.env)
-      if (!network.chain) throw new DomainError('no_chain')
+      const chain = chainOf(network)
       const { requester } = c.req.valid('json')
-      return c.json(await lockLane(network, network.chain, c.get('principal').address, requester))
+      return c.json(await lockLane(network, chain, c.get('principal').address, requester))
     },
   )
   .post(
@@ -41,11 +41,10 @@ export const lanes = new Hono<{ Bindings: Env }>()
     }),
     async (c) => {
       const network = networkOf(c.env)
-      if (!network.chain) throw new DomainError('no_chain')
+      const { settlement } = chainOf(network)
       const { address } = c.get('principal')
       const { requester, statement, release } = c.req.valid('json')
       const { account } = statement
-      const settlement = { chainId: network.chainId, address: network.chain.deployment.settlement }
       const { epoch, deadline, signature } = release
       const freed = { account, receiver: address, epoch: BigInt(epoch), deadline: BigInt(deadline) }
       const signers = await Promise.all([

@@ -1,8 +1,7 @@
 import { Hono } from 'hono'
-import { DomainError } from '#core/errors.ts'
 import { formatAmount, parseAmount } from '#core/money.ts'
 import { VOUCHERS_A_PAGE, VoucherPage, VouchersQuery } from '#core/voucher-page.ts'
-import { type Env, networkOf } from '../env.ts'
+import { chainOf, type Env, networkOf } from '../env.ts'
 import { operation } from '../middleware/operation.ts'
 
 export const vouchers = new Hono<{ Bindings: Env }>().get(
@@ -18,12 +17,10 @@ export const vouchers = new Hono<{ Bindings: Env }>().get(
   }),
   async (c) => {
     const network = networkOf(c.env)
-    const { chain } = network
-    if (!chain) throw new DomainError('no_chain')
+    const { settlement } = chainOf(network)
     const { address } = c.get('principal')
     const { after } = c.req.valid('query')
     const { charges, closing } = await network.market().charges(address, parseAmount(after), VOUCHERS_A_PAGE)
-    const settlement = { chainId: network.chainId, address: chain.deployment.settlement }
     // What is signed follows from what was charged, so nothing of it is kept: asked again, the edge signs the same.
     const signed = charges.map(async ({ requester, amount, account: own, voucher }) => {
       const charged = formatAmount(amount)
