@@ -389,6 +389,18 @@ test('a transaction of the edge that pays too little, or that its node has dropp
     expect(await again).toBe(true)
 
     await client.setAutomine(false)
+    // Behind a number that is missing nothing is waited for.
+    const deposit = () => transfers.signDeposit(lower(edgeKey.address), lower(edgeKey.address), 0n)
+    const missing = await deposit()
+    await transfers.send(missing)
+    const behind = await deposit()
+    await transfers.send(behind)
+    await client.dropTransaction({ hash: missing.hash })
+    const from = performance.now()
+    await expect(transfers.mined(behind)).rejects.toThrow('is in no block yet')
+    expect(performance.now() - from).toBeLessThan(4_000)
+    await client.dropTransaction({ hash: behind.hash })
+
     const hasty = openTransfers({ rpc, deployment }, edgeKey, { patienceMs: 0 })
     const lost = await hasty.signDeposit(lower(edgeKey.address), lower(edgeKey.address), 0n)
     await hasty.send(lost)

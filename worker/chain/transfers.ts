@@ -180,7 +180,7 @@ export function openTransfers(
     },
 
     /**
-     * Waits until a transaction is in a block; one that is stuck is sent again for more.
+     * Waits until a transaction is in a block; one that is stuck is sent again for more, unless it waits behind a number that is missing.
      * @param keep is told before another takes its place
      * @returns whether it did what it should. Throws when it is in none
      */
@@ -191,6 +191,8 @@ export function openTransfers(
         const receipt = await receiptOf(last)
         if (receipt) return receipt.status === 'success'
         if (Date.now() >= raiseAt) {
+          // Behind a number that is missing no fee helps.
+          if ((await countAt('pending')) < last.nonce) break
           last = await raise(last)
           keep(last)
           // What the node has against it shows when it is in no block.
