@@ -17,7 +17,10 @@ export type Soaked = {
   kills: number
   /** Milliseconds from a kill until the edge served again: the most. */
   slowestServe: number
-  /** By what share the memory of workerd and the 99th percentile of waits grew from the third quarter of the time to the last. */
+  /**
+   * By what share the memory of workerd and the 99th percentile of waits grew from the third quarter of the time to the last. Of memory the
+   * least of each: what is above that is garbage, which the engine collects all of once in a quarter of an hour or so.
+   */
   slopes: { memory: number | null; p99: number | null }
   memoryMb: number
   p99Ms: number
@@ -99,7 +102,7 @@ export async function soak({ minutes, perSecond, log }: SoakPlan): Promise<Soake
     }
     const growth = (samples: Sample[], of: (values: number[]) => number) =>
       minutes < TELLING_MINUTES ? null : of(quarter(samples, 3)) / of(quarter(samples, 2)) - 1
-    const slopes = { memory: growth(looks, mean), p99: growth(waits, p99Of) }
+    const slopes = { memory: growth(looks, leastOf), p99: growth(waits, p99Of) }
     for (const [what, slope] of Object.entries(slopes)) {
       if (slope !== null && slope > CREEP) faults.push(`${what} grew by ${(slope * 100).toFixed(1)} %`)
     }
@@ -142,6 +145,7 @@ async function gapsOf(world: World): Promise<string[]> {
   return gaps.filter(([, amount]) => amount !== 0n).map(([what, amount]) => `${what} differs by ${amount} base units`)
 }
 
+const leastOf = (values: number[]): number => values.reduce((least, value) => Math.min(least, value))
 const mean = (values: number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length
 const p99Of = (values: number[]): number =>
   quantile(
