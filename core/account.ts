@@ -32,6 +32,8 @@ export type Account = {
   /** By cell. */
   earned: Map<string, bigint>
   keys: Map<string, ApiKey>
+  /** The cell where it is at home as a provider; null before it is one in a market of several. */
+  home: string | null
   /** Time of the last sign-in, Unix milliseconds: the nonce of the next must be greater. */
   signedInAt: number
 }
@@ -44,12 +46,13 @@ export type AccountEvent =
   | { type: 'drew'; at: number; cell: string; key: string; total: bigint }
   | { type: 'settled'; at: number; cell: string; key: string; captured: bigint; restored: bigint }
   | { type: 'earned'; at: number; cell: string; total: bigint }
+  | { type: 'settled_in'; at: number; cell: string }
   | { type: 'signed_in'; at: number; issuedAt: number }
   | { type: 'key_made'; at: number; key: ApiKey }
   | { type: 'key_revoked'; at: number; id: string }
 
 export function createAccount(): Account {
-  return { deposited: 0n, fundedAt: 0, draws: new Map(), earned: new Map(), keys: new Map(), signedInAt: 0 }
+  return { deposited: 0n, fundedAt: 0, draws: new Map(), earned: new Map(), keys: new Map(), home: null, signedInAt: 0 }
 }
 
 /** The key under which a signed-in owner spends: no budget but the balance. */
@@ -78,6 +81,9 @@ export function applyToAccount(account: Account, event: AccountEvent): void {
     }
     case 'earned':
       account.earned.set(event.cell, max(account.earned.get(event.cell) ?? 0n, event.total))
+      return
+    case 'settled_in':
+      account.home = event.cell
       return
     case 'signed_in':
       account.signedInAt = event.issuedAt

@@ -32,7 +32,8 @@ type Decision = { want: Want; at: number; attempt: number; rule: Rule; winner: C
 export type Decisions = { kept: DecisionView[]; noted: number; spellFrom: number; inSpell: number }
 
 /** Decisions that are kept, and of those made within so long. */
-const KEPT = 50
+/** Decisions that are shown. */
+export const DECISIONS_SHOWN = 50
 const SPELL_MS = 100
 const MOST_IN_SPELL = 10
 /** Other offers that are kept, and that are looked at to find them. */
@@ -51,7 +52,7 @@ export function noteDecision(book: Book, match: Match, rule: Rule, now: number):
   const winner = contender(supply, offer, null)
   const attempt = book.tasks.get(want.id)!.task.attempts.length + 1
   const view = decisionView({ want, at: now, attempt, rule, winner, others: othersOf(book, match, now) })
-  decisions.kept[decisions.noted++ % KEPT] = view
+  decisions.kept[decisions.noted++ % DECISIONS_SHOWN] = view
   return view
 }
 
@@ -81,7 +82,7 @@ const contender = ({ address }: Supply, offer: Ask, excluded: Exclusion | null):
 
 /** Latest first; of a task that is being verified, once it is over. */
 export function latestDecisions({ decisions: { kept, noted }, tasks }: Book): DecisionView[] {
-  const latestFirst = Array.from(kept, (_, n) => kept[(noted - 1 - n) % KEPT]!)
+  const latestFirst = Array.from(kept, (_, n) => kept[(noted - 1 - n) % DECISIONS_SHOWN]!)
   return latestFirst.filter(({ task }) => !tasks.get(task)?.task.spec.assurance)
 }
 

@@ -14,8 +14,11 @@ const PAGE = 100
 
 export const ProviderPath = z.object({ address: Address })
 
+/** A provider's place in the list: whether it is active, the lower bound of its reputation, its address. */
+const Cursor = z.string().regex(/^[01]~[0-9.e-]{1,24}~0x[0-9a-f]{40}$/, 'must be `next` of an answer')
+
 export const ProviderListQuery = z.object({
-  after: Address.optional().describe('`next` of the answer before.'),
+  after: Cursor.optional().describe('`next` of the answer before.'),
 })
 
 export const ProviderList = z
@@ -53,20 +56,42 @@ export const ProviderView = ProviderSummary.omit({ offers: true })
             medianAsk: z.string().nullable().describe('Tokens a unit; null without others.'),
             medianSpeed: z.number().nullable().describe('Units a second; null without others.'),
           })
-          .describe('The other active providers that offer the same.'),
+          .describe('The other active providers of its cell that offer the same.'),
       }),
     ),
   })
   .meta({ id: 'Provider' })
 export type ProviderView = z.output<typeof ProviderView>
 
-/** A page of all that ever registered. One that left meanwhile begins the list again. */
-export function providerList(book: Book, after: Address | undefined, now: number): ProviderList {
-  const all = ranked(book, now)
-  const from = after === undefined ? 0 : all.findIndex(({ address }) => address === after) + 1
-  const providers = all.slice(from, from + PAGE)
-  return { providers, next: from + PAGE < all.length ? providers.at(-1)!.address : null }
+/** A page of all that ever registered. */
+export function providerList(book: Book, after: string | undefined, now: number): ProviderList {
+  const all = ranked(summaries(book, now))
+  return pageOf(after === undefined ? all : all.filter((one) => isBehind(one, after)), false)
 }
+
+/** The pages of several markets as one. */
+export const mergedList = (pages: ProviderList[]): ProviderList =>
+  pageOf(
+    ranked(pages.flatMap(({ providers }) => providers)),
+    pages.some(({ next }) => next !== null),
+  )
+
+function pageOf(all: ProviderSummary[], more: boolean): ProviderList {
+  const providers = all.slice(0, PAGE)
+  return { providers, next: more || all.length > PAGE ? cursorOf(providers.at(-1)!) : null }
+}
+
+export const cursorOf = ({ active, reputation, address }: Ranked): string =>
+  `${Number(active)}~${reputation.low}~${address}`
+
+function isBehind(one: ProviderSummary, cursor: string): boolean {
+  const [active, low, address] = cursor.split('~') as [string, string, Address]
+  return order({ active: active === '1', reputation: { low: Number(low) }, address }, one) < 0
+}
+
+/** How many providers of a market come before this place in the list. */
+export const rankedBefore = (book: Book, cursor: string, now: number): number =>
+  summaries(book, now).filter((one) => !isBehind(one, cursor)).length
 
 /** Null when nobody registered by this address. */
 export function providerView(book: Book, address: Address, now: number): ProviderView | null {
@@ -79,7 +104,7 @@ export function providerView(book: Book, address: Address, now: number): Provide
     registeredAt,
     heardAt,
     ...(registration.sealing && { sealing: registration.sealing }),
-    rank: ranked(book, now).findIndex((one) => one.address === address) + 1,
+    rank: rankedBefore(book, cursorOf(providerSummary(provider, now)), now),
     offers: registration.offers.map((offer) => ({ ...offer, others: othersOf(book, provider, offer, now) })),
   }
 }
@@ -97,13 +122,25 @@ export const ownProviders = (book: Book, owner: Address, now: number): OwnProvid
     .map((provider) => ({ ...providerSummary(provider, now), earnings: earningsOf(provider) })),
 })
 
-const ranked = (book: Book, now: number): ProviderSummary[] =>
-  [...book.providers.values()]
-    .map((provider) => providerSummary(provider, now))
-    .sort(
-      (x, y) =>
-        Number(y.active) - Number(x.active) || y.reputation.low - x.reputation.low || (x.address < y.address ? -1 : 1),
-    )
+/** An owner's providers in several markets as one list. */
+export const mergedOwn = (lists: OwnProviders[]): OwnProviders => ({
+  providers: lists
+    .flatMap(({ providers }) => providers)
+    .sort((x, y) => Number(y.earned) - Number(x.earned))
+    .slice(0, PAGE),
+})
+
+const summaries = (book: Book, now: number): ProviderSummary[] =>
+  [...book.providers.values()].map((provider) => providerSummary(provider, now))
+
+const ranked = (all: ProviderSummary[]): ProviderSummary[] => all.sort(order)
+
+type Ranked = Pick<ProviderSummary, 'active' | 'address'> & { reputation: { low: number } }
+
+const order = (x: Ranked, y: Ranked): number =>
+  Number(y.active) - Number(x.active) ||
+  y.reputation.low - x.reputation.low ||
+  (x.address === y.address ? 0 : x.address < y.address ? -1 : 1)
 
 function othersOf(book: Book, own: Provider, offer: Offer, now: number) {
   const offers = [...book.providers.values()]

@@ -55,13 +55,14 @@ function healthOf(
       label: 'Tasks that succeed',
       weight: 0.4,
       value: succeeded + failed === 0 ? null : succeeded / (succeeded + failed),
+      of: succeeded + failed,
       formula: 'succeeded / (succeeded + failed + expired), last hour',
     },
     {
       name: 'promptness',
       label: 'Tasks that start promptly',
       weight: 0.2,
-      value: shareWithin(minutes, PROMPT_MS),
+      ...shareWithin(minutes, PROMPT_MS),
       formula: 'tasks given to a provider within 5 s of submission / tasks given to a provider, last hour',
     },
     {
@@ -69,6 +70,7 @@ function healthOf(
       label: 'Providers that are there',
       weight: 0.2,
       value: recent === 0 ? null : active / recent,
+      of: recent,
       formula: 'active providers / providers heard of in the last 24 h',
     },
     {
@@ -76,6 +78,7 @@ function healthOf(
       label: 'Average reputation',
       weight: 0.2,
       value: reputation?.mean ?? null,
+      of: recent,
       formula: 'mean posterior chance of success of the providers heard of in the last 24 h',
     },
   ]

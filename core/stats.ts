@@ -8,7 +8,7 @@ import type { Kind } from './protocol/work.ts'
 import { type Attempt, statusOf, type Task } from './task.ts'
 
 export const MINUTE_MS = 60_000
-const MINUTES_KEPT = 60
+export const MINUTES_KEPT = 60
 const LATEST_KEPT = 20
 /** Waits are counted in buckets that grow by the square root of two, from one millisecond to about six hours. */
 const WAIT_BUCKETS = 50
@@ -125,8 +125,8 @@ function minuteView({ at, submitted, succeeded, failed, waits, volume }: MinuteC
   }
 }
 
-/** The share of waits that were at most `ms`, or null when none was counted. */
-export function shareWithin(minutes: MinuteCount[], ms: number): number | null {
+/** The share of waits that were at most `ms`, null when none was counted, and of how many it is. */
+export function shareWithin(minutes: MinuteCount[], ms: number): { value: number | null; of: number } {
   const limit = waitBucket(ms)
   let within = 0
   let all = 0
@@ -136,7 +136,7 @@ export function shareWithin(minutes: MinuteCount[], ms: number): number | null {
       if (bucket <= limit) within += count
     })
   }
-  return all === 0 ? null : within / all
+  return { value: all === 0 ? null : within / all, of: all }
 }
 
 /** What the public may see of a task. */

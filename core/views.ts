@@ -19,9 +19,9 @@ import { interval, NEWCOMER, pooled, score } from './reputation.ts'
 import { attemptShown, latencyView, minutesUntil } from './stats.ts'
 import { type Attempt, held, paid, statusOf, type Task } from './task.ts'
 
-const PROVIDERS_SHOWN = 50
-const LATEST_SHOWN = 20
-const MATCHES_SHOWN = 6
+export const PROVIDERS_SHOWN = 50
+export const LATEST_SHOWN = 20
+export const MATCHES_SHOWN = 6
 
 export function taskView(task: Task): TaskView {
   const { spec, state } = task

@@ -1,7 +1,7 @@
 /**
  * The edge on this machine: the production bundle on workerd, its state in a folder.
  * As a program: `node scripts/edge.ts --port P --state DIR [--no-build]` prints one line of JSON when it is ready.
- * Settings of a chain (DEPLOYMENT, RPC_URL, ...), OPERATOR_TOKEN, CALLS_PER_MINUTE and those of canaries are taken from the environment, and DEV=false.
+ * Settings of a chain (DEPLOYMENT, RPC_URL, ...), OPERATOR_TOKEN, CALLS_PER_MINUTE, CELLS and those of canaries are taken from the environment, and DEV=false.
  */
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
@@ -86,7 +86,7 @@ const CHAIN_VARIABLES = [
   'POSTER_KEY',
 ]
 
-const OWN_VARIABLES = ['OPERATOR_TOKEN', 'CALLS_PER_MINUTE', 'CANARY_KEYS', 'CANARY_SHARE']
+const OWN_VARIABLES = ['OPERATOR_TOKEN', 'CALLS_PER_MINUTE', 'CELLS', 'CANARY_KEYS', 'CANARY_SHARE']
 
 /** The settings of the chain that are in the environment. */
 function chainVariables(environment: NodeJS.ProcessEnv): Record<string, string> | undefined {

@@ -1,5 +1,6 @@
 /** The platform's bindings, and the one place where the parts are wired to each other. */
 import { waitUntil } from 'cloudflare:workers'
+import { cellNames } from '#core/cells.ts'
 import { DomainError } from '#core/errors.ts'
 import type { OutputFrame, Poll, PollAnswer } from '#core/protocol/lease.ts'
 import type { TaskView, WatchEvent } from '#core/protocol/task.ts'
@@ -53,6 +54,8 @@ export type Env = {
   DEV: string
   /** Calls a minute of one API key; see rateLimits. */
   CALLS_PER_MINUTE?: string
+  /** How many cells the market has; see core/cells.ts. */
+  CELLS: string
   EDGE_SECRET: string
   /** Lets its bearer read what is the operator's alone; without it nobody does. */
   OPERATOR_TOKEN?: string
@@ -103,12 +106,6 @@ function roomOfTask(env: Env, task: string) {
   }
 }
 
-/** The cell that takes tasks that name none. */
-export const DEFAULT_CELL = 'c1'
-export const CELLS = [DEFAULT_CELL] as const
-/** An id that anybody made up must not make a market. */
-export const isCell = (name: string): boolean => CELLS.some((cell) => cell === name)
-
 /** In receipts of a network without contracts. */
 const NO_COURT: Address = `0x${'00'.repeat(20)}`
 
@@ -138,8 +135,8 @@ function wire(env: Env) {
   const settings = chainSettings(chainId, env)
   let edgeKey: ReturnType<typeof edgeKeyOf> | undefined
   let transfers: Transfers | undefined
-  const market = (cell: string = DEFAULT_CELL) =>
-    counted(env.MARKET.getByName(cell) as unknown as Remote<Market>, used.market)
+  const cells = cellNames(Number(env.CELLS))
+  const market = (cell: string) => counted(env.MARKET.getByName(cell) as unknown as Remote<Market>, used.market)
   const openTo = (cell: string) => marketLine(() => market(cell))
   const lines = new Map<string, ReturnType<typeof openTo>>()
   return {
@@ -181,8 +178,15 @@ function wire(env: Env) {
       return transfers
     },
     payments: () => counted(env.PAYMENTS.getByName('payments') as unknown as Remote<Payments>, used.payments),
+    /** Their names. */
+    cells,
+    /** An id that anybody made up must not make a market. */
+    isCell: (name: string): boolean => cells.includes(name),
     market,
-    line: (cell: string = DEFAULT_CELL) => {
+    /** Asks each cell. */
+    everywhere: <T>(question: (market: Remote<Market>) => Promise<T>): Promise<T[]> =>
+      Promise.all(cells.map((cell) => question(market(cell)))),
+    line: (cell: string) => {
       const line = lines.get(cell) ?? openTo(cell)
       lines.set(cell, line)
       return line
@@ -195,6 +199,6 @@ function wire(env: Env) {
     library: (address: Address) => counted(env.LIBRARY.getByName(address) as unknown as Remote<Library>, used.library),
     files: openFiles(env.BLOBS),
     /** For an object: what it waits for must not be answered by another. */
-    ownLine: (cell: string = DEFAULT_CELL) => openTo(cell),
+    ownLine: (cell: string) => openTo(cell),
   }
 }

@@ -1,4 +1,5 @@
 import { waitUntil } from 'cloudflare:workers'
+import { FIRST_CELL } from '#core/cells.ts'
 import { app } from './app.ts'
 import { crossOrigin } from './cross-origin.ts'
 import { type Env, type Network, networkOf } from './env.ts'
@@ -27,7 +28,7 @@ function tellUsage(env: Env): void {
   if (!told) return
   waitUntil(
     networkOf(env)
-      .market()
+      .market(FIRST_CELL)
       .takeUsage(told.id, told.usage)
       .catch((error) => logError('usage_failed', error)),
   )

@@ -3,6 +3,7 @@ import { DomainError } from '#core/errors.ts'
 import { coveredBy, type LaneView, nextCap } from '#core/lane.ts'
 import { formatAmount } from '#core/money.ts'
 import type { Address } from '#core/protocol/values.ts'
+import { cellOf } from './cells.ts'
 import type { Network } from './env.ts'
 import { logChainError } from './log.ts'
 
@@ -16,7 +17,7 @@ export async function lockLane(
   receiver: Address,
   requester: Address,
 ): Promise<LaneView> {
-  const due = await network.market().due(receiver, requester)
+  const due = await network.market(await cellOf(network, receiver)).due(receiver, requester)
   if (due === null) throw new DomainError('not_owed')
   const { account, signLock } = network.signerOf(requester)
   try {

@@ -4,9 +4,11 @@ import { coveredBy, type LaneDemand, type LaneOnChain, LEAST_LOCK, type SeenLane
 import { formatAmount, parseAmount } from '#core/money.ts'
 import type { Address } from '#core/protocol/values.ts'
 import { laneKey } from '#core/purse.ts'
+import type { TaskRequest } from '#core/request.ts'
 import { isOfContract } from '#core/signature.ts'
 import { lockTypedData, MAX_LANE, voucherTypedData } from '#core/voucher.ts'
 import { fromBase64 } from './base64.ts'
+import { cellFor, homeOf } from './cells.ts'
 import { chainOf, type Network } from './env.ts'
 import { logChainError } from './log.ts'
 import { unwrap } from './outcome.ts'
@@ -15,26 +17,37 @@ import { unwrap } from './outcome.ts'
 export const LANE_ERRORS = ['no_chain', 'voucher_required', 'voucher_refused', 'chain_unreachable'] as const
 
 type Given = { 'voucher-signer'?: Address | undefined; voucher?: string | undefined }
+/** What is to be paid for, and the same as it goes to a market. */
+type Asked = { requests: TaskRequest[]; encoded: string }
 type Lane = { account: `0x${string}`; signer: Address; payer: Address; receiver: Address }
 
 /**
- * Takes what was signed for a call, and finds the lane that pays for it. @returns the key of its purse
+ * Takes what was signed for a call, and finds the lane that pays for it.
+ * @returns the cell where its provider is at home, and the key of its purse
  * @throws DomainError voucher_required, with what is to be signed, and the others of `LANE_ERRORS`
  */
-export async function laneFor(network: Network, payer: Address, encoded: string, given: Given): Promise<string> {
+export async function laneFor(
+  network: Network,
+  payer: Address,
+  asked: Asked,
+  given: Given,
+): Promise<{ cell: string; payer: string }> {
   const { settlement } = chainOf(network)
   const signer = given['voucher-signer']!
   const account = network.accountIdOf(payer, signer)
   const signed = given.voucher === undefined ? undefined : decoded(given.voucher)
   if (signed) {
-    await accept(network, { account, signer, payer, receiver: signed.provider }, signed)
+    const receiver = signed.provider
+    const cell = await homeOf(network, receiver)
+    if (!cell) throw refused(`nobody is registered as ${receiver}`)
+    await accept(network, cell, { account, signer, payer, receiver }, signed)
     // Should others have spent of it meanwhile, the market asks for more.
-    return laneKey(account, signed.provider)
+    return { cell, payer: laneKey(account, receiver) }
   }
-  const choice = unwrap(await network.market().lane(payer, account, encoded))
+  const { cell, choice } = await choose(network, payer, account, asked)
   const { provider, ceiling } = choice
-  if (ceiling <= (choice.signed?.ceiling ?? 0n)) return laneKey(account, provider)
-  const { lane } = await lookAt(network, { account, payer, receiver: provider })
+  if (ceiling <= (choice.signed?.ceiling ?? 0n)) return { cell, payer: laneKey(account, provider) }
+  const { lane } = await lookAt(network, cell, { account, payer, receiver: provider })
   if (coveredBy(lane) + lane.free < ceiling) {
     const short = formatAmount(ceiling - coveredBy(lane) - lane.free)
     throw new DomainError('insufficient_funds', { detail: `the account on the chain is ${short} tokens short of it` })
@@ -54,7 +67,24 @@ export async function laneFor(network: Network, payer: Address, encoded: string,
   })
 }
 
-async function accept(network: Network, lane: Lane, { ceiling, signature, lock }: SignedLane): Promise<void> {
+/** A lane that was signed for before, in whatever cell; else one of the cell that is to take the tasks, or of any that can. */
+async function choose(network: Network, payer: Address, account: string, { requests, encoded }: Asked) {
+  const { cells, everywhere } = network
+  const choices = await everywhere((market) => market.lane(payer, account, encoded))
+  const found = choices.flatMap((choice, i) => ('value' in choice ? [{ cell: cells[i]!, choice: choice.value }] : []))
+  const known = found.find(({ choice }) => choice.signed !== null)
+  if (known) return known
+  const cell = await cellFor(network, payer, requests)
+  const there = found.find((one) => one.cell === cell) ?? found[0]
+  return there ?? { cell, choice: unwrap(choices[cells.indexOf(cell)]!) }
+}
+
+async function accept(
+  network: Network,
+  cell: string,
+  lane: Lane,
+  { ceiling, signature, lock }: SignedLane,
+): Promise<void> {
   const { account, receiver, payer } = lane
   const units = parseAmount(ceiling)
   if (units > MAX_LANE) throw refused('its ceiling is more than a lane can hold')
@@ -62,14 +92,14 @@ async function accept(network: Network, lane: Lane, { ceiling, signature, lock }
   if (!(await isSigned(network, lane.signer, voucher, signature))) {
     throw refused('it is not signed by the key that Voucher-Signer names')
   }
-  let seen = await lookAt(network, lane)
+  let seen = await lookAt(network, cell, lane)
   if (lock && parseAmount(lock.cap) > seen.lane.cap) {
     await relay(network, lane, seen.lane, lock)
-    seen = await lookAt(network, lane)
+    seen = await lookAt(network, cell, lane)
   }
   const covered = coveredBy(seen.lane)
   if (covered < units) throw refused(`the lane covers ${formatAmount(covered)} tokens on the chain`)
-  unwrap(await network.market().vouch(payer, account, receiver, { ceiling: units, signature }, seen))
+  unwrap(await network.market(cell).vouch(payer, account, receiver, { ceiling: units, signature }, seen))
 }
 
 /** Sends a lock to the chain, which costs the edge a transaction; one that the contract would refuse is not sent. */
@@ -109,13 +139,17 @@ async function isSigned(
  * How the chain has a lane; while it is away, how it was last seen.
  * @throws DomainError insufficient_funds for an account that nothing was ever deposited into, chain_unreachable
  */
-async function lookAt(network: Network, { account, payer, receiver }: Omit<Lane, 'signer'>): Promise<SeenLane> {
+async function lookAt(
+  network: Network,
+  cell: string,
+  { account, payer, receiver }: Omit<Lane, 'signer'>,
+): Promise<SeenLane> {
   const at = Date.now()
   let lane: LaneOnChain | null
   try {
     lane = await reached(chainOf(network).reader.laneOf(account, receiver))
   } catch (error) {
-    const seen = await network.market().laneSeen(payer, account, receiver)
+    const seen = await network.market(cell).laneSeen(payer, account, receiver)
     if (seen) return seen
     throw error
   }

@@ -3,6 +3,7 @@ import type { SubmitHeaders } from '#core/lane.ts'
 import type { TaskView } from '#core/protocol/task.ts'
 import { encodeRequests, type TaskRequest } from '#core/request.ts'
 import { type Principal, sha256 } from './auth.ts'
+import { cellFor, inCell } from './cells.ts'
 import type { Network } from './env.ts'
 import { idempotencyOf } from './idempotency.ts'
 import type { Json } from './outcome.ts'
@@ -33,6 +34,11 @@ export async function submitRequests(
 ): Promise<Json<TaskView[]>> {
   const encoded = await encodeSubmission(requests)
   const idempotency = await idempotencyOf(headers['idempotency-key'], address, encoded)
-  const payer = headers['voucher-signer'] === undefined ? key : await laneFor(network, address, encoded, headers)
-  return network.line().submit(address, payer, encoded, waitMs, idempotency)
+  const signsItself = headers['voucher-signer'] !== undefined
+  const { cell, payer } = signsItself
+    ? await laneFor(network, address, { requests, encoded }, headers)
+    : { cell: await cellFor(network, address, requests), payer: key }
+  return inCell(network, address, cell, idempotency, (place) =>
+    network.line(place).submit(address, payer, encoded, waitMs, idempotency),
+  )
 }

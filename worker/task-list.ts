@@ -1,6 +1,6 @@
 import type { TaskSummary } from '#core/protocol/network.ts'
 import { isOf, matchesQuery, summaryOfRecord, type TaskList, type TaskListQuery, type Whose } from '#core/task-list.ts'
-import { CELLS, type Network } from './env.ts'
+import type { Network } from './env.ts'
 
 /** Pages of the history that one answer looks at, at most: each holds up to 250 tasks. */
 const PAGES = 20
@@ -8,8 +8,12 @@ const PAGES = 20
 const ENOUGH = 50
 
 /** Somebody's tasks: at first what the markets still have, then the history, a few of its pages at a time. */
-export async function listTasks({ market, history }: Network, whose: Whose, query: TaskListQuery): Promise<TaskList> {
-  const live = query.before === undefined ? await Promise.all(CELLS.map((cell) => market(cell).liveTasks(whose))) : []
+export async function listTasks(
+  { everywhere, history }: Network,
+  whose: Whose,
+  query: TaskListQuery,
+): Promise<TaskList> {
+  const live = query.before === undefined ? await everywhere((market) => market.liveTasks(whose)) : []
   const found = new Map<string, TaskSummary>(live.flat().map((task) => [task.id, task]))
   // Asked after the markets: what was handed over meanwhile is then in both, and counts once.
   const pages = await history.readPagesOf(whose, query.before, PAGES)

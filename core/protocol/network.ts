@@ -44,12 +44,12 @@ export type Minute = z.output<typeof Minute>
 
 /** A minute as the history keeps it, with the headline metrics at its end where they were known. */
 export const HistoryMinute = Minute.extend({
-  cell: z.string(),
   totalProviders: z.int().nullable(),
   activeProviders: z.int().nullable(),
   averageReputation: z.number().nullable(),
   healthScore: z.number().nullable(),
 })
+export type HistoryMinute = z.output<typeof HistoryMinute>
 
 const TimeText = z
   .string()
@@ -66,6 +66,7 @@ export const HealthComponent = z.object({
   label: z.string(),
   weight: z.number(),
   value: z.number().nullable(),
+  of: z.int().describe('Of how many it is the share or the mean; 0 when it is null.'),
   formula: z.string(),
 })
 export type HealthComponent = z.output<typeof HealthComponent>

@@ -86,13 +86,13 @@ test('the share of waits within a time counts those, and at most those half as l
       fc.array(fc.nat(20_000), { minLength: 1, maxLength: 50 }),
       fc.integer({ min: 1, max: 20_000 }),
       (waits, ms) => {
-        const share = shareWithin(statsOf(waits).stats.minutes, ms)! * waits.length
+        const share = shareWithin(statsOf(waits).stats.minutes, ms).value! * waits.length
         expect(share).toBeGreaterThanOrEqual(waits.filter((wait) => wait <= ms).length - 1e-9)
         expect(share).toBeLessThanOrEqual(waits.filter((wait) => wait <= ms * 1.5).length + 1e-9)
       },
     ),
   )
-  expect(shareWithin([], 5000)).toBeNull()
+  expect(shareWithin([], 5000)).toEqual({ value: null, of: 0 })
 })
 
 test('only the first grant of a task counts as its wait', () => {
@@ -155,6 +155,7 @@ const component = (value: number | null, weight: number): HealthComponent => ({
   label: '',
   weight,
   value,
+  of: 1,
   formula: '',
 })
 

@@ -1,6 +1,6 @@
 import { runDurableObjectAlarm } from 'cloudflare:test'
 import { expect, test } from 'vitest'
-import type { ProviderList, ProviderView } from '#core/directory.ts'
+import { cursorOf, type ProviderList, type ProviderView } from '#core/directory.ts'
 import type { TaskList } from '#core/task-list.ts'
 import {
   bindings,
@@ -107,7 +107,7 @@ test('a provider is shown beside the others of its classes', async () => {
   const { providers, next } = (await send<ProviderList>('GET', '/v1/providers')).body
   expect(next).toBeNull()
   expect(providers[body.rank - 1]!.address).toBe(bob.address)
-  const after = (await send<ProviderList>('GET', `/v1/providers?after=${providers[0]!.address}`)).body
+  const after = (await send<ProviderList>('GET', `/v1/providers?after=${cursorOf(providers[0]!)}`)).body
   expect(after.providers.map(({ address }) => address)).toEqual(providers.slice(1).map(({ address }) => address))
   refused(await send('GET', `/v1/providers/0x${'0'.repeat(40)}`), 'provider_not_found')
   refused(await send('GET', '/v1/providers/nobody'), 'invalid_request')

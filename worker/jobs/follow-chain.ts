@@ -3,7 +3,7 @@
  * they are told before the cursor moves on, so that none is passed over.
  */
 import type { Address } from '#core/protocol/values.ts'
-import { CELLS, type Network } from '../env.ts'
+import type { Network } from '../env.ts'
 import { logChainError, logError } from '../log.ts'
 import type { BlockMark } from '../store/deposits.ts'
 
@@ -53,7 +53,7 @@ async function advance(network: Network, chain: Chain, confirmed: number, readAt
 /** What a payer has taken out, no market may go on spending: those that drew it in advance give back what is not held. */
 async function tell(network: Network, payer: Address, total: bigint, readAt: number): Promise<void> {
   if (await network.account(payer).fund(total, readAt)) return
-  await Promise.all(CELLS.map((cell) => network.market(cell).recall(payer)))
+  await network.everywhere((market) => market.recall(payer))
 }
 
 /**

@@ -23,6 +23,7 @@ import { createOutbox, drain, nextSignal } from '../outbox.ts'
 import { outcomeOf } from '../outcome.ts'
 import { used } from '../usage.ts'
 import { type AccountBlobs, openAccountBlobs } from './account-blobs.ts'
+import { type AccountPlaces, openAccountPlaces } from './account-places.ts'
 import { type AccountWebhooks, type Notice, openAccountWebhooks } from './account-webhooks.ts'
 
 /** Entries after which the account is written down whole. */
@@ -45,6 +46,8 @@ export class Account extends DurableObject<Env> {
   private readonly outbox = createOutbox()
   private readonly hooks: AccountWebhooks
   private tidiedAt = 0
+  /** Opened by the first who needs it: in a network of one cell nobody does. */
+  private places: AccountPlaces | null = null
   /** The sweep that goes on: what it removes must not be written meanwhile. */
   private sweeping: Promise<void> | null = null
 
@@ -87,6 +90,23 @@ export class Account extends DurableObject<Env> {
   credit(cell: string, total: bigint): void {
     if (total <= (this.state.earned.get(cell) ?? 0n)) return
     this.add({ type: 'earned', at: Date.now(), cell, total })
+  }
+
+  /** As a provider: in this cell, unless it is at home in another. @returns the one that it is at home in */
+  settleIn(cell: string): string {
+    if (this.state.home === null) this.add({ type: 'settled_in', at: Date.now(), cell })
+    return this.state.home!
+  }
+
+  /** Where a submission under an idempotency key is to go: to the cell that it was chosen for, or where it went before. */
+  place(key: string, cell: string): string {
+    this.places ??= openAccountPlaces(this.ctx.storage)
+    return this.places.enter(key, cell, Date.now())
+  }
+
+  unplace(key: string): void {
+    this.places ??= openAccountPlaces(this.ctx.storage)
+    this.places.leave(key)
   }
 
   /**

@@ -2,7 +2,9 @@ import { DurableObject } from 'cloudflare:workers'
 import { type BatchView, type CreateBatch, FILE_LIMITS, type FileView, pageName } from '#core/batch.ts'
 import { DomainError } from '#core/errors.ts'
 import { type Address, LIMITS } from '#core/protocol/values.ts'
+import { parseTaskId } from '#core/task-id.ts'
 import { randomHex } from '../auth.ts'
+import { cellFor, inCell } from '../cells.ts'
 import { type Env, type Network, networkOf } from '../env.ts'
 import { idempotencyOf } from '../idempotency.ts'
 import { logError } from '../log.ts'
@@ -23,7 +25,8 @@ type FileRow = { id: string; created: number; filename: string; purpose: string;
 export class Library extends DurableObject<Env> {
   private readonly network: Network
   private readonly owner: Address
-  private readonly line: ReturnType<Network['ownLine']>
+  /** By cell. */
+  private readonly lines = new Map<string, ReturnType<Network['ownLine']>>()
   /** Batches that are not over. */
   private readonly active = new Map<string, BatchState>()
   private readonly runs: Runs = new Map()
@@ -33,7 +36,6 @@ export class Library extends DurableObject<Env> {
     super(ctx, env)
     this.network = networkOf(env)
     this.owner = ctx.id.name as Address
-    this.line = this.network.ownLine()
     ctx.storage.sql.exec(`create table if not exists files(
       id text primary key, created integer not null, filename text not null, purpose text not null,
       bytes integer not null, open integer not null) without rowid`)
@@ -180,12 +182,23 @@ export class Library extends DurableObject<Env> {
       submit: async (requests, name) => {
         const encoded = await encodeSubmission(requests)
         const idempotency = await idempotencyOf(name, this.owner, encoded)
-        return fromJson(await this.line.submit(this.owner, batch.key, encoded, 0, idempotency))
+        const cell = await cellFor(this.network, this.owner, requests)
+        return fromJson(
+          await inCell(this.network, this.owner, cell, idempotency, (place) =>
+            this.lineTo(place).submit(this.owner, batch.key, encoded, 0, idempotency),
+          ),
+        )
       },
-      read: async (task, waitMs) => fromJson(await this.line.read(this.owner, task, waitMs)),
-      cancel: (task) => this.line.cancel(this.owner, task),
+      read: async (task, waitMs) => fromJson(await this.lineTo(parseTaskId(task)!.cell).read(this.owner, task, waitMs)),
+      cancel: (task) => this.lineTo(parseTaskId(task)!.cell).cancel(this.owner, task),
       save: (changed) => this.save(changed),
     }
+  }
+
+  private lineTo(cell: string): ReturnType<Network['ownLine']> {
+    const line = this.lines.get(cell) ?? this.network.ownLine(cell)
+    this.lines.set(cell, line)
+    return line
   }
 
   private save(batch: BatchState): void {

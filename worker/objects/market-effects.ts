@@ -120,9 +120,15 @@ export function createEffects(store: MarketStore, network: Network) {
     inFlight(1)
     if (!purseOf(book, id).drawing) record(book, { type: 'drawing', at: Date.now(), purse: id })
     writeMarket(store)
-    const total = await network
-      .account(account)
-      .draw({ cell: book.cell, key, ...targets })
+    const ask = () => network.account(account).draw({ cell: book.cell, key, ...targets })
+    const total = await ask()
+      .then(async (granted) => {
+        const others = network.cells.filter((cell) => cell !== book.cell)
+        if (granted >= targets.least || others.length === 0) return granted
+        // Other cells may have drawn what is missing, and hold no task for it.
+        await Promise.all(others.map((cell) => network.market(cell).recall(account)))
+        return ask()
+      })
       .catch((error: unknown) => {
         if (inFlight(-1) === 0) signal(outbox, `draw ${id}`, Date.now() + SETTLE_MS)
         throw error
@@ -245,7 +251,7 @@ export function createEffects(store: MarketStore, network: Network) {
     }
     network
       .feed()
-      .publish(changes as Partial<NetworkSnapshot>)
+      .tell(book.cell, changes as Partial<NetworkSnapshot>)
       .then((watchers) => {
         feed.watched = watchers > 0
       })

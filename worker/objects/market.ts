@@ -12,11 +12,19 @@ import {
   record,
   tick,
 } from '#core/book.ts'
+import { type CellLoad, loadOf } from '#core/cells.ts'
 import { lengthOf } from '#core/chat-joint.ts'
 import { type CostView, costOf, type IsolateUsage, keepUsage, noUsages } from '#core/cost.ts'
 import { latestDecisions } from '#core/decision.ts'
 import { earningsOf } from '#core/device-earnings.ts'
-import { isOwnedBy, type OwnProviders, ownProviders, providerList, providerView } from '#core/directory.ts'
+import {
+  isOwnedBy,
+  type OwnProviders,
+  ownProviders,
+  providerList,
+  providerView,
+  rankedBefore,
+} from '#core/directory.ts'
 import { DomainError } from '#core/errors.ts'
 import { forecastRecord } from '#core/forecast-record.ts'
 import { isActive } from '#core/health.ts'
@@ -416,6 +424,15 @@ export class Market extends DurableObject<Env> {
 
   /* Everybody */
 
+  isHomeOf(address: Address): boolean {
+    return this.book.providers.has(address)
+  }
+
+  /** How much of each class it can take, so that tasks go where they can be done. */
+  load(): CellLoad {
+    return loadOf(this.book, Date.now())
+  }
+
   models() {
     return modelsOf(this.book, Date.now())
   }
@@ -432,12 +449,17 @@ export class Market extends DurableObject<Env> {
     return [...liveSummaries(this.book, whose), ...packed.map(summaryOfRecord)]
   }
 
-  providers(after: Address | undefined) {
+  providers(after: string | undefined) {
     return providerList(this.book, after, Date.now())
   }
 
   provider(address: Address) {
     return providerView(this.book, address, Date.now())
+  }
+
+  /** How many of its providers come before this place in the list. */
+  rankedBefore(cursor: string): number {
+    return rankedBefore(this.book, cursor, Date.now())
   }
 
   /** On which days a provider was there; null when nobody registered by this address. */

@@ -1,7 +1,7 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
 import type { ApiKey } from '#core/account.ts'
-import { OwnProviders, ProviderPath } from '#core/directory.ts'
+import { mergedOwn, OwnProviders, ProviderPath } from '#core/directory.ts'
 import { DomainError } from '#core/errors.ts'
 import { formatAmount, max, parseAmount } from '#core/money.ts'
 import { AccountView, CreateKey, KeyView, Session, SignIn } from '#core/protocol/account.ts'
@@ -11,7 +11,8 @@ import type { Address } from '#core/protocol/values.ts'
 import { RequesterReputation } from '#core/requester-reputation.ts'
 import { SIGN_IN_WINDOW_MS } from '#core/sign-in.ts'
 import { issueSession, newKey } from '../auth.ts'
-import { CELLS, type Env, type Network, networkOf } from '../env.ts'
+import { homeOf } from '../cells.ts'
+import { type Env, type Network, networkOf } from '../env.ts'
 import { takeFromFaucet } from '../faucet.ts'
 import { operation } from '../middleware/operation.ts'
 import { unwrap } from '../outcome.ts'
@@ -74,7 +75,10 @@ export const account = new Hono<{ Bindings: Env }>()
       access: 'session',
       answers: { 200: OwnProviders },
     }),
-    async (c) => c.json(await networkOf(c.env).market().ownProviders(c.get('principal').address)),
+    async (c) => {
+      const { address } = c.get('principal')
+      return c.json(mergedOwn(await networkOf(c.env).everywhere((market) => market.ownProviders(address))))
+    },
   )
   .get(
     '/providers/:address/why',
@@ -86,8 +90,11 @@ export const account = new Hono<{ Bindings: Env }>()
       errors: ['provider_not_found'],
     }),
     async (c) => {
+      const network = networkOf(c.env)
       const { address } = c.req.valid('param')
-      return c.json(unwrap(await networkOf(c.env).market().whyOf(c.get('principal').address, address)))
+      const home = await homeOf(network, address)
+      if (!home) throw new DomainError('provider_not_found')
+      return c.json(unwrap(await network.market(home).whyOf(c.get('principal').address, address)))
     },
   )
   .get(
@@ -97,7 +104,11 @@ export const account = new Hono<{ Bindings: Env }>()
       access: 'account:read',
       answers: { 200: z.object({ lanes: z.array(OwnLane) }) },
     }),
-    async (c) => c.json({ lanes: await networkOf(c.env).market().ownLanes(c.get('principal').address) }),
+    async (c) => {
+      const { address } = c.get('principal')
+      const lanes = await networkOf(c.env).everywhere((market) => market.ownLanes(address))
+      return c.json({ lanes: lanes.flat() })
+    },
   )
   .post(
     '/lanes/close',
@@ -112,7 +123,10 @@ export const account = new Hono<{ Bindings: Env }>()
     }),
     async (c) => {
       const { account, provider } = c.req.valid('json')
-      return c.json(unwrap(await networkOf(c.env).market().askToClose(c.get('principal').address, account, provider)))
+      const network = networkOf(c.env)
+      const home = await homeOf(network, provider)
+      if (!home) throw new DomainError('lane_not_found')
+      return c.json(unwrap(await network.market(home).askToClose(c.get('principal').address, account, provider)))
     },
   )
   .post(
@@ -180,7 +194,7 @@ export const keys = new Hono<{ Bindings: Env }>()
 /** An account with what the markets hold of it: free is all that can still be spent. */
 async function accountView(network: Network, address: Address): Promise<AccountView> {
   const balances = await network.account(address).balances()
-  const purses = await Promise.all(CELLS.map((cell) => network.market(cell).purses(address)))
+  const purses = await network.everywhere((market) => market.purses(address))
   const sum = (name: 'available' | 'held' | 'captured') => purses.reduce((total, purse) => total + purse[name], 0n)
   return {
     address,

@@ -1,4 +1,5 @@
 import { Hono } from 'hono'
+import { mergedDecisions } from '#core/merged.ts'
 import { DecisionList } from '#core/protocol/decision.ts'
 import { type Env, networkOf } from '../env.ts'
 import { operation } from '../middleware/operation.ts'
@@ -12,5 +13,6 @@ export const decisions = new Hono<{ Bindings: Env }>().get(
     access: 'anyone',
     answers: { 200: DecisionList },
   }),
-  async (c) => c.json({ decisions: await networkOf(c.env).market().decisions() }),
+  async (c) =>
+    c.json({ decisions: mergedDecisions(await networkOf(c.env).everywhere((market) => market.decisions())) }),
 )

@@ -5,7 +5,7 @@ import { LogConsistency } from '#core/hour-log.ts'
 import { Address } from '#core/protocol/values.ts'
 import { Hour, HourList, hourName, hourNumber, ReputationList } from '#core/public-log.ts'
 import { RequesterReputations } from '#core/requester-reputation.ts'
-import { CELLS, type Env, networkOf } from '../env.ts'
+import { type Env, networkOf } from '../env.ts'
 import { operation } from '../middleware/operation.ts'
 import { linesOf } from '../public-log.ts'
 import { requesterReputations } from '../requester-reputation.ts'
@@ -19,7 +19,8 @@ export const exports = new Hono<{ Bindings: Env }>()
       answers: { 200: HourList },
     }),
     async (c) => {
-      const hours = await networkOf(c.env).history.readHours(CELLS)
+      const { cells, history } = networkOf(c.env)
+      const hours = await history.readHours(cells)
       return c.json({ hours: hours.map(({ hour, records }) => ({ hour: hourName(hour), records })) })
     },
   )
@@ -34,13 +35,13 @@ export const exports = new Hono<{ Bindings: Env }>()
       answers: { 200: 'application/x-ndjson' },
     }),
     (c) => {
-      const { history } = networkOf(c.env)
+      const network = networkOf(c.env)
       const hour = hourNumber(c.req.valid('param').hour)
       c.header('content-type', 'application/x-ndjson')
       return stream(c, async (body) => {
-        const head = await history.readHead(hour)
+        const head = await network.history.readHead(hour)
         if (head) await body.write(`${JSON.stringify(head)}\n`)
-        for await (const line of linesOf(history, hour)) await body.write(`${line}\n`)
+        for await (const line of linesOf(network, hour)) await body.write(`${line}\n`)
       })
     },
   )
@@ -74,7 +75,11 @@ export const reputations = new Hono<{ Bindings: Env }>()
       query: z.object({ provider: Address.optional() }),
       answers: { 200: ReputationList },
     }),
-    async (c) => c.json({ reputations: await networkOf(c.env).market().reputations(c.req.valid('query').provider) }),
+    async (c) => {
+      const { provider } = c.req.valid('query')
+      const reputations = await networkOf(c.env).everywhere((market) => market.reputations(provider))
+      return c.json({ reputations: reputations.flat() })
+    },
   )
   .get(
     '/requesters',

@@ -1,4 +1,5 @@
 import { Hono } from 'hono'
+import { mergedForecast, mergedRecord } from '#core/merged-forecast.ts'
 import { ForecastQuery, ForecastRecord, ForecastView } from '#core/protocol/forecast.ts'
 import { type Env, networkOf } from '../env.ts'
 import { operation } from '../middleware/operation.ts'
@@ -14,7 +15,10 @@ export const forecast = new Hono<{ Bindings: Env }>()
       query: ForecastQuery,
       answers: { 200: ForecastView },
     }),
-    async (c) => c.json(await networkOf(c.env).market().forecast(c.req.valid('query'))),
+    async (c) => {
+      const only = c.req.valid('query')
+      return c.json(mergedForecast(await networkOf(c.env).everywhere((market) => market.forecast(only))))
+    },
   )
   .get(
     '/record',
@@ -26,5 +30,8 @@ export const forecast = new Hono<{ Bindings: Env }>()
       query: ForecastQuery,
       answers: { 200: ForecastRecord },
     }),
-    async (c) => c.json(await networkOf(c.env).market().forecastRecord(c.req.valid('query'))),
+    async (c) => {
+      const only = c.req.valid('query')
+      return c.json(mergedRecord(await networkOf(c.env).everywhere((market) => market.forecastRecord(only))))
+    },
   )

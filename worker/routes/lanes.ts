@@ -4,6 +4,7 @@ import { LaneView, LockLane } from '#core/lane.ts'
 import { laneStatementTypedData } from '#core/lane-statement.ts'
 import { SignedClosing } from '#core/protocol/lane-closing.ts'
 import { releaseTypedData } from '#core/voucher.ts'
+import { cellOf } from '../cells.ts'
 import { chainOf, type Env, networkOf } from '../env.ts'
 import { lockLane } from '../lock-lane.ts'
 import { operation } from '../middleware/operation.ts'
@@ -54,7 +55,7 @@ export const lanes = new Hono<{ Bindings: Env }>()
       if (signers.some((signer) => signer !== address)) {
         throw new DomainError('closing_refused', { detail: `both must be signed by ${address}` })
       }
-      unwrap(await network.market().closeLane(address, requester, { statement, release }))
+      unwrap(await network.market(await cellOf(network, address)).closeLane(address, requester, { statement, release }))
       return c.body(null, 204)
     },
   )

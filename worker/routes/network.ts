@@ -1,8 +1,10 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
+import { FIRST_CELL } from '#core/cells.ts'
 import { CostView } from '#core/cost.ts'
+import { mergedBooks, mergedHistory, mergedSnapshot } from '#core/merged.ts'
 import { BooksView, HistoryMinute, NetworkFrame, NetworkSnapshot, SeriesQuery } from '#core/protocol/network.ts'
-import { CELLS, type Env, networkOf } from '../env.ts'
+import { type Env, networkOf } from '../env.ts'
 import { operation } from '../middleware/operation.ts'
 import { usageOfIsolate } from '../usage.ts'
 
@@ -17,7 +19,7 @@ export const network = new Hono<{ Bindings: Env }>()
       access: 'anyone',
       answers: { 200: NetworkSnapshot },
     }),
-    async (c) => c.json(await networkOf(c.env).market().snapshot()),
+    async (c) => c.json(mergedSnapshot(await networkOf(c.env).everywhere((market) => market.snapshot()))),
   )
   .get(
     '/books',
@@ -27,7 +29,7 @@ export const network = new Hono<{ Bindings: Env }>()
       access: 'anyone',
       answers: { 200: BooksView },
     }),
-    async (c) => c.json(await networkOf(c.env).market().books()),
+    async (c) => c.json(mergedBooks(await networkOf(c.env).everywhere((market) => market.books()))),
   )
   .get(
     '/cost',
@@ -40,8 +42,7 @@ export const network = new Hono<{ Bindings: Env }>()
     }),
     async (c) => {
       const { id, usage } = usageOfIsolate(Date.now())
-      const market = networkOf(c.env).market()
-      return c.json(await market.takeUsage(id, usage))
+      return c.json(await networkOf(c.env).market(FIRST_CELL).takeUsage(id, usage))
     },
   )
   .get(
@@ -54,7 +55,8 @@ export const network = new Hono<{ Bindings: Env }>()
     }),
     async (c) => {
       const { to = Date.now(), from = to - DAY_MS } = c.req.valid('query')
-      return c.json({ minutes: await networkOf(c.env).history.readMinutes(CELLS, from, to) })
+      const { cells, history } = networkOf(c.env)
+      return c.json({ minutes: mergedHistory(await history.readMinutes(cells, from, to)) })
     },
   )
   .get(

@@ -1,5 +1,7 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
+import { FIRST_CELL } from '#core/cells.ts'
+import { mergedBooks, mergedSnapshot } from '#core/merged.ts'
 import { metricsText, PROMETHEUS_TYPE } from '#core/prometheus.ts'
 import { type Env, type Network, networkOf } from '../env.ts'
 import { logError } from '../log.ts'
@@ -19,14 +21,16 @@ export const operator = new Hono<{ Bindings: Env }>()
       answers: { 200: 'text/plain' },
     }),
     async (c) => {
-      const market = networkOf(c.env).market()
+      const { market, everywhere } = networkOf(c.env)
       const { id, usage } = usageOfIsolate(Date.now())
-      const [snapshot, books, cost] = await Promise.all([
-        market.snapshot(),
-        market.books(),
-        market.takeUsage(id, usage),
+      const [snapshots, books, cost] = await Promise.all([
+        everywhere((cell) => cell.snapshot()),
+        everywhere((cell) => cell.books()),
+        market(FIRST_CELL).takeUsage(id, usage),
       ])
-      return c.body(metricsText(snapshot, books, cost), 200, { 'content-type': PROMETHEUS_TYPE })
+      return c.body(metricsText(mergedSnapshot(snapshots), mergedBooks(books), cost), 200, {
+        'content-type': PROMETHEUS_TYPE,
+      })
     },
   )
   .get(
@@ -45,9 +49,9 @@ export const operator = new Hono<{ Bindings: Env }>()
     },
   )
 
-async function partsOf({ market, history, blobs, chain }: Network): Promise<Partial<Record<Part, boolean>>> {
+async function partsOf({ everywhere, history, blobs, chain }: Network): Promise<Partial<Record<Part, boolean>>> {
   const asked: Partial<Record<Part, Promise<unknown>>> = {
-    market: market().books(),
+    market: everywhere((market) => market.books()),
     database: history.readLastHead(),
     blobs: blobs.isThere(),
     ...(chain && { chain: chain.reader.confirmedBlock() }),

@@ -8,7 +8,8 @@ import { Earnings, Register, Registered, Why } from '#core/protocol/provider.ts'
 import type { Address } from '#core/protocol/values.ts'
 import { parseTaskId } from '#core/task-id.ts'
 import { readBlob } from '../blobs.ts'
-import { type Env, isCell, type Network, networkOf } from '../env.ts'
+import { cellOf, makeHome } from '../cells.ts'
+import { type Env, type Network, networkOf } from '../env.ts'
 import { operation } from '../middleware/operation.ts'
 import { reply } from '../middleware/reply.ts'
 import { toJson, unwrap } from '../outcome.ts'
@@ -27,8 +28,11 @@ export const provider = new Hono<{ Bindings: Env }>()
       answers: { 200: Registered },
     }),
     async (c) => {
+      const network = networkOf(c.env)
+      const { address } = c.get('principal')
       const registration = c.req.valid('json')
-      return c.json(await networkOf(c.env).market().register(c.get('principal').address, registration))
+      const home = await makeHome(network, address, registration.offers)
+      return c.json(await network.market(home).register(address, registration))
     },
   )
   .post(
@@ -44,8 +48,10 @@ export const provider = new Hono<{ Bindings: Env }>()
       errors: ['not_registered', 'market_restarted'],
     }),
     async (c) => {
-      const call = c.req.valid('json')
-      return reply(c, await networkOf(c.env).line().poll(c.get('principal').address, toJson(call)), 200)
+      const network = networkOf(c.env)
+      const { address } = c.get('principal')
+      const line = network.line(await cellOf(network, address))
+      return reply(c, await line.poll(address, toJson(c.req.valid('json'))), 200)
     },
   )
   .get(
@@ -56,7 +62,11 @@ export const provider = new Hono<{ Bindings: Env }>()
       answers: { 200: Why },
       errors: ['not_registered'],
     }),
-    async (c) => c.json(unwrap(await networkOf(c.env).market().why(c.get('principal').address))),
+    async (c) => {
+      const network = networkOf(c.env)
+      const { address } = c.get('principal')
+      return c.json(unwrap(await network.market(await cellOf(network, address)).why(address)))
+    },
   )
   .get(
     '/earnings',
@@ -67,7 +77,11 @@ export const provider = new Hono<{ Bindings: Env }>()
       answers: { 200: Earnings },
       errors: ['not_registered'],
     }),
-    async (c) => c.json(unwrap(await networkOf(c.env).market().earnings(c.get('principal').address))),
+    async (c) => {
+      const network = networkOf(c.env)
+      const { address } = c.get('principal')
+      return c.json(unwrap(await network.market(await cellOf(network, address)).earnings(address)))
+    },
   )
   .get(
     '/socket',
@@ -79,8 +93,10 @@ export const provider = new Hono<{ Bindings: Env }>()
       frames: { up: ProviderFrame, down: EdgeFrame },
     }),
     async (c) => {
-      const headers = { upgrade: 'websocket', 'x-provider': c.get('principal').address }
-      return networkOf(c.env).market().fetch('https://market/', { headers })
+      const network = networkOf(c.env)
+      const { address } = c.get('principal')
+      const headers = { upgrade: 'websocket', 'x-provider': address }
+      return network.market(await cellOf(network, address)).fetch('https://market/', { headers })
     },
   )
 
@@ -130,7 +146,7 @@ export const leases = new Hono<{ Bindings: Env }>()
     async (c) => {
       const network = networkOf(c.env)
       const { id, sha256 } = c.req.valid('param')
-      const { cell } = known(id)
+      const { cell } = known(network, id)
       const owner = await network.market(cell).blobOwner(c.get('principal').address, id, sha256)
       if (!owner) throw new DomainError('lease_not_found', { detail: 'no lease of yours refers to this blob' })
       return content(c, await readBlob(network, owner, sha256))
@@ -141,13 +157,13 @@ type Delivery = { task: string; attempt: number; start: { offset: number; beside
 
 /** Who delivers output must hold the lease. */
 async function holder(network: Network, address: Address, lease: string): Promise<Delivery> {
-  const { cell, task, attempt } = known(lease)
+  const { cell, task, attempt } = known(network, lease)
   const start = await network.market(cell).outputOf(address, lease)
   if (start === null) throw new DomainError('lease_not_found')
   return { task, attempt, start }
 }
 
-function known(lease: string): { task: string; attempt: number; cell: string } {
+function known({ isCell }: Network, lease: string): { task: string; attempt: number; cell: string } {
   const parsed = parseLeaseId(lease)
   const cell = parsed && parseTaskId(parsed.task)?.cell
   if (!cell || !isCell(cell)) throw new DomainError('lease_not_found')

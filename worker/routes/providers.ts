@@ -1,8 +1,9 @@
 import { Hono } from 'hono'
-import { ProviderList, ProviderListQuery, ProviderPath, ProviderView } from '#core/directory.ts'
+import { cursorOf, mergedList, ProviderList, ProviderListQuery, ProviderPath, ProviderView } from '#core/directory.ts'
 import { DomainError } from '#core/errors.ts'
 import { historyOf, ProviderHistory } from '#core/provider-history.ts'
 import { TaskList, TaskListQuery } from '#core/task-list.ts'
+import { homeOf } from '../cells.ts'
 import { type Env, networkOf } from '../env.ts'
 import { operation } from '../middleware/operation.ts'
 import { listTasks } from '../task-list.ts'
@@ -16,7 +17,10 @@ export const providers = new Hono<{ Bindings: Env }>()
       query: ProviderListQuery,
       answers: { 200: ProviderList },
     }),
-    async (c) => c.json(await networkOf(c.env).market().providers(c.req.valid('query').after)),
+    async (c) => {
+      const { after } = c.req.valid('query')
+      return c.json(mergedList(await networkOf(c.env).everywhere((market) => market.providers(after))))
+    },
   )
   .get(
     '/:address',
@@ -29,9 +33,14 @@ export const providers = new Hono<{ Bindings: Env }>()
       errors: ['provider_not_found'],
     }),
     async (c) => {
-      const view = await networkOf(c.env).market().provider(c.req.valid('param').address)
+      const network = networkOf(c.env)
+      const { address } = c.req.valid('param')
+      const home = await homeOf(network, address)
+      const view = home && (await network.market(home).provider(address))
       if (!view) throw new DomainError('provider_not_found')
-      return c.json(view)
+      const others = network.cells.filter((cell) => cell !== home)
+      const before = await Promise.all(others.map((cell) => network.market(cell).rankedBefore(cursorOf(view))))
+      return c.json({ ...view, rank: before.reduce((rank, count) => rank + count, view.rank) })
     },
   )
   .get(
@@ -47,8 +56,10 @@ export const providers = new Hono<{ Bindings: Env }>()
     }),
     async (c) => {
       const { address } = c.req.valid('param')
-      const { market, history } = networkOf(c.env)
-      const days = await market().presenceOf(address)
+      const network = networkOf(c.env)
+      const { market, history } = network
+      const home = await homeOf(network, address)
+      const days = home && (await market(home).presenceOf(address))
       if (!days) throw new DomainError('provider_not_found')
       const [head, tallies] = await Promise.all([history.readLastHead(), history.readProviderHours(address)])
       return c.json({ until: head?.hour ?? null, hours: historyOf(tallies), days })

@@ -1,6 +1,7 @@
 import { Hono } from 'hono'
 import { Quote } from '#core/protocol/quote.ts'
 import { SubmitTask } from '#core/protocol/task.ts'
+import { quoteOf } from '../cells.ts'
 import { type Env, networkOf } from '../env.ts'
 import { operation } from '../middleware/operation.ts'
 import { withInputs } from '../uploaded-input.ts'
@@ -22,6 +23,6 @@ export const quote = new Hono<{ Bindings: Env }>().post(
     const { address } = c.get('principal')
     const network = networkOf(c.env)
     const [request] = await withInputs(network, address, [c.req.valid('json')], () => '')
-    return c.json(await network.market().quote(address, request!))
+    return c.json((await quoteOf(network, address, request!)).quote)
   },
 )

@@ -12,7 +12,7 @@ import { parseTaskId } from '#core/task-id.ts'
 import { TaskList, TaskListQuery } from '#core/task-list.ts'
 import type { Principal } from '../auth.ts'
 import { holdBlobs } from '../blobs.ts'
-import { type Env, isCell, type Network, networkOf } from '../env.ts'
+import { type Env, type Network, networkOf } from '../env.ts'
 import { operation } from '../middleware/operation.ts'
 import { reply } from '../middleware/reply.ts'
 import { fromJson, type Json, unwrap } from '../outcome.ts'
@@ -117,8 +117,9 @@ export const tasks = new Hono<{ Bindings: Env }>()
       errors: READ_ERRORS,
     }),
     async (c) => {
-      const { id, cell } = known(c.req.param('id'))
-      return c.json(unwrap(await networkOf(c.env).market(cell).taskForecast(c.get('principal').address, id)))
+      const network = networkOf(c.env)
+      const { id, cell } = known(network, c.req.param('id'))
+      return c.json(unwrap(await network.market(cell).taskForecast(c.get('principal').address, id)))
     },
   )
   .post(
@@ -131,8 +132,9 @@ export const tasks = new Hono<{ Bindings: Env }>()
       errors: READ_ERRORS,
     }),
     async (c) => {
-      const { id, cell } = known(c.req.param('id'))
-      return reply(c, await networkOf(c.env).line(cell).cancel(c.get('principal').address, id), 200)
+      const network = networkOf(c.env)
+      const { id, cell } = known(network, c.req.param('id'))
+      return reply(c, await network.line(cell).cancel(c.get('principal').address, id), 200)
     },
   )
   .get(
@@ -146,8 +148,9 @@ export const tasks = new Hono<{ Bindings: Env }>()
       errors: ['task_not_found', 'receipt_not_ready', 'receipt_unsigned', 'receipt_invalid'],
     }),
     async (c) => {
-      const { id, cell } = known(c.req.param('id'))
-      return c.json(await readReceipt(networkOf(c.env), cell, c.get('principal').address, id))
+      const network = networkOf(c.env)
+      const { id, cell } = known(network, c.req.param('id'))
+      return c.json(await readReceipt(network, cell, c.get('principal').address, id))
     },
   )
   .get(
@@ -161,8 +164,9 @@ export const tasks = new Hono<{ Bindings: Env }>()
       errors: READ_ERRORS,
     }),
     async (c) => {
-      const { id, cell } = known(c.req.param('id'))
-      const task = await networkOf(c.env).market(cell).task(c.get('principal').address, id)
+      const network = networkOf(c.env)
+      const { id, cell } = known(network, c.req.param('id'))
+      const task = await network.market(cell).task(c.get('principal').address, id)
       return c.json({ decisions: fromJson(unwrap(task)).decisions ?? [] })
     },
   )
@@ -176,8 +180,9 @@ export const tasks = new Hono<{ Bindings: Env }>()
       errors: ['task_not_found', 'evidence_not_found'],
     }),
     async (c) => {
-      const { id, cell } = known(c.req.param('id'))
-      return c.json(await readEvidence(networkOf(c.env), cell, c.get('principal').address, id))
+      const network = networkOf(c.env)
+      const { id, cell } = known(network, c.req.param('id'))
+      return c.json(await readEvidence(network, cell, c.get('principal').address, id))
     },
   )
   .get(
@@ -224,11 +229,11 @@ export const tasks = new Hono<{ Bindings: Env }>()
   )
 
 function readTask(network: Network, { address }: Principal, task: string, waitMs: number): Promise<Json<TaskView>> {
-  const { id, cell } = known(task)
+  const { id, cell } = known(network, task)
   return network.line(cell).read(address, id, waitMs)
 }
 
-function known(id: string): { id: string; cell: string } {
+function known({ isCell }: Network, id: string): { id: string; cell: string } {
   const parsed = parseTaskId(id)
   if (!parsed || !isCell(parsed.cell)) throw new DomainError('task_not_found')
   return { id, cell: parsed.cell }

@@ -1,6 +1,7 @@
 import { Hono } from 'hono'
 import { formatAmount, parseAmount } from '#core/money.ts'
 import { VOUCHERS_A_PAGE, VoucherPage, VouchersQuery } from '#core/voucher-page.ts'
+import { cellOf } from '../cells.ts'
 import { chainOf, type Env, networkOf } from '../env.ts'
 import { operation } from '../middleware/operation.ts'
 
@@ -20,7 +21,8 @@ export const vouchers = new Hono<{ Bindings: Env }>().get(
     const { settlement } = chainOf(network)
     const { address } = c.get('principal')
     const { after } = c.req.valid('query')
-    const { charges, closing } = await network.market().charges(address, parseAmount(after), VOUCHERS_A_PAGE)
+    const market = network.market(await cellOf(network, address))
+    const { charges, closing } = await market.charges(address, parseAmount(after), VOUCHERS_A_PAGE)
     // What is signed follows from what was charged, so nothing of it is kept: asked again, the edge signs the same.
     const signed = charges.map(async ({ requester, amount, account: own, voucher }) => {
       const charged = formatAmount(amount)

@@ -17,6 +17,8 @@ export type HistoryTask = TaskRecord & { requester: Address }
 const MINUTES_A_STATEMENT = 8
 const REQUESTERS_A_STATEMENT = 25
 const PROVIDERS_A_STATEMENT = 14
+/** Minutes that are told at a time: a week. */
+const MINUTES_READ = 10_080
 /** Pages read at a time. */
 const PAGES_A_READ = 16
 /** Hours listed: two years. */
@@ -224,12 +226,13 @@ export function openHistory(database: D1Database) {
 
     /** The minutes of these markets from `from` to `to`, Unix milliseconds, oldest first. */
     async readMinutes(cells: readonly string[], from: number, to: number) {
+      const { cell: _, ...columns } = getTableColumns(minutes)
       return db
-        .select()
+        .select(columns)
         .from(minutes)
         .where(and(inArray(minutes.cell, [...cells]), between(minutes.at, from, to)))
         .orderBy(asc(minutes.at))
-        .limit(10_000)
+        .limit(MINUTES_READ * cells.length)
     },
   }
 }
