@@ -13,6 +13,7 @@ import { inRoot, ROOT } from './paths.ts'
 
 const NAMES = [
   'dispatch',
+  'cells',
   'match',
   'stream',
   'forecast',

@@ -17,11 +17,11 @@ export const OUTCOME = JSON.stringify({
 })
 
 /** Registers so many providers. @returns their session tokens */
-export async function registerProviders(edge: string, count: number, slots: number): Promise<string[]> {
+export async function registerProviders(edge: string, count: number, slots: number, model = MODEL): Promise<string[]> {
   const register: Partial<Register> = {
     name: 'bench',
     slots,
-    offers: [{ kind: 'llm.chat', model: MODEL, ask: '0.000000001', speed: 1000 }],
+    offers: [{ kind: 'llm.chat', model, ask: '0.000000001', speed: 1000 }],
   }
   const tokens: string[] = []
   for (let i = 0; i < count; i++) {

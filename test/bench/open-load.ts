@@ -4,17 +4,22 @@ import { type Answer, type Connection, openConnection } from './http.ts'
 import { quantile } from './load.ts'
 
 /** `told`: what came of the calls that began in the window, by name. Milliseconds of those with that name. */
-export type OpenLoad = { perSecond(name: string): number; ms(name: string, q: number): number; begun: number }
+export type OpenLoad = {
+  perSecond(name: string): number
+  ms(name: string, q: number): number
+  all(name: string): number[]
+  begun: number
+}
 
 /** Seconds until calls count; seconds in which they do. The load goes on until those have been answered. */
 export type OpenTimes = { warmSeconds: number; seconds: number }
 
 const IDLE_MS = 2_000
 
-/** @param nameOf what came of a call */
+/** @param calls made in turn @param nameOf what came of one */
 export async function driveOpen(
   url: URL,
-  call: Buffer,
+  calls: readonly Buffer[],
   perSecond: number,
   { warmSeconds, seconds }: OpenTimes,
   nameOf: (answer: Answer) => string,
@@ -27,6 +32,7 @@ export async function driveOpen(
   const until = from + seconds * 1000
   let begun = 0
   let waiting = 0
+  let made = 0
   let failure: unknown
 
   async function once(due: number): Promise<void> {
@@ -36,7 +42,7 @@ export async function driveOpen(
       waiting++
     }
     const connection = takeIdle() ?? (await opened())
-    const name = nameOf(await connection.send(call))
+    const name = nameOf(await connection.send(calls[made++ % calls.length]!))
     idle.push({ connection, since: performance.now() })
     if (!counts) return
     waiting--
@@ -71,5 +77,6 @@ export async function driveOpen(
     begun,
     perSecond: (name) => (sorted.get(name)?.length ?? 0) / seconds,
     ms: (name, q) => quantile(sorted.get(name) ?? [], q),
+    all: (name) => sorted.get(name) ?? [],
   }
 }

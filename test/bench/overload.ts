@@ -48,7 +48,7 @@ export const bench: Bench = {
       const ask = (key: string, share: number) => {
         const url = new URL('/v1/tasks?waitSeconds=10', edge.url)
         const call = request('POST', url, { authorization: `Bearer ${key}` }, JSON.stringify(TASK))
-        return driveOpen(url, call, CAPACITY * share, times, nameOf)
+        return driveOpen(url, [call], CAPACITY * share, times, nameOf)
       }
       const askAll = (shares: number[]) =>
         Promise.race([Promise.all(shares.map((share, i) => ask(keys[i]!, share))), agents.failed])

@@ -3,25 +3,31 @@
 import { MODEL } from './agents.ts'
 import { type Connection, openConnection, request } from './http.ts'
 
-const TASK = {
+const taskFor = (model: string) => ({
   kind: 'llm.chat',
-  model: MODEL,
+  model,
   input: { messages: [{ role: 'user', content: 'Say hello.' }], max_tokens: 40 },
   maxPrice: '0.000001',
-}
+})
 const SUCCEEDED = Buffer.from('"status":"succeeded"')
 
 export type Clients = { clients: (() => Promise<number>)[]; close(): void }
 
 /** A call that answers when its tasks have ended. @param batch tasks in it; 1 sends a bare task */
-export function requestOf(batch: number): { path: string; body: string } {
-  const body = JSON.stringify(batch === 1 ? TASK : Array.from({ length: batch }, () => TASK))
+export function requestOf(batch: number, model = MODEL): { path: string; body: string } {
+  const body = JSON.stringify(batch === 1 ? taskFor(model) : Array.from({ length: batch }, () => taskFor(model)))
   return { path: '/v1/tasks?waitSeconds=25', body }
 }
 
 /** @param batch as of `requestOf` */
-export async function openSubmitters(edge: string, apiKey: string, count: number, batch: number): Promise<Clients> {
-  const { path, body } = requestOf(batch)
+export async function openSubmitters(
+  edge: string,
+  apiKey: string,
+  count: number,
+  batch: number,
+  model = MODEL,
+): Promise<Clients> {
+  const { path, body } = requestOf(batch, model)
   const url = new URL(path, edge)
   const bytes = request('POST', url, { authorization: `Bearer ${apiKey}` }, body)
   return openClients(url, count, async (connection) => {
