@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { parseAmount } from '../../core/money.ts'
 import { inRoot } from '../../scripts/paths.ts'
 import type { Payments } from '../../scripts/payments.ts'
@@ -131,7 +131,8 @@ test('an interrupt stops every child', { timeout: 4 * MINUTES }, async () => {
   expect(children.length).toBeGreaterThanOrEqual(4)
   child.kill('SIGINT')
   expect(await ended).toBe(130)
-  expect(children.filter(({ pid, begun }) => startTime(pid) === begun)).toEqual([])
+  // The shells that wait for our end as well notice it a moment later.
+  await vi.waitFor(() => expect(children.filter(({ pid, begun }) => startTime(pid) === begun)).toEqual([]))
 })
 
 /** Ids of all processes below one, with the time they began, for ids are used again. */
