@@ -36,7 +36,7 @@ export type World = {
   end(): Promise<void>
 }
 
-/** @param chain settings of a chain, by their names in wrangler.toml */
+/** @param chain settings of a chain, or of another kind, by their names in wrangler.toml */
 export async function createWorld(chain?: Record<string, string>): Promise<World> {
   const temporary = await temporaryState()
   const port = await freePort()
