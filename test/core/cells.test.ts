@@ -1,12 +1,14 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { bestQuote, type CellLoad, cellNames, chooseCell, chooseHome } from '#core/cells.ts'
+import { mergedList, providerList } from '#core/directory.ts'
 import { mergedBooks, mergedHistory, mergedMinutes } from '#core/merged.ts'
 import { mergedForecast, mergedRecord } from '#core/merged-forecast.ts'
 import { formatAmount, parseAmount } from '#core/money.ts'
 import type { ClassForecast, ForecastView, PastHour } from '#core/protocol/forecast.ts'
 import type { BooksView, HistoryMinute, Minute } from '#core/protocol/network.ts'
 import type { Quote } from '#core/protocol/quote.ts'
+import { enrol, openBook, T0 } from '../support/book.ts'
 import { holds } from '../support/property.ts'
 
 const WANT = { kind: 'llm.chat', model: 'm', bid: 10n } as const
@@ -177,6 +179,21 @@ test('the books of several cells add up', () => {
     drawn: '4',
     captured: '1.000000000000000001',
   })
+})
+
+test('page by page, the lists of several cells name every provider once, in one order', () => {
+  const books = [openBook([]), openBook([]), openBook([])]
+  for (let n = 1; n <= 250; n++) enrol(books[n % 3]!, n, T0)
+  const named: string[] = []
+  for (let after: string | undefined, more = true; more; ) {
+    const { providers, next } = mergedList(books.map((book) => providerList(book, after, T0)))
+    expect(providers.length).toBeLessThanOrEqual(100)
+    named.push(...providers.map(({ address }) => address))
+    more = next !== null
+    after = next ?? undefined
+  }
+  expect(named).toHaveLength(250)
+  expect(named).toEqual([...new Set(named)].sort())
 })
 
 const range = (p50: number) => ({ p10: p50 / 2, p50, p90: p50 * 2, basis: 'learned' as const })
