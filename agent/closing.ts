@@ -1,5 +1,4 @@
 /** The end of a lane, which its requester asks for: what is due is claimed, then we sign that we never charge it more. */
-
 import { formatAmount, parseAmount } from '#core/money.ts'
 import type { ClosingLane, SignedClosing } from '#core/protocol/lane-closing.ts'
 import type { Address } from '#core/protocol/values.ts'

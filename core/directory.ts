@@ -8,7 +8,7 @@ import { formatAmount, parseAmount } from './money.ts'
 import { ProviderSummary } from './protocol/network.ts'
 import { Earnings, Offer, SealingKey } from './protocol/provider.ts'
 import { Address } from './protocol/values.ts'
-import { providerSummary } from './views.ts'
+import { byStanding, providerSummary, type Standing } from './views.ts'
 
 const PAGE = 100
 
@@ -135,12 +135,10 @@ const summaries = (book: Book, now: number): ProviderSummary[] =>
 
 const ranked = (all: ProviderSummary[]): ProviderSummary[] => all.sort(order)
 
-type Ranked = Pick<ProviderSummary, 'active' | 'address'> & { reputation: { low: number } }
+type Ranked = Standing & { address: Address }
 
 const order = (x: Ranked, y: Ranked): number =>
-  Number(y.active) - Number(x.active) ||
-  y.reputation.low - x.reputation.low ||
-  (x.address === y.address ? 0 : x.address < y.address ? -1 : 1)
+  byStanding(x, y) || (x.address === y.address ? 0 : x.address < y.address ? -1 : 1)
 
 function othersOf(book: Book, own: Provider, offer: Offer, now: number) {
   const offers = [...book.providers.values()]

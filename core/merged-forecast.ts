@@ -4,6 +4,7 @@
  * and a task is taken to go where it waits least.
  */
 import { classOf } from './matching.ts'
+import { total } from './merged.ts'
 import { formatAmount, parseAmount } from './money.ts'
 import type {
   ClassForecast,
@@ -13,23 +14,30 @@ import type {
   PastHour,
   Quantiles,
 } from './protocol/forecast.ts'
+import type { Kind } from './protocol/work.ts'
 
 /** @param cells at least one */
 export function mergedForecast(cells: ForecastView[]): ForecastView {
   const [first, ...others] = cells
   if (others.length === 0) return first!
-  const byClass = Map.groupBy(
-    cells.flatMap(({ classes }) => classes),
-    classOf,
-  )
   const froms = cells.flatMap(({ from }) => from ?? [])
   return {
     at: Math.max(...cells.map(({ at }) => at)),
     from: froms.length === 0 ? null : Math.max(...froms),
-    classes: [...byClass.values()].map(mergedClass).sort((x, y) => (classOf(x) < classOf(y) ? -1 : 1)),
+    classes: byClass(cells)
+      .map(mergedClass)
+      .sort((x, y) => (classOf(x) < classOf(y) ? -1 : 1)),
     incidents: mergedIncidents(cells.flatMap(({ incidents }) => incidents)),
   }
 }
+
+/** What the cells say of each class. */
+const byClass = <C extends { kind: Kind; model: string }>(cells: { classes: C[] }[]): C[][] => [
+  ...Map.groupBy(
+    cells.flatMap(({ classes }) => classes),
+    classOf,
+  ).values(),
+]
 
 /** A fall that several cells have seen is one, since the first of them. */
 function mergedIncidents(incidents: IncidentView[]): IncidentView[] {
@@ -99,11 +107,7 @@ function mergedClass(same: ClassForecast[]): ClassForecast {
 export function mergedRecord(cells: ForecastRecord[]): ForecastRecord {
   const [first, ...others] = cells
   if (others.length === 0) return first!
-  const byClass = Map.groupBy(
-    cells.flatMap(({ classes }) => classes),
-    classOf,
-  )
-  const classes = [...byClass.values()].map((same) => ({
+  const classes = byClass(cells).map((same) => ({
     kind: same[0]!.kind,
     model: same[0]!.model,
     demand: mergedHours(
@@ -169,5 +173,4 @@ function weightedRange<T>(all: Weighed<T>[], of: (value: T) => Amounts): Amounts
   return { p10: part('p10'), p50: part('p50'), p90: part('p90'), basis: basisOf(all.map(({ value }) => of(value))) }
 }
 
-const total = (values: number[]): number => values.reduce((sum, value) => sum + value, 0)
 const mean = (values: number[]): number => total(values) / values.length

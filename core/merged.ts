@@ -12,7 +12,7 @@ import type { BooksView, HealthComponent, HistoryMinute, Metrics, Minute, Networ
 import type { TaskStatus } from './protocol/task.ts'
 import type { Interval } from './protocol/values.ts'
 import { MINUTES_KEPT } from './stats.ts'
-import { LATEST_SHOWN, MATCHES_SHOWN, PROVIDERS_SHOWN } from './views.ts'
+import { byStanding, LATEST_SHOWN, MATCHES_SHOWN, PROVIDERS_SHOWN } from './views.ts'
 
 /** @param cells at least one, each of them as it stands now */
 export function mergedSnapshot(cells: NetworkSnapshot[]): NetworkSnapshot {
@@ -54,7 +54,7 @@ export function mergedSnapshot(cells: NetworkSnapshot[]): NetworkSnapshot {
     simulated: cells.some(({ simulated }) => simulated),
     providers: cells
       .flatMap(({ providers }) => providers)
-      .sort((x, y) => Number(y.active) - Number(x.active) || y.reputation.low - x.reputation.low)
+      .sort(byStanding)
       .slice(0, PROVIDERS_SHOWN),
   }
 }
@@ -166,7 +166,7 @@ function mergedModel(x: ModelView, y: ModelView): ModelView {
   }
 }
 
-const total = (values: number[]): number => values.reduce((sum, value) => sum + value, 0)
+export const total = (values: number[]): number => values.reduce((sum, value) => sum + value, 0)
 const plus = (x: string, y: string): string => formatAmount(parseAmount(x) + parseAmount(y))
 const lesser = (x: string, y: string): string => formatAmount(min(parseAmount(x), parseAmount(y)))
 const greater = (x: string, y: string): string => formatAmount(max(parseAmount(x), parseAmount(y)))

@@ -123,7 +123,7 @@ export function networkSnapshot(book: Book, now: number): NetworkSnapshot {
     ),
     providers: [...book.providers.values()]
       .map((provider) => providerSummary(provider, now))
-      .sort((x, y) => Number(y.active) - Number(x.active) || y.reputation.low - x.reputation.low)
+      .sort(byStanding)
       .slice(0, PROVIDERS_SHOWN),
   }
 }
@@ -146,6 +146,12 @@ function statusCounts(book: Book): Record<TaskStatus, number> {
   counts.running += book.sealing.size
   return counts
 }
+
+/** How providers are listed: the active ones first, each by the lower bound of its reputation. */
+export const byStanding = (x: Standing, y: Standing): number =>
+  Number(y.active) - Number(x.active) || y.reputation.low - x.reputation.low
+
+export type Standing = Pick<ProviderSummary, 'active'> & { reputation: { low: number } }
 
 export function providerSummary(provider: Provider, now: number): ProviderSummary {
   const { supply, registration, reputations } = provider
