@@ -48,7 +48,7 @@ export function runContained(contained: ContainedRun): Promise<SandboxedEnd> {
   const { image, input } = contained
   const name = `daicn-${randomUUID()}`
   const child = spawn(image.engine, containerArguments(contained, name, hereOf()), {
-    stdio: ['pipe', 'pipe', 'ignore'],
+    stdio: 'pipe',
     // podman leaves an empty file where it is when memory runs out.
     cwd: tmpdir(),
   })
@@ -149,9 +149,9 @@ export async function proveContainer(image: Image, bounds: Bounds, cores: number
   const { folderBytes, memoryBytes } = bounds
   const told = { bounds: { folder: folderBytes, memory: NODE_BYTES + memoryBytes + folderBytes }, gpu }
   const input = [Buffer.from(JSON.stringify(told))]
-  const { code, output } = await runContained({ ...bounds, image, code: PROOF, input, cores, gpu })
+  const { code, output, lastWords } = await runContained({ ...bounds, image, code: PROOF, input, cores, gpu })
   const mend = `let ${image.engine} run without root, with cgroups v2 whose cpu, memory and pids are delegated to your user`
-  if (code !== 0) throw noSandbox(`${image.engine} cannot make a sandbox of the image`, mend)
+  if (code !== 0) throw noSandbox(`${image.engine} cannot make a sandbox of the image: ${lastWords}`, mend)
   const missing = JSON.parse(output) as string[]
   if (missing.length > 0) throw noSandbox(`${image.engine}’s sandbox does not hold: ${missing.join('; ')}`, mend)
 }

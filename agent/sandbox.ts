@@ -22,7 +22,7 @@ const LIBRARIES = ['/lib', '/lib64', '/usr/lib', '/usr/lib64']
 
 export function runSandboxed(run: SandboxedRun): Promise<SandboxedEnd> {
   const child = spawn('bwrap', bubblewrapArguments(run), {
-    stdio: ['ignore', 'pipe', 'ignore'],
+    stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: process.env.PATH },
   })
   // All that is in the sandbox dies with this process.
@@ -79,11 +79,11 @@ export async function proveSandbox(signal: AbortSignal): Promise<void> {
     throw noSandbox('bubblewrap is not installed', 'install it, for example: apt install bubblewrap')
   })
   const bounds = { reads: {}, folderBytes: MIB, memoryBytes: 64 * MIB, outputBytes: 65_536, seconds: 10, signal }
-  const { code, output } = await runSandboxed({ code: PROOF, ...bounds })
+  const { code, output, lastWords } = await runSandboxed({ code: PROOF, ...bounds })
   if (code !== 0) {
     const mend =
       'allow user namespaces without privileges (kernel.unprivileged_userns_clone, or the AppArmor profile of bwrap)'
-    throw noSandbox('bubblewrap cannot make a sandbox here', mend)
+    throw noSandbox(`bubblewrap cannot make a sandbox here: ${lastWords}`, mend)
   }
   const missing = JSON.parse(output) as string[]
   if (missing.length > 0)

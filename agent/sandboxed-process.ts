@@ -15,20 +15,22 @@ export type Bounds = {
   signal: AbortSignal
 }
 
-/** How it ended: by itself, by its time, or by a bound (`code` is null then). */
-export type SandboxedEnd = { isTimeOver: boolean; code: number | null; output: string }
+/** How it ended: by itself, by its time, or by a bound (`code` is null then). `lastWords` is the end of what it complained of. */
+export type SandboxedEnd = { isTimeOver: boolean; code: number | null; output: string; lastWords: string }
 
 export const START_MS = 30_000
+const LAST_WORDS = 300
 
 /** @param kill ends all that is in the sandbox */
 export function watchSandboxed(
-  child: ChildProcessByStdio<Writable | null, Readable, null>,
+  child: ChildProcessByStdio<Writable | null, Readable, Readable>,
   { outputBytes, seconds, signal }: Bounds,
   kill: () => void,
 ): Promise<SandboxedEnd> {
   const { promise, resolve, reject } = Promise.withResolvers<SandboxedEnd>()
   const chunks: Buffer[] = []
   let bytes = 0
+  let lastWords = ''
   let isTimeOver = false
   let isCut = false
   const timeOver = () => {
@@ -48,12 +50,21 @@ export function watchSandboxed(
     if (!isCut) kill()
     isCut = true
   })
+  child.stderr.setEncoding('utf8').on('data', (words: string) => {
+    lastWords = (lastWords + words).slice(-LAST_WORDS)
+  })
   child.once('error', (error) => reject(error))
   child.once('close', (code) => {
     clearTimeout(timer)
     signal.removeEventListener('abort', kill)
     if (signal.aborted) reject(new RunnerError('aborted', 'the attempt was stopped'))
-    else resolve({ isTimeOver, code: isCut ? null : code, output: Buffer.concat(chunks).toString() })
+    else
+      resolve({
+        isTimeOver,
+        code: isCut ? null : code,
+        output: Buffer.concat(chunks).toString(),
+        lastWords: lastWords.trim(),
+      })
   })
   return promise
 }
