@@ -20,7 +20,7 @@ const bounds = { folderBytes: 2 ** 24, memoryBytes: 2 ** 26, outputBytes: 65_536
 /** Makes the image, and proves a container of it. */
 async function prepare() {
   const tar = join(await mkdtemp(join(tmpdir(), 'image-')), 'image.tar')
-  await run('tar', ['-cf', tar, '-C', await mkdtemp(join(tmpdir(), 'empty-')), '.'])
+  await run('tar', ['-cf', tar, '--mode=755', '-C', await mkdtemp(join(tmpdir(), 'empty-')), '.'])
   await run('podman', ['import', tar, `${name}:1`])
   const { stdout } = await run('podman', ['image', 'inspect', '--format', '{{.Digest}}', `${name}:1`])
   const digest = stdout.trim()
@@ -219,11 +219,16 @@ describe.skipIf(!ready).concurrent('programs', () => {
   })
 
   test('a memory bomb ends itself', async () => {
-    const { isTimeOver, code } = await breakOut(
-      `console.log('[]'); const kept = []; for (;;) kept.push(Buffer.alloc(2 ** 26, 1))`,
-    )
+    const bomb = `console.log('[]'); const kept = []; for (;;) kept.push(Buffer.alloc(2 ** 26, 1))`
+    // A slow machine takes a while to fill its memory.
+    const { isTimeOver, code } = await breakOut(bomb, { seconds: 60 })
     expect(isTimeOver).toBe(false)
     expect(code).not.toBe(0)
+  }, 90_000)
+
+  test('where the engine makes no container, its own reason is given', async () => {
+    const proving = proveContainer(given.image, bounds, 1, undefined).catch(toRunnerError)
+    expect(await proving).toMatchObject({ code: 'no_sandbox', message: expect.stringMatching(/image: .*image/i) })
   })
 
   test('one that is stopped leaves nothing', async () => {
